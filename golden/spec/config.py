@@ -1,0 +1,193 @@
+"""The parameters of a tensor engine, and every width and latency that follows from them."""
+
+from dataclasses import dataclass
+
+from golden.spec.formats import FORMATS, Format
+
+__all__ = ["ACCUMULATIONS", "OPERAND_FORMATS", "EngineConfig"]
+
+#: ``exact``: fixed point, never rounds before read-out. ``fp32``: a chain of fused multiply-adds.
+ACCUMULATIONS = ("exact", "fp32")
+#: Formats an array can be built for, in the order every listing uses.
+OPERAND_FORMATS = ("e4m3", "e5m2", "bf16")
+
+
+def _integer(name: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be in {low}..{high}, not {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """What a tensor engine is built for.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Contraction lanes R and output lanes C of the array, 1..256 each.
+    formats : tuple of str
+        Operand formats, a non-empty subset of ``OPERAND_FORMATS``. Each pass picks any pair of them.
+    accumulation : str
+        ``"exact"`` (FP8 formats only) or ``"fp32"``.
+    k_max : int
+        The longest contraction the exact accumulator holds without overflow, 1..65536.
+    psum_depth : int
+        Rows of PSUM memory under each column, a power of two. A row holds one partial sum per column.
+
+    Raises
+    ------
+    TypeError, ValueError
+        With the rule and the offending value.
+    """
+
+    rows: int
+    cols: int
+    formats: tuple[str, ...]
+    accumulation: str
+    k_max: int = 16384
+    psum_depth: int = 1024
+
+    #: Cycles from the operand register of a PE to its product register.
+    PRODUCT_LATENCY = 1
+    #: Cycles a partial sum takes from one row to the next.
+    ADD_LATENCY = 1
+    #: Cycles from a PSUM read to the rounded row on the result port: memory, fp32 rounding, conversion.
+    READOUT_LATENCY = 4
+    #: The most activation rows one pass may have: the M tile.
+    MAX_TILE_M = 512
+
+    def __post_init__(self) -> None:
+        _integer("rows", self.rows, 1, 256)
+        _integer("cols", self.cols, 1, 256)
+        _integer("k_max", self.k_max, 1, 65536)
+        _integer("psum_depth", self.psum_depth, 1, 65536)
+        if not isinstance(self.formats, tuple):
+            raise TypeError(f"formats must be a tuple of names, not {self.formats!r}")
+        for name in self.formats:
+            if name not in OPERAND_FORMATS:
+                raise ValueError(f"formats must be among {', '.join(OPERAND_FORMATS)}, not {name!r}")
+        if not self.formats or len(set(self.formats)) != len(self.formats):
+            raise ValueError(f"formats must name each format once and at least one, not {self.formats!r}")
+        # One order, so that equal sets give equal hardware.
+        object.__setattr__(self, "formats", tuple(n for n in OPERAND_FORMATS if n in self.formats))
+        if self.accumulation not in ACCUMULATIONS:
+            raise ValueError(f"accumulation must be exact or fp32, not {self.accumulation!r}")
+        if self.accumulation == "exact" and "bf16" in self.formats:
+            raise ValueError("accumulation exact takes e4m3 and e5m2 only; bf16 needs accumulation fp32")
+        if self.psum_depth & (self.psum_depth - 1):
+            raise ValueError(f"psum_depth must be a power of two, not {self.psum_depth}")
+        if self.psum_capacity < 1:
+            raise ValueError(
+                f"psum_depth must exceed the {self.drain_latency + 1} rows in flight, not {self.psum_depth}"
+            )
+
+    # ---- formats ------------------------------------------------------------------------------
+
+    @property
+    def operand_formats(self) -> tuple[Format, ...]:
+        """The formats as data, in ``OPERAND_FORMATS`` order."""
+        return tuple(FORMATS[name] for name in self.formats)
+
+    @property
+    def exact(self) -> bool:
+        """True for fixed-point accumulation."""
+        return self.accumulation == "exact"
+
+    @property
+    def has_inf(self) -> bool:
+        """True if an operand can be infinite."""
+        return any(fmt.has_inf for fmt in self.operand_formats)
+
+    @property
+    def code_bits(self) -> int:
+        """Width of one lane of the weight and activation streams: the widest format's code."""
+        return max(fmt.bits for fmt in self.operand_formats)
+
+    # ---- operands and products ----------------------------------------------------------------
+
+    @property
+    def significand_bits(self) -> int:
+        """Width of a decoded significand, hidden bit included."""
+        return 1 + max(fmt.man_bits for fmt in self.operand_formats)
+
+    @property
+    def operand_lsb_exp(self) -> int:
+        """A decoded operand is ``significand * 2**(exponent + operand_lsb_exp)``.
+
+        Exact accumulation keeps significands right-aligned, so that a product needs one shift; fp32
+        accumulation normalises them (top bit set), so that the adder's window is narrow.
+        """
+        lsb = min(fmt.lsb_exp for fmt in self.operand_formats)
+        return lsb if self.exact else lsb - (self.significand_bits - 1)
+
+    @property
+    def exponent_bits(self) -> int:
+        """Width of a decoded, non-negative exponent."""
+        # The largest finite number has its significand's top bit set; see encodings.operand for the rule.
+        top = max(fmt.max_exp - 1 + fmt.lsb_exp - self._alignment(fmt) for fmt in self.operand_formats)
+        return (top - self.operand_lsb_exp).bit_length()
+
+    def _alignment(self, fmt: Format) -> int:
+        """Places by which a normal number's significand is moved left of the least significant bit."""
+        return 0 if self.exact else self.significand_bits - 1 - fmt.man_bits
+
+    @property
+    def product_exponent_bits(self) -> int:
+        """Width of the sum of two decoded exponents."""
+        return self.exponent_bits + 1
+
+    @property
+    def product_lsb_exp(self) -> int:
+        """A product is ``magnitude * 2**(exponent + product_lsb_exp)``."""
+        return 2 * self.operand_lsb_exp
+
+    # ---- partial sums -------------------------------------------------------------------------
+
+    @property
+    def acc_bits(self) -> int:
+        """Width of the signed fixed-point sum, in units of ``2**product_lsb_exp`` (exact only).
+
+        Wide enough for ``k_max`` products of the largest magnitude, of either sign.
+        """
+        largest = max(fmt.max_value for fmt in self.operand_formats)
+        product = int(largest * 2.0**-self.operand_lsb_exp) ** 2
+        return (product * self.k_max).bit_length() + 1
+
+    @property
+    def special_bits(self) -> int:
+        """Width of the sticky flags beside an exact sum: NaN alone, or (+Inf, -Inf) with NaN as both."""
+        return 2 if self.has_inf else 1
+
+    @property
+    def psum_bits(self) -> int:
+        """Width of one partial sum: ``acc`` and ``special``, or an fp32 code."""
+        return self.acc_bits + self.special_bits if self.exact else 32
+
+    # ---- timing -------------------------------------------------------------------------------
+
+    @property
+    def store_latency(self) -> int:
+        """Cycles from taking an activation row to storing column 0's partial sum in PSUM."""
+        return 1 + self.PRODUCT_LATENCY + self.rows * self.ADD_LATENCY
+
+    @property
+    def hazard_latency(self) -> int:
+        """Least cycles between taking two activation rows of which the second adds to the first's PSUM row."""
+        return self.store_latency
+
+    @property
+    def drain_latency(self) -> int:
+        """Cycles from taking an activation row of a tile's last pass to reading its PSUM row out, unstalled."""
+        return self.store_latency + self.cols + 1
+
+    @property
+    def psum_capacity(self) -> int:
+        """PSUM rows that tiles in progress may hold so that an unstalled read-out never holds them up."""
+        return self.psum_depth - (self.drain_latency + 1)
+
+    @property
+    def tile_m(self) -> int:
+        """The most activation rows the schedule gives one pass."""
+        return min(self.MAX_TILE_M, self.psum_capacity)
