@@ -1,0 +1,1 @@
+"""The RTL: a folder per block, one component a file."""

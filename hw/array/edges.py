@@ -1,0 +1,141 @@
+"""West and north edges of the array: decode what enters and skew it to the wavefront."""
+
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.spec.config import EngineConfig
+from golden.spec.encodings import beat_layout, operand_layout
+from hw.arithmetic.decoder import Decoder
+from hw.array.pe import beat_shape
+from hw.blocks import place
+
+__all__ = ["NorthEdge", "WestEdge", "delayed"]
+
+
+def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
+    """``value`` as it was ``cycles`` clock cycles ago (zero before), as one shift register ``name``."""
+    value = Value.cast(value)
+    if cycles == 0:
+        return value
+    line = Signal(len(value) * cycles, name=name)
+    m.d.sync += line.eq(Cat(value, line))
+    return line[-len(value) :]
+
+
+class WestEdge(wiring.Component):
+    """Decodes activation rows and starts each lane's tags on their way east.
+
+    Latency: lane r leaves r * ``config.ADD_LATENCY`` cycles after it entered.
+    Throughput: one activation row per cycle.
+
+    Members
+    -------
+    i_codes : ``In(code_bits * rows)``
+        The activation row, lane 0 in the low bits.
+    i_format : ``In(2)``
+        Its format, ``Format.select``.
+    i_valid, i_swap : ``In(1)``
+        A row is taken in this cycle; it is the first of its pass.
+    i_tile_k : ``In(range(rows + 1))``
+        Lanes in use.
+    i_load : ``In(rows)``
+        One-hot: the row of the array for which a weight row is taken in this cycle.
+    o_beats : ``Out(beat * rows)``
+        Each lane's beat, skewed.
+    """
+
+    module_name = "west_edge"
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "i_codes": In(config.code_bits * config.rows),
+                "i_format": In(2),
+                "i_valid": In(1),
+                "i_swap": In(1),
+                "i_tile_k": In(range(config.rows + 1)),
+                "i_load": In(config.rows),
+                "o_beats": Out(beat_layout(config).width * config.rows),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        width = beat_layout(config).width
+        beats = []
+        for lane in range(config.rows):
+            operand = place(
+                m,
+                f"decoder_{lane}",
+                Decoder,
+                config,
+                i_code=self.i_codes.word_select(lane, config.code_bits),
+                i_select=self.i_format,
+            )
+            beat = beat_shape(config)(Signal(width, name=f"beat_{lane}"))
+            m.d.comb += [
+                beat.valid.eq(self.i_valid),
+                beat.enable.eq(self.i_valid & (self.i_tile_k > lane)),
+                beat.swap.eq(self.i_valid & self.i_swap),
+                beat.load.eq(self.i_load[lane]),
+                beat.operand.eq(operand.o),
+            ]
+            beats.append(delayed(m, beat, lane * config.ADD_LATENCY, f"skew_{lane}"))
+        m.d.comb += self.o_beats.eq(Cat(beats))
+        return m
+
+
+class NorthEdge(wiring.Component):
+    """Decodes weight rows and starts each column's weights on their way south.
+
+    Latency: column c leaves c cycles after it entered.
+    Throughput: one weight row per cycle.
+
+    Members
+    -------
+    i_codes : ``In(code_bits * cols)``
+        The weight row, column 0 in the low bits.
+    i_format : ``In(2)``
+        Its format, ``Format.select``.
+    i_valid : ``In(1)``
+        A weight row is taken in this cycle; otherwise zeros move south.
+    o_weights : ``Out(operand * cols)``
+        Each column's weight, skewed.
+    """
+
+    module_name = "north_edge"
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "i_codes": In(config.code_bits * config.cols),
+                "i_format": In(2),
+                "i_valid": In(1),
+                "o_weights": Out(operand_layout(config).width * config.cols),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        width = operand_layout(config).width
+        weights = []
+        for col in range(config.cols):
+            operand = place(
+                m,
+                f"decoder_{col}",
+                Decoder,
+                config,
+                i_code=self.i_codes.word_select(col, config.code_bits),
+                i_select=self.i_format,
+            )
+            weight = Signal(width, name=f"weight_{col}")
+            with m.If(self.i_valid):
+                m.d.comb += weight.eq(operand.o)
+            weights.append(delayed(m, weight, col, f"skew_{col}"))
+        m.d.comb += self.o_weights.eq(Cat(weights))
+        return m

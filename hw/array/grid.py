@@ -1,0 +1,63 @@
+"""The array itself: R rows of C processing elements."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.spec.config import EngineConfig
+from golden.spec.encodings import beat_layout, operand_layout, psum_layout
+from hw.array.row import Row
+from hw.blocks import place
+
+__all__ = ["Grid"]
+
+
+class Grid(wiring.Component):
+    """Stacks the rows from north to south. All inputs are skewed by the edges already.
+
+    Latency: a partial sum crosses the array in ``config.rows * config.ADD_LATENCY`` cycles.
+    Throughput: one activation row per cycle; nothing stalls.
+
+    Members
+    -------
+    i_beats : ``In(beat * rows)``
+        From the west edge, row 0 in the low bits.
+    i_weights : ``In(operand * cols)``
+        From the north edge, column 0 in the low bits.
+    i_psums : ``In(psum * cols)``
+        Seeds, from PSUM.
+    o_psums : ``Out(psum * cols)``
+        Sums, to PSUM.
+    """
+
+    module_name = "grid"
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        psums = psum_layout(config).width * config.cols
+        super().__init__(
+            {
+                "i_beats": In(beat_layout(config).width * config.rows),
+                "i_weights": In(operand_layout(config).width * config.cols),
+                "i_psums": In(psums),
+                "o_psums": Out(psums),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        beat = beat_layout(self.config).width
+        weights, psums = self.i_weights, self.i_psums
+        for index in range(self.config.rows):
+            row = place(
+                m,
+                f"row_{index}",
+                Row,
+                self.config,
+                i_beat=self.i_beats.word_select(index, beat),
+                i_weights=weights,
+                i_psums=psums,
+            )
+            weights, psums = row.o_weights, row.o_psums
+        m.d.comb += self.o_psums.eq(psums)
+        return m

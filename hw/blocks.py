@@ -1,0 +1,80 @@
+"""Hierarchy: each distinct component becomes one Verilog module, however often it is placed."""
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import SimpleNamespace
+
+from amaranth.back import verilog
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Shape, Signal, Value, ValueLike
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
+
+from golden.spec.encodings import Layout
+
+__all__ = ["emit_modules", "place", "struct"]
+
+_placed: ContextVar[dict[str, wiring.Component]] = ContextVar("placed")
+
+
+def struct(layout: Layout, **nested: data.Layout) -> data.StructLayout:
+    """The Amaranth shape of a packed layout, fields named in ``nested`` seen through that shape."""
+    return data.StructLayout({name: nested.get(name, width) for name, width in layout.fields.items()})
+
+
+def place(m: Module, name: str, block: type[wiring.Component], *parameters, **inputs: ValueLike) -> SimpleNamespace:
+    """Instantiate ``block(*parameters)`` under ``name`` in ``m`` and return its ports.
+
+    ``inputs`` are wired straight to the input ports they name; the caller drives the others through the returned
+    ports. Within one emission a block must always be given equal parameters: it is built and emitted once, under its
+    ``module_name``. (Amaranth itself would emit every instance anew; a 128 x 128 array has 16,384.)
+
+    Raises ValueError for an input whose width is not the port's.
+    """
+    placed = _placed.get()
+    if block.module_name not in placed:
+        placed[block.module_name] = block(*parameters)
+    component = placed[block.module_name]
+    ports = SimpleNamespace()
+    connections = {}
+    for path, member, _ in component.signature.flatten(component):
+        port = "__".join(path)
+        shape = member.shape
+        width = Shape.cast(shape).width
+        if port in inputs:
+            value = Value.cast(inputs.pop(port))
+            if member.flow == Out or len(value) != width:
+                raise ValueError(f"{name}.{port} must be given as an input of {width} bits, not {len(value)}")
+        else:
+            # A plain signal seen through the layout: signals with a layout add a Verilog wire for every field.
+            value = Signal(width, name=f"{name}__{port}")
+            parent = ports
+            for part in path[:-1]:
+                parent = parent.__dict__.setdefault(part, SimpleNamespace())
+            setattr(parent, path[-1], shape(value) if isinstance(shape, data.Layout) else value)
+        connections[f"{'o' if member.flow == Out else 'i'}_{port}"] = value
+    if inputs:
+        raise ValueError(f"{name} must have the ports {', '.join(inputs)}")
+    if not getattr(component, "COMBINATIONAL", False):
+        connections |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+    m.submodules[name] = Instance(component.module_name, **connections)
+    return ports
+
+
+@contextmanager
+def _registry():
+    token = _placed.set({})
+    try:
+        yield _placed.get()
+    finally:
+        _placed.reset(token)
+
+
+def emit_modules(top: wiring.Component) -> dict[str, str]:
+    """Verilog of ``top`` and of every component placed below it, by module name, ``top`` first."""
+    texts: dict[str, str] = {}
+    with _registry() as waiting:
+        waiting[top.module_name] = top
+        while missing := [name for name in waiting if name not in texts]:
+            for name in missing:
+                texts[name] = verilog.convert(waiting[name], name=name, emit_src=False)
+    return texts

@@ -1,0 +1,1 @@
+"""Partial-sum memory under the array and the read-out behind it."""

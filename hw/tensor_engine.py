@@ -1,0 +1,128 @@
+"""Top of the tensor engine: sequencer, edges, array, PSUM and read-out, joined."""
+
+from amaranth.hdl import Cat, Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.spec.config import EngineConfig
+from golden.spec.encodings import command_layout, psum_layout, result_layout
+from hw.array.edges import NorthEdge, WestEdge
+from hw.array.grid import Grid
+from hw.blocks import place, struct
+from hw.psum.bank import PsumBank
+from hw.psum.readout import Readout
+from hw.sequencer import Sequencer
+
+__all__ = ["TensorEngine"]
+
+
+class TensorEngine(wiring.Component):
+    """Multiplies streamed activations by tiles of stationary weights and accumulates the products in PSUM.
+
+    Commands, weights and activations come in the order of the passes; finished rows leave in the order of the output
+    tiles' last passes. ``docs/architecture.md`` gives every cycle, ``golden.schedule`` makes the beats of a GEMM.
+
+    Latency: ``config.store_latency`` cycles from an activation row to its sum in PSUM column 0, one more per column;
+    ``config.drain_latency + config.READOUT_LATENCY`` from the last pass's activation row to the result.
+    Throughput: one activation row, one weight row and one result row per cycle.
+
+    Members
+    -------
+    i_command : ``In(stream.Signature(command_layout(config)))``
+        Passes.
+    i_weight : ``In(stream.Signature(code_bits * cols))``
+        Weight rows, column 0 in the low bits.
+    i_activation : ``In(stream.Signature(code_bits * rows))``
+        Activation rows, lane 0 in the low bits.
+    o_result : ``Out(stream.Signature(result_layout(config)))``
+        Finished rows.
+    """
+
+    module_name = "tensor_engine"
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        super().__init__(
+            {
+                "i_command": In(stream.Signature(struct(command_layout(config)))),
+                "i_weight": In(stream.Signature(config.code_bits * config.cols)),
+                "i_activation": In(stream.Signature(config.code_bits * config.rows)),
+                "o_result": Out(stream.Signature(struct(result_layout(config)))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        sequencer = place(
+            m,
+            "sequencer",
+            Sequencer,
+            config,
+            i_command__valid=self.i_command.valid,
+            i_command__payload=self.i_command.payload,
+            i_weight_valid=self.i_weight.valid,
+            i_activation_valid=self.i_activation.valid,
+        )
+        west = place(
+            m,
+            "west_edge",
+            WestEdge,
+            config,
+            i_codes=self.i_activation.payload,
+            i_format=sequencer.o_activation_format,
+            i_valid=sequencer.o_activation_en,
+            i_swap=sequencer.o_swap,
+            i_tile_k=sequencer.o_tile_k,
+            i_load=sequencer.o_load,
+        )
+        north = place(
+            m,
+            "north_edge",
+            NorthEdge,
+            config,
+            i_codes=self.i_weight.payload,
+            i_format=sequencer.o_weight_format,
+            i_valid=sequencer.o_weight_en,
+        )
+        grid = place(m, "grid", Grid, config, i_beats=west.o_beats, i_weights=north.o_weights)
+        readout = place(
+            m,
+            "readout",
+            Readout,
+            config,
+            i_row_en=sequencer.o_row_en,
+            i_row_address=sequencer.o_row_address,
+            i_row=sequencer.o_row,
+            i_finished=sequencer.o_finished,
+        )
+        psum = psum_layout(config).width
+        seeds, reads = [], []
+        seed, store = sequencer.o_seed, sequencer.o_store
+        for col in range(config.cols):
+            ports = place(
+                m,
+                f"psum_{col}",
+                PsumBank,
+                config,
+                i_seed=seed,
+                i_store=store,
+                i_psum=grid.o_psums.word_select(col, psum),
+                i_read_en=readout.o_read_en,
+                i_read_address=readout.o_read_address,
+            )
+            seeds.append(ports.o_psum)
+            reads.append(ports.o_read)
+            seed, store = ports.o_seed, ports.o_store
+        m.d.comb += [
+            grid.i_psums.eq(Cat(seeds)),
+            readout.i_psums.eq(Cat(reads)),
+            self.i_command.ready.eq(sequencer.i_command.ready),
+            self.i_weight.ready.eq(sequencer.o_weight_ready),
+            self.i_activation.ready.eq(sequencer.o_activation_ready),
+            sequencer.i_read_en.eq(readout.o_read_en),
+            self.o_result.valid.eq(readout.o.valid),
+            self.o_result.payload.eq(readout.o.payload),
+            readout.o.ready.eq(self.o_result.ready),
+        ]
+        return m
