@@ -1,7 +1,7 @@
 """Format decoder at the west and north edges: a code becomes an operand, once, before it enters the array."""
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
@@ -45,18 +45,16 @@ class Decoder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        first, *others = (self._decode(m, fmt) for fmt in self.config.operand_formats)
-        m.d.comb += self.o.eq(first)
-        with m.Switch(self.i_select):
-            for fmt, operand in zip(self.config.operand_formats[1:], others, strict=True):
-                with m.Case(fmt.select):
-                    m.d.comb += self.o.eq(operand)
+        formats = self.config.operand_formats
+        selected = self._decode(m, formats[0])
+        for fmt in formats[1:]:
+            selected = Mux(self.i_select == fmt.select, self._decode(m, fmt), selected)
+        m.d.comb += self.o.eq(selected)
         return m
 
-    def _decode(self, m: Module, fmt: Format) -> data.View:
+    def _decode(self, m: Module, fmt: Format) -> Value:
         """The operand that the code stands for in ``fmt``."""
         config = self.config
-        operand = Signal(self.o.shape(), name=fmt.name)
         fraction = self.i_code[: fmt.man_bits]
         exponent = self.i_code[fmt.man_bits : fmt.bits - 1]
         normal = exponent.any()
@@ -70,21 +68,26 @@ class Decoder(wiring.Component):
             significand.eq(Cat(fraction, normal) & finite.replicate(fmt.man_bits + 1)),
             # max(exponent, 1) - 1
             scale.eq(exponent - normal),
-            operand.sign.eq(self.i_code[fmt.bits - 1] & ~nan),
-            operand.nan.eq(nan),
         ]
-        if fmt.has_inf:
-            m.d.comb += operand.inf.eq(top & ~fraction.any())
 
         # Exact accumulation keeps the significand where it is; fp32 normalises it by its leading zeros.
         # The highest bit that is set is the last to assign.
         width = config.significand_bits
+        aligned = Signal(width, name=f"{fmt.name}_aligned")
+        scaled = Signal(config.exponent_bits, name=f"{fmt.name}_scaled")
         shifts = [0] if config.exact else [width - 1 - bit for bit in range(fmt.man_bits + 1)]
         for bit, shift in enumerate(shifts):
             with m.If(significand.any() if config.exact else significand[bit]):
                 m.d.comb += [
-                    operand.significand.eq(significand << shift),
+                    aligned.eq(significand << shift),
                     # Never negative: operand_lsb_exp lies below the smallest subnormal by the largest shift.
-                    operand.exponent.eq(scale + (fmt.lsb_exp - config.operand_lsb_exp - shift)),
+                    scaled.eq(scale + (fmt.lsb_exp - config.operand_lsb_exp - shift)),
                 ]
-        return operand
+        fields = {
+            "significand": aligned,
+            "exponent": scaled,
+            "sign": self.i_code[fmt.bits - 1] & ~nan,
+            "nan": nan,
+            "inf": top & ~fraction.any() if fmt.has_inf else Const(0, 1),
+        }
+        return Cat(fields[name] for name in operand_layout(config).fields)
