@@ -1,0 +1,50 @@
+# Everything runs in .venv, which the first target that needs it makes. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+CONFIG ?=
+SEED ?=
+SIM ?= verilator
+WAVES ?=
+
+# Passed on only where set, so that the command line keeps its own defaults.
+config := $(if $(CONFIG),--config $(CONFIG))
+seed := $(if $(SEED),--seed $(SEED))
+waves := $(if $(WAVES),--waves)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sim test verilog bench-golden lint clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY) ## make .venv with the console script in it
+
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "needs Python >= 3.11, found none: set PYTHON="; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs Python >= 3.11: set PYTHON="; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+sim: $(READY) ## simulate the RTL, every cycle checked (CONFIG= SEED= SIM=verilator|icarus WAVES=1)
+	@$(BIN)/systolith sim $(config) $(seed) --sim $(SIM) $(waves)
+
+test: $(READY) ## run the tests
+	$(BIN)/pytest -n auto
+
+verilog: $(READY) ## write build/verilog/CONFIG.v and a page on driving it (CONFIG=fp8)
+	@$(BIN)/systolith verilog $(config)
+
+bench-golden: $(READY) ## time the golden model against numpy
+	@$(BIN)/python -m scripts.bench_golden
+
+lint: $(READY) ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean: ## remove everything generated but .venv
+	rm -rf build

@@ -1,0 +1,1 @@
+"""Verification: the RTL is replayed against traces of the golden model, every signal in every cycle."""

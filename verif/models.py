@@ -1,0 +1,80 @@
+"""Cycle models of the blocks below the tensor engine, for their own benches; NumPy over whole arrays of PEs."""
+
+import numpy as np
+
+from golden.arithmetic import add_products, multiply, psum_words
+from golden.spec.config import EngineConfig
+from golden.spec.encodings import beat_layout, product_layout, psum_layout
+
+__all__ = ["ArrayModel", "PsumBankModel"]
+
+
+class ArrayModel:
+    """Registers of an R x C array of PEs (one PE: R = C = 1), stepped by the rules of docs/architecture.md.
+
+    Attributes hold the values after the last edge, all zero at first: ``weight``, ``shadow``, ``active``,
+    ``beat`` and ``product`` are uint64[R, C]; ``psum`` is uint32[R, C, words].
+    """
+
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        shape = (config.rows, config.cols)
+        self.weight, self.shadow, self.active, self.beat, self.product = np.zeros((5, *shape), np.uint64)
+        self.psum = np.zeros((*shape, psum_words(config)), np.uint32)
+        beat = beat_layout(config)
+        self._tags = np.uint64((1 << beat.offset("operand")) - 1)
+        self._bit = {name: np.uint64(1 << beat.offset(name)) for name in ("valid", "enable", "swap", "load")}
+        self._payload_at = np.uint64(product_layout(config).offset("magnitude"))
+
+    def step(self, beats: np.ndarray, weights: np.ndarray, psums: np.ndarray) -> None:
+        """One clock edge with ``beats`` uint64[R] from the west, ``weights`` uint64[C] and ``psums``
+        uint32[C, words] from the north."""
+        west = np.concatenate([beats[:, None], self.beat[:, :-1]], axis=1)
+        north = np.concatenate([weights[None], self.weight[:-1]])
+        above = np.concatenate([psums[None], self.psum[:-1]])
+        tags, bit = self._tags, self._bit
+
+        enable = (self.beat & bit["enable"]) != 0
+        products = multiply((self.beat >> np.uint64(4)).astype(np.uint32), self.active.astype(np.uint32), self.config)
+        payload = np.where(enable, products, self.product >> self._payload_at)
+        stored = self.product
+        sums = add_products(above, stored >> self._payload_at, self.config)
+        through = np.where(((stored & bit["enable"]) != 0)[..., None], sums, above)
+
+        self.psum = np.where(((stored & bit["valid"]) != 0)[..., None], through, self.psum)
+        self.product = payload << self._payload_at | (self.beat & (bit["valid"] | bit["enable"]))
+        self.active = np.where((west & bit["swap"]) != 0, self.shadow, self.active)
+        self.shadow = np.where((west & bit["load"]) != 0, north, self.shadow)
+        operand = np.where((west & bit["enable"]) != 0, west, self.beat) & ~tags
+        self.beat = operand | (west & tags)
+        self.weight = north
+
+    def registers(self) -> dict[str, np.ndarray]:
+        """Every register by its name in a trace: uint64[R, C], or uint32[R, C, words] for ``psum``."""
+        names = ("weight", "shadow", "active", "beat", "product", "psum")
+        return {name: getattr(self, name).copy() for name in names}
+
+
+class PsumBankModel:
+    """One column's PSUM memory: a seed port, a store port and a read-out port, as plain Python integers."""
+
+    def __init__(self, config: EngineConfig):
+        self.memory = [0] * config.psum_depth
+        self.width = psum_layout(config).width
+        self.psum = 0
+        self.read = 0
+        self._word = 0
+        self.seed = {"valid": 0, "first": 0, "address": 0}
+        self.store = {"valid": 0, "address": 0, "columns": 0}
+
+    def step(self, seed: dict[str, int], store: dict[str, int], psum: int, read_en: int, read_address: int) -> None:
+        """One clock edge; a read in the cycle of a write returns the old word."""
+        if seed["valid"] and not seed["first"]:
+            self._word = self.memory[seed["address"]]
+        self.psum = 0 if seed["first"] else self._word
+        if read_en:
+            self.read = self.memory[read_address]
+        if store["valid"] and store["columns"]:
+            self.memory[store["address"]] = psum
+        self.seed = dict(seed)
+        self.store = dict(store, columns=max(0, store["columns"] - 1))
