@@ -26,7 +26,8 @@ def place(m: Module, name: str, block: type[wiring.Component], *parameters, **in
 
     ``inputs`` are wired straight to the input ports they name; the caller drives the others through the returned
     ports. Within one emission a block must always be given equal parameters: it is built and emitted once, under its
-    ``module_name``. (Amaranth itself would emit every instance anew; a 128 x 128 array has 16,384.)
+    ``module_name``. (Amaranth itself would emit every instance anew; a 128 x 128 array has 16,384.) A block
+    without registers, and so without a clock, says so by a true ``COMBINATIONAL``.
 
     Raises ValueError for an input whose width is not the port's.
     """

@@ -61,6 +61,11 @@ class WestEdge(wiring.Component):
             }
         )
 
+    @property
+    def COMBINATIONAL(self) -> bool:
+        """One lane alone is not skewed."""
+        return self.config.rows == 1
+
     def elaborate(self, platform):
         m = Module()
         config = self.config
@@ -118,6 +123,11 @@ class NorthEdge(wiring.Component):
                 "o_weights": Out(operand_layout(config).width * config.cols),
             }
         )
+
+    @property
+    def COMBINATIONAL(self) -> bool:
+        """One lane alone is not skewed."""
+        return self.config.cols == 1
 
     def elaborate(self, platform):
         m = Module()

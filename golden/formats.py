@@ -1,0 +1,193 @@
+"""Conversions between float32 values and the codes of the formats in ``golden.spec.formats``."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from numba import njit
+
+from golden.spec.formats import FORMATS, FP32, Format
+
+__all__ = ["block_decoder", "check_codes", "code_dtype", "decode", "encode", "resolve"]
+
+_U32 = np.uint32
+
+
+def resolve(fmt: str | Format) -> Format:
+    """The format of that name, or the format itself. Raises ValueError for an unknown name."""
+    if isinstance(fmt, Format):
+        return fmt
+    if fmt not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {fmt!r}")
+    return FORMATS[fmt]
+
+
+def code_dtype(fmt: str | Format) -> np.dtype:
+    """The unsigned dtype that holds one code."""
+    return np.dtype(f"u{resolve(fmt).bytes}")
+
+
+def encode(values: np.ndarray, fmt: str | Format, *, saturate: bool = True) -> np.ndarray:
+    """Round float32 values to codes of ``fmt``, to nearest even, with gradual underflow.
+
+    Parameters
+    ----------
+    values : float32[...]
+        Any shape. float64 is refused: it would be rounded twice on its way through float32.
+    fmt : str or Format
+        ``"e4m3"``, ``"e5m2"``, ``"bf16"`` or ``"fp32"``.
+    saturate : bool
+        True: overflow and Inf become the largest finite number of that sign.
+        False: they become Inf, or NaN where the format has no Inf.
+
+    Returns
+    -------
+    uint8, uint16 or uint32[...]
+        NaN of either sign becomes the one code ``fmt.nan``; zeros keep their sign.
+
+    Raises
+    ------
+    TypeError
+        If ``values`` is not float32.
+    ValueError
+        If the format is unknown.
+    """
+    fmt = resolve(fmt)
+    values = np.asarray(values)
+    if values.dtype != np.float32:
+        raise TypeError(f"values must be float32, not {values.dtype}")
+    codes = np.empty(values.shape, code_dtype(fmt))
+    _encoder(fmt, bool(saturate))(np.ascontiguousarray(values).reshape(-1).view(_U32), codes.reshape(-1))
+    return codes
+
+
+def decode(codes: np.ndarray, fmt: str | Format) -> np.ndarray:
+    """The float32 values of codes: exact, since every number of every format is a float32.
+
+    Parameters
+    ----------
+    codes : uint8, uint16 or uint32[...]
+        Any shape, of the dtype :func:`code_dtype` gives.
+    fmt : str or Format
+        ``"e4m3"``, ``"e5m2"``, ``"bf16"`` or ``"fp32"``.
+
+    Returns
+    -------
+    float32[...]
+        Every NaN code becomes the quiet NaN 0x7FC00000; zeros keep their sign.
+
+    Raises
+    ------
+    TypeError
+        If the dtype is not the format's.
+    ValueError
+        If the format is unknown.
+    """
+    fmt = resolve(fmt)
+    codes = np.asarray(codes)
+    check_codes("codes", codes, fmt)
+    values = np.empty(codes.shape, np.float32)
+    block_decoder(fmt)(np.ascontiguousarray(codes).reshape(1, -1), 0, 0, values.reshape(1, 1, -1))
+    return values
+
+
+def check_codes(name: str, codes: np.ndarray, fmt: Format) -> None:
+    """Raise TypeError unless an array has the dtype of the format's codes."""
+    if codes.dtype != code_dtype(fmt):
+        raise TypeError(f"{name} must be {code_dtype(fmt)} codes of {fmt.name}, not {codes.dtype}")
+
+
+# The factories below turn a format's numbers into constants of a kernel, so that LLVM folds the shifts
+# and vectorises the loop; the arithmetic is the same text for every format. numba widens every integer
+# operation to 64 bits: the casts keep 32-bit lanes.
+
+
+@cache
+def _encoder(fmt: Format, saturate: bool) -> Callable[[np.ndarray, np.ndarray], None]:
+    """A kernel ``(bits: uint32[N], codes: uint[N])`` that fills ``codes``.
+
+    Adding just under half a unit, plus the kept part's last bit, and truncating rounds to nearest even;
+    a carry out of the mantissa increments the exponent, as it must. Below the smallest normal number the
+    unit stops shrinking: adding ``magic``, whose unit in the last place is the format's smallest subnormal,
+    makes the float32 adder round there, and the sum's low bits are the code, the first normal included.
+    """
+    drop = FP32.man_bits - fmt.man_bits
+    shift = _U32(drop)
+    below_half = _U32((1 << drop >> 1) - 1 if drop else 0)
+    lsb = _U32(1 if drop else 0)
+    rebias = _U32(FP32.bias - fmt.bias << FP32.man_bits)
+    # A format with float32's own exponents needs no second rule: the first rounds subnormals as well.
+    subnormal_below = _U32(FP32.bias + 1 - fmt.bias << FP32.man_bits if fmt.bias != FP32.bias else 0)
+    magic_bits = _U32(FP32.bias + fmt.lsb_exp + FP32.man_bits << FP32.man_bits if fmt.bias != FP32.bias else 0)
+    magic = magic_bits.view(np.float32)
+    max_code = _U32(fmt.max_code)
+    nan = _U32(fmt.nan)
+    over = _U32(fmt.max_code if saturate else fmt.inf if fmt.has_inf else fmt.nan)
+    sign_shift = _U32(32 - fmt.bits)
+    sign_mask = _U32(1 << fmt.bits - 1)
+    inf = _U32(FP32.inf)
+    fp32_mask = _U32(0x7FFFFFFF)
+
+    @njit(cache=True)
+    def kernel(bits, codes):
+        for i in range(bits.size):
+            magnitude = _U32(bits[i] & fp32_mask)
+            odd = _U32(_U32(magnitude >> shift) & lsb)
+            normal = _U32(_U32(_U32(magnitude - rebias) + _U32(below_half + odd)) >> shift)
+            summed = np.float32(_U32(magnitude).view(np.float32) + magic)
+            subnormal = _U32(np.float32(summed).view(_U32) - magic_bits)
+            code = subnormal if magnitude < subnormal_below else normal
+            code = over if code > max_code else code
+            code = nan if magnitude > inf else code
+            sign = _U32(_U32(bits[i] >> sign_shift) & sign_mask)
+            codes[i] = code if code == nan else _U32(code | sign)
+
+    return kernel
+
+
+@cache
+def block_decoder(fmt: Format) -> Callable[[np.ndarray, int, int, np.ndarray], None]:
+    """A kernel ``(codes: uint[M, N], row, col, panels: float32[P, H, W])`` that fills ``panels``.
+
+    ``panels[p, i, j]`` becomes the value of ``codes[row + i, col + p * W + j]``, or +0 outside ``codes``.
+
+    A normal number needs its exponent rebiased. A subnormal is put beside the exponent of the format's
+    smallest normal number, from which float32 subtracts that number's hidden bit, exactly.
+    """
+    shift = _U32(FP32.man_bits - fmt.man_bits)
+    rebias = _U32(FP32.bias - fmt.bias << FP32.man_bits)
+    own_exponents = fmt.bias == FP32.bias
+    hidden_bits = _U32(0 if own_exponents else FP32.bias + 1 - fmt.bias << FP32.man_bits)
+    hidden = hidden_bits.view(np.float32)
+    subnormal_below = _U32(0 if own_exponents else 1 << fmt.man_bits)
+    max_code = _U32(fmt.max_code)
+    inf = _U32(fmt.inf if fmt.has_inf else fmt.nan)
+    inf_bits = _U32(FP32.inf if fmt.has_inf else FP32.nan)
+    nan_bits = _U32(FP32.nan)
+    sign_shift = _U32(32 - fmt.bits)
+    sign_mask = _U32(1 << fmt.bits - 1)
+    magnitude_mask = _U32(sign_mask - 1)
+
+    @njit(cache=True)
+    def kernel(codes, row, col, panels):
+        height, width = panels.shape[1:]
+        for p in range(panels.shape[0]):
+            left = col + p * width
+            block = codes[row : row + height, left : left + width]
+            bits = panels[p].view(_U32)
+            rows, cols = block.shape
+            for i in range(rows):
+                for j in range(cols):
+                    code = _U32(block[i, j])
+                    magnitude = _U32(code & magnitude_mask)
+                    normal = _U32(_U32(magnitude << shift) + rebias)
+                    padded = _U32(_U32(magnitude << shift) + hidden_bits)
+                    subnormal = np.float32(np.float32(_U32(padded).view(np.float32)) - hidden).view(_U32)
+                    value = subnormal if magnitude < subnormal_below else normal
+                    value = value if magnitude <= max_code else inf_bits if magnitude == inf else nan_bits
+                    sign = _U32(_U32(code & sign_mask) << sign_shift)
+                    bits[i, j] = value if value == nan_bits else _U32(value | sign)
+                bits[i, cols:] = 0
+            bits[rows:] = 0
+
+    return kernel

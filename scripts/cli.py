@@ -1,0 +1,197 @@
+"""The console script ``systolith``."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+
+from golden.spec.config import ACCUMULATIONS, OPERAND_FORMATS, EngineConfig
+from golden.spec.formats import FORMATS
+from golden.spec.presets import PRESETS
+from scripts.tensors import InputError, check_writable, load, save
+
+__all__ = ["main"]
+
+#: Exit codes.
+DISAGREE, BAD_INPUT = 1, 2
+
+_config = click.option("--config", "preset", type=click.Choice(list(PRESETS)), default="fp8", show_default=True)
+_backend = click.option("--backend", type=click.Choice(["golden", "rtl"]), default="golden", show_default=True)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+_out = click.option("--out", help="Write the result to this file.")
+
+
+def _format_options(command):
+    """``--x-format`` and ``--w-format``: a format the preset was built for, its first by default."""
+    for lane, what in (("w", "weights"), ("x", "activations")):
+        choice = click.Choice(OPERAND_FORMATS)
+        command = click.option(f"--{lane}-format", type=choice, help=f"Format of the {what}.")(command)
+    return command
+
+
+def _check_formats(config: EngineConfig, preset: str, **formats: str | None) -> list[str]:
+    """The formats with the default filled in; InputError for one the preset was not built for."""
+    for option, fmt in formats.items():
+        if fmt is not None and fmt not in config.formats:
+            accepted = ", ".join(config.formats)
+            raise InputError(f"--{option.replace('_', '-')}: {preset} has no {fmt}; it takes {accepted}")
+    return [fmt or config.formats[0] for fmt in formats.values()]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """A systolic matrix engine: golden model and simulated RTL, checked against each other every cycle."""
+
+
+@cli.command()
+@click.argument("x_path", metavar="X.npy")
+@click.argument("w_path", metavar="W.npy")
+@_config
+@_format_options
+@_out
+@click.option("--out-format", type=click.Choice(list(FORMATS)), default="fp32", show_default=True)
+@click.option("--recipe", help="Scale float32 inputs: per-tensor, or per-token with X by row and W by column.")
+@_backend
+@_json
+def gemm(x_path, w_path, preset, x_format, w_format, out, out_format, recipe, backend, as_json) -> int:
+    """Multiply X[M, K] by W[K, N].
+
+    float32 inputs are converted to the format; uint8 and uint16 inputs are its codes. The result is float32 for
+    fp32, codes otherwise.
+    """
+    from scripts.products import run_gemm
+
+    config = PRESETS[preset]
+    x_format, w_format = _check_formats(config, preset, x_format=x_format, w_format=w_format)
+    check_writable(out)
+    x, w = load(x_path, "X", (2,)), load(w_path, "W", (2,))
+    summary = run_gemm(
+        x, w, config, x_format=x_format, w_format=w_format, out_format=out_format, recipe=recipe, backend=backend
+    )
+    return _finish(summary, preset, backend, out, as_json)
+
+
+@cli.command()
+@click.argument("q_path", metavar="Q.npy")
+@click.argument("k_path", metavar="K.npy")
+@click.argument("v_path", metavar="V.npy")
+@_config
+@_format_options
+@click.option("--recipe", default="per-tensor", show_default=True, help="Which numbers share a scale.")
+@click.option("--causal", is_flag=True, help="Query i sees keys up to its own position.")
+@_out
+@_backend
+@_json
+def attention(q_path, k_path, v_path, preset, x_format, w_format, recipe, causal, out, backend, as_json) -> int:
+    """Quantised attention of Q[H, S, D] to K, V[Hkv, T, D], or of one head without the first dimension.
+
+    Both matrix products and the row sums run on the engine; softmax and quantisation run in the golden model.
+    """
+    from scripts.products import run_attention
+
+    config = PRESETS[preset]
+    x_format, w_format = _check_formats(config, preset, x_format=x_format, w_format=w_format)
+    check_writable(out)
+    q, k, v = (load(p, name, (2, 3)) for p, name in ((q_path, "Q"), (k_path, "K"), (v_path, "V")))
+    summary = run_attention(
+        q, k, v, config, recipe=recipe, x_format=x_format, w_format=w_format, causal=causal, backend=backend
+    )
+    return _finish(summary, preset, backend, out, as_json)
+
+
+def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) -> int:
+    """Print the summary, write the result if the run was right, and give the exit code."""
+    if out and not summary.mismatches:
+        save(out, summary.result)
+    record = {"backend": backend, "config": preset} | summary.record()
+    if as_json:
+        print(json.dumps(record))
+    else:
+        console = Console()
+        console.print(summary.table(record))
+        for line in summary.failures:
+            console.print(line, style="red", markup=False, highlight=False)
+        if out:
+            console.print(f"wrote {out}" if not summary.mismatches else f"{out} not written", highlight=False)
+    return DISAGREE if summary.mismatches else 0
+
+
+@cli.command()
+@click.option("--config", "preset", type=click.Choice(list(PRESETS)), help="A preset.  [default: fp8]")
+@click.option("--rows", type=int, help="Rows of the array, 1..256.")
+@click.option("--cols", type=int, help="Columns of the array, 1..256.")
+@click.option("--formats", help=f"Operand formats, from {','.join(OPERAND_FORMATS)}.")
+@click.option("--accumulation", type=click.Choice(ACCUMULATIONS), help="How partial sums are kept.")
+@click.option("--out", help="File to write.  [default: build/verilog/NAME.v]")
+def verilog(preset, rows, cols, formats, accumulation, out) -> int:
+    """Write the engine's Verilog, and beside it a page (.md) on its ports and on driving it.
+
+    Start from a preset and change what the options name.
+    """
+    from hw.verilog import describe, engine_verilog
+
+    base = PRESETS[preset or "fp8"]
+    changes = {
+        "rows": rows,
+        "cols": cols,
+        "formats": tuple(formats.split(",")) if formats is not None else None,
+        "accumulation": accumulation,
+    }
+    changes = {name: value for name, value in changes.items() if value is not None}
+    parameters = {name: getattr(base, name) for name in base.__dataclass_fields__} | changes
+    try:
+        config = EngineConfig(**parameters)
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error)) from None
+    if out is None:
+        formats_part = "_".join(config.formats)
+        own = f"{config.rows}x{config.cols}_{formats_part}_{config.accumulation}"
+        out = f"build/verilog/{own if changes else preset or 'fp8'}.v"
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+    check_writable(out)
+    page = Path(out).with_suffix(".md")
+    save(out, engine_verilog(config))
+    save(page, describe(config))
+    Console().print(f"wrote {out} and {page}", highlight=False)
+    return 0
+
+
+@cli.command()
+@click.option("--config", "preset", type=click.Choice(list(PRESETS)), help="Only this preset, without the real layer.")
+@click.option("--seed", type=click.IntRange(0), help="Of the random stimulus.  [default: a new one]")
+@click.option("--sim", type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True)
+@click.option("--waves", is_flag=True, help="Write waveforms beside the simulation.")
+def sim(preset, seed, sim, waves) -> int:
+    """Simulate the RTL on random GEMMs of ragged shapes, then on a real attention layer.
+
+    Every port and PE register is compared with the golden model in every cycle; results with the golden GEMM, cycle
+    counts with the schedule's closed form.
+    """
+    from scripts.campaign import run_campaign
+
+    if seed is None:
+        seed = int(np.random.default_rng().integers(1 << 31))
+    return DISAGREE if run_campaign(preset, seed=seed, simulator=sim, waves=waves) else 0
+
+
+def main() -> None:
+    """Entry point: bad input ends with one line and exit code 2."""
+    from verif.simulator import SimulatorError
+
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        code = _complain(error.format_message())
+    except (InputError, SimulatorError) as error:
+        code = _complain(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        code = _complain("interrupted")
+    sys.exit(code)
+
+
+def _complain(message: str) -> int:
+    print(f"systolith: {' '.join(message.split())}", file=sys.stderr)
+    return BAD_INPUT
