@@ -79,7 +79,7 @@ class Queues(NamedTuple):
     activations: np.ndarray  # uint32[n, words]
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _noise(seed, cycle):
     """64 fresh bits a cycle, a function of the two numbers alone (the finaliser of splitmix64)."""
     z = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(cycle + 1) * np.uint64(0x9E3779B97F4A7C15)
@@ -88,7 +88,7 @@ def _noise(seed, cycle):
     return np.int64(z ^ (z >> np.uint64(31)))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _put(record, at, valid, beats, position):
     """Write one stream's ``valid`` and payload to a record; returns where the next field goes."""
     record[at] = valid
@@ -99,106 +99,83 @@ def _put(record, at, valid, beats, position):
 
 
 @njit(cache=True)
-def _decode(words, code_bits, table, operands):
+def _decode(beats, position, code_bits, table, fmt, operands, entry):
     """The operands of a beat's lanes."""
     mask = (1 << code_bits) - 1
-    for lane in range(operands.size):
+    for lane in range(operands.shape[1]):
         bit = lane * code_bits
-        operands[lane] = table[np.int64(words[bit >> 5]) >> (bit & 31) & mask]
+        code = np.int64(beats[position, bit >> 5]) >> (bit & 31) & mask
+        operands[entry, lane] = table[fmt, code]
 
 
 @njit(cache=True)
-def _read_row(h, s, slot):
-    """Read the next finished PSUM row into a stage of the read-out, rounded and converted."""
-    row = s.scalars[READ_ROW]
-    out = s.stage_words[slot]
-    out[:] = 0
-    fmt = h.narrow[s.finished[row, 1]]
-    for c in range(s.finished[row, 0]):
-        code = _pe.round_psum(s.memory[row, c, 0], s.memory[row, c, 1], h.arithmetic)
-        out[c] = _pe.narrow(code, fmt, s.finished[row, 2])
-    out[h.cols] = s.finished[row, 3]
-    s.scalars[READ_ROW] = (row + 1) & (h.depth - 1)
+def _read_row(memory, finished, row, narrow, stage_words, slot, f):
+    """Read a finished PSUM row into a stage of the read-out, rounded and converted."""
+    cols = stage_words.shape[1] - 1
+    out_format, saturate = narrow[finished[row, 1]], finished[row, 2]
+    for c in range(cols):
+        code = np.int64(0)
+        if c < finished[row, 0]:
+            code = _pe.narrow(_pe.round_psum(memory[row, c, 0], memory[row, c, 1], f), out_format, saturate)
+        stage_words[slot, c] = code
+    stage_words[slot, cols] = finished[row, 3]
 
 
 @njit(cache=True)
-def _read_out(h, s, read):
-    """Move the read-out by one stage. A row enters in advance n and reaches the port in advance n + 3."""
-    advance = s.scalars[ADVANCES]
-    slot = advance & 3
-    s.stage_valid[slot] = read
-    if read:
-        _read_row(h, s, slot)
-    oldest = (advance + 1) & 3
-    s.scalars[RESULT_VALID] = s.stage_valid[oldest]
-    if s.stage_valid[oldest]:
-        s.result[:] = s.stage_words[oldest]
-    s.scalars[ADVANCES] = advance + 1
+def _access_psum(rows, memory, seeds, pes, pe_words, store_latency, ring_mask, cycle, f):
+    """Seeds of the next cycle's top row, then the stores of this one: a read gets what was there before.
 
-
-@njit(cache=True)
-def _access_psum(h, s, cycle):
-    """Seeds of the next cycle's top row, then the stores of this one: a read gets what was there before."""
-    seeds = s.seeds[(cycle + 1) & 1]
-    last_row = (h.rows - 1) * h.cols * h.pe_words + W_PSUM
-    for c in range(h.cols):
-        entry = (cycle - 1 - c) & h.ring_mask
-        if s.rows[entry, VALID]:
-            if s.rows[entry, IS_FIRST]:
+    Returns the stores, and of them those that complete an activation row.
+    """
+    cols = seeds.shape[0]
+    for c in range(cols):
+        entry = np.uint64((cycle - 1 - c) & ring_mask)
+        if rows[entry, VALID]:
+            if rows[entry, IS_FIRST]:
                 seeds[c, 0] = 0
                 seeds[c, 1] = 0
             else:
-                address = s.rows[entry, ADDRESS]
-                seeds[c, 0] = s.memory[address, c, 0]
-                seeds[c, 1] = s.memory[address, c, 1]
-    for c in range(h.cols):
-        entry = (cycle - h.store_latency - c) & h.ring_mask
-        if s.rows[entry, VALID] and c < s.rows[entry, COLUMNS]:
-            address = s.rows[entry, ADDRESS]
-            at = last_row + c * h.pe_words
-            s.memory[address, c, 0] = _pe.load_lo(s.pes, at, h.arithmetic)
-            s.memory[address, c, 1] = _pe.load_hi(s.pes, at, h.arithmetic)
-            s.scalars[LAST_STORE] = cycle
-            if c == s.rows[entry, COLUMNS] - 1:
-                s.scalars[ROWS_STORED] += 1
-
-
-@njit(cache=True, inline="always")
-def _west(h, s, cycle, r):
-    """What enters lane r in this cycle: tags and operand, packed as a beat."""
-    row = (cycle - r) & h.ring_mask
-    beat = np.int64(0)
-    if s.rows[row, VALID]:
-        beat = s.row_operands[row, r] << 4 | TAG_VALID
-        if r < s.rows[row, LANES]:
-            beat |= TAG_ENABLE
-        if s.rows[row, SWAP]:
-            beat |= TAG_SWAP
-    if s.weight_rows[row] == r:
-        beat |= TAG_LOAD
-    return beat
-
-
-@njit(cache=True, inline="always")
-def _north(h, s, cycle, c):
-    """The weight that enters column c in this cycle."""
-    entry = (cycle - c) & h.ring_mask
-    return s.weight_operands[entry, c] if s.weight_rows[entry] >= 0 else np.int64(0)
+                address = np.uint64(rows[entry, ADDRESS])
+                seeds[c, 0] = memory[address, c, 0]
+                seeds[c, 1] = memory[address, c, 1]
+    stores = completed = 0
+    last_row = pes.size - cols * pe_words + W_PSUM
+    for c in range(cols):
+        entry = np.uint64((cycle - store_latency - c) & ring_mask)
+        if rows[entry, VALID] and c < rows[entry, COLUMNS]:
+            address = np.uint64(rows[entry, ADDRESS])
+            at = last_row + c * pe_words
+            memory[address, c, 0] = _pe.load_lo(pes, at, f)
+            memory[address, c, 1] = _pe.load_hi(pes, at, f)
+            stores += 1
+            completed += c == rows[entry, COLUMNS] - 1
+    return stores, completed
 
 
 @njit(cache=True)
-def _clock_pes(h, s, cycle):
+def _edges(rows, row_operands, weight_rows, weight_operands, west, north, ring_mask, cycle):
+    """What enters every lane (packed as a beat) and every column (an operand) in this cycle."""
+    for r in range(west.size):
+        entry = np.uint64((cycle - r) & ring_mask)
+        beat = np.int64(0)
+        if rows[entry, VALID]:
+            beat = row_operands[entry, r] << 4 | TAG_VALID
+            beat |= TAG_ENABLE if r < rows[entry, LANES] else 0
+            beat |= TAG_SWAP if rows[entry, SWAP] else 0
+        west[r] = beat | (TAG_LOAD if weight_rows[entry] == r else 0)
+    for c in range(north.size):
+        entry = np.uint64((cycle - c) & ring_mask)
+        north[c] = weight_operands[entry, c] if weight_rows[entry] >= 0 else 0
+
+
+@njit(cache=True)
+def _clock_pes(pes, seeds, west, north, size, f):
     """One clock edge of every PE, in place: from the south-east corner, so that a PE's neighbours are still old."""
-    f = h.arithmetic
-    pes = s.pes
-    seeds = s.seeds[cycle & 1]
-    size = h.pe_words
-    row_size = h.cols * size
-    for r in range(h.rows - 1, -1, -1):
-        west = _west(h, s, cycle, r)
-        for c in range(h.cols - 1, -1, -1):
+    row_size = north.size * size
+    for r in range(west.size - 1, -1, -1):
+        for c in range(north.size - 1, -1, -1):
             at = r * row_size + c * size
-            product = np.int64(pes[at + W_PRODUCT])
+            product = np.int64(pes[np.uint64(at + W_PRODUCT)])
             if product & TAG_VALID:
                 if r:
                     lo = _pe.load_lo(pes, at - row_size + W_PSUM, f)
@@ -211,70 +188,51 @@ def _clock_pes(h, s, cycle):
                     else:
                         lo = _pe.add_fp32(lo, product >> 2, f)
                 _pe.store(pes, at + W_PSUM, lo, hi, f)
-            beat = np.int64(pes[at + W_BEAT])
+            beat = np.int64(pes[np.uint64(at + W_BEAT)])
             if beat & TAG_ENABLE:
-                product = _pe.product_payload(beat >> 4, np.int64(pes[at + W_ACTIVE]), f) << 2
-            pes[at + W_PRODUCT] = (product & ~3) | (beat & 3)
-            arriving = np.int64(pes[at - size + W_BEAT]) if c else west
-            weight = np.int64(pes[at - row_size + W_WEIGHT]) if r else _north(h, s, cycle, c)
+                product = _pe.product_payload(beat >> 4, np.int64(pes[np.uint64(at + W_ACTIVE)]), f) << 2
+            pes[np.uint64(at + W_PRODUCT)] = (product & ~3) | (beat & 3)
+            arriving = np.int64(pes[np.uint64(at - size + W_BEAT)]) if c else west[r]
+            weight = np.int64(pes[np.uint64(at - row_size + W_WEIGHT)]) if r else north[c]
             if arriving & TAG_SWAP:
-                pes[at + W_ACTIVE] = pes[at + W_SHADOW]
+                pes[np.uint64(at + W_ACTIVE)] = pes[np.uint64(at + W_SHADOW)]
             if arriving & TAG_LOAD:
-                pes[at + W_SHADOW] = weight
-            pes[at + W_WEIGHT] = weight
-            pes[at + W_BEAT] = arriving if arriving & TAG_ENABLE else (beat & ~15) | (arriving & 15)
+                pes[np.uint64(at + W_SHADOW)] = weight
+            pes[np.uint64(at + W_WEIGHT)] = weight
+            pes[np.uint64(at + W_BEAT)] = arriving if arriving & TAG_ENABLE else (beat & ~15) | (arriving & 15)
 
 
 @njit(cache=True)
-def _take_row(h, s, q, cycle, take):
-    """Enter the activation row taken in this cycle, or that there is none, into the ring."""
-    entry = s.rows[cycle & h.ring_mask]
-    entry[VALID] = take
-    if take:
-        command = s.executor
-        taken = s.scalars[TAKEN]
-        address = (command[BASE] + taken) & (h.depth - 1)
-        entry[SWAP] = taken == 0
-        entry[ADDRESS] = address
-        entry[IS_FIRST] = command[FIRST]
-        entry[IS_LAST] = command[LAST]
-        entry[LANES] = command[TILE_K]
-        entry[COLUMNS] = command[TILE_N]
-        if command[LAST]:
-            s.finished[address, 0] = command[TILE_N]
-            s.finished[address, 1] = command[OUT_FORMAT]
-            s.finished[address, 2] = command[SATURATE]
-            s.finished[address, 3] = taken == command[TILE_M] - 1
-        words = q.activations[s.scalars[POSITION + ACTIVATION]]
-        _decode(words, h.code_bits, h.operands[command[X_FORMAT]], s.row_operands[cycle & h.ring_mask])
+def _enter_row(rows, finished, entry, command, taken, depth):
+    """Enter the activation row taken in this cycle into the ring."""
+    address = (command[BASE] + taken) & (depth - 1)
+    rows[entry, VALID] = 1
+    rows[entry, SWAP] = taken == 0
+    rows[entry, ADDRESS] = address
+    rows[entry, IS_FIRST] = command[FIRST]
+    rows[entry, IS_LAST] = command[LAST]
+    rows[entry, LANES] = command[TILE_K]
+    rows[entry, COLUMNS] = command[TILE_N]
+    if command[LAST]:
+        finished[address, 0] = command[TILE_N]
+        finished[address, 1] = command[OUT_FORMAT]
+        finished[address, 2] = command[SATURATE]
+        finished[address, 3] = taken == command[TILE_M] - 1
 
 
 @njit(cache=True)
-def _take_weights(h, s, q, cycle, load):
-    """Enter the weight row taken in this cycle, or that there is none, into the ring."""
-    entry = cycle & h.ring_mask
-    s.weight_rows[entry] = s.scalars[LOADED] if load else -1
-    if load:
-        words = q.weights[s.scalars[POSITION + WEIGHT]]
-        _decode(words, h.code_bits, h.operands[s.loader[W_FORMAT]], s.weight_operands[entry])
-        if s.scalars[FIRST_WEIGHT] < 0:
-            s.scalars[FIRST_WEIGHT] = cycle
-
-
-@njit(cache=True)
-def drained(h, s, q):
+def drained(n, stage_valid, sizes, drain_latency):
     """True if nothing is waiting and nothing is under way."""
-    n = s.scalars
     if n[LOADER_VALID] or n[EXECUTOR_VALID] or n[ROWS_READY] or n[RESULT_VALID]:
         return False
-    if n[POSITION + COMMAND] < q.commands.shape[0] or n[POSITION + WEIGHT] < q.weights.shape[0]:
-        return False
-    if n[POSITION + ACTIVATION] < q.activations.shape[0]:
-        return False
-    for i in range(4):
-        if s.stage_valid[i] and i != (n[ADVANCES] & 3):
+    for i in range(3):
+        if n[POSITION + i] < sizes[i]:
             return False
-    return n[LAST_TAKE] < 0 or n[CYCLE] - n[LAST_TAKE] > h.drain_latency
+    # The stage that the next advance fills holds what has left already.
+    for i in range(4):
+        if stage_valid[i] and i != (n[ADVANCES] & 3):
+            return False
+    return n[LAST_TAKE] < 0 or n[CYCLE] - n[LAST_TAKE] > drain_latency
 
 
 @njit(cache=True)
@@ -283,12 +241,21 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
 
     ``quiet``: int64[4], the three sources' probability of idling and the sink's of stalling, in 1/65536.
     """
-    n = s.scalars
-    sizes = (q.commands.shape[0], q.weights.shape[0], q.activations.shape[0])
+    # Once, here: taking an array out of a tuple costs as much as a PE.
+    n, loader, executor, rows, pes, seeds = s.scalars, s.loader, s.executor, s.rows, s.pes, s.seeds
+    row_operands, weight_rows, weight_operands = s.row_operands, s.weight_rows, s.weight_operands
+    memory, finished, result = s.memory, s.finished, s.result
+    stage_valid, stage_words = s.stage_valid, s.stage_words
+    commands, weights, activations, command_fields = q.commands, q.weights, q.activations, q.command_fields
+    operands, narrow, f, ring_mask = h.operands, h.narrow, h.arithmetic, h.ring_mask
+    west, north = np.zeros(h.rows, np.int64), np.zeros(h.cols, np.int64)
+    even_seeds, odd_seeds = seeds[0], seeds[1]
+    sizes = (commands.shape[0], weights.shape[0], activations.shape[0])
     for index in range(trace.shape[0]):
-        if until_done and drained(h, s, q):
+        if until_done and drained(n, stage_valid, sizes, h.drain_latency):
             return index
         cycle = n[CYCLE]
+        entry = cycle & ring_mask
         noise = _noise(seed, cycle)
         for i in range(3):
             if n[POSITION + i] < sizes[i] and (noise >> 16 * i & 0xFFFF) >= quiet[i]:
@@ -297,17 +264,17 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
 
         # Handshakes.
         executing = n[EXECUTOR_VALID] != 0
-        if s.executor[FIRST]:
+        if executor[FIRST]:
             row_ready = executing and n[OCCUPIED] < h.depth
         else:
-            row_ready = executing and n[IN_FLIGHT] < s.executor[DISTANCE]
+            row_ready = executing and n[IN_FLIGHT] < executor[DISTANCE]
         take = row_ready and n[PRESENTED + ACTIVATION] != 0
         loading = n[LOADER_VALID] != 0
         plane_free = not executing or n[TAKEN] > 0 or take
-        weight_ready = loading and n[LOADED] < s.loader[TILE_K] and plane_free
+        weight_ready = loading and n[LOADED] < loader[TILE_K] and plane_free
         load = weight_ready and n[PRESENTED + WEIGHT] != 0
-        pass_ends = take and n[TAKEN] + 1 == s.executor[TILE_M]
-        hand_over = loading and n[LOADED] + load == s.loader[TILE_K] and (not executing or pass_ends)
+        pass_ends = take and n[TAKEN] + 1 == executor[TILE_M]
+        hand_over = loading and n[LOADED] + load == loader[TILE_K] and (not executing or pass_ends)
         command_ready = not loading or hand_over
         command = command_ready and n[PRESENTED + COMMAND] != 0
         advance = n[RESULT_VALID] == 0 or result_ready
@@ -315,32 +282,61 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
 
         # The record.
         record = trace[index]
-        at = _put(record, 0, n[PRESENTED + COMMAND], q.commands, n[POSITION + COMMAND])
-        at = _put(record, at, n[PRESENTED + WEIGHT], q.weights, n[POSITION + WEIGHT])
-        at = _put(record, at, n[PRESENTED + ACTIVATION], q.activations, n[POSITION + ACTIVATION])
+        at = _put(record, 0, n[PRESENTED + COMMAND], commands, n[POSITION + COMMAND])
+        at = _put(record, at, n[PRESENTED + WEIGHT], weights, n[POSITION + WEIGHT])
+        at = _put(record, at, n[PRESENTED + ACTIVATION], activations, n[POSITION + ACTIVATION])
         record[at] = result_ready
         record[at + 1] = command_ready
         record[at + 2] = weight_ready
         record[at + 3] = row_ready
         record[at + 4] = n[RESULT_VALID]
         at += 5
-        record[at : at + h.cols + 1] = s.result
+        for i in range(result.size):
+            record[at + i] = result[i]
+        at += result.size
         if registers:
-            record[at + h.cols + 1 :] = s.pes
+            for i in range(pes.size):
+                record[at + i] = pes[i]
 
-        # Data.
-        _take_row(h, s, q, cycle, take)
-        _take_weights(h, s, q, cycle, load)
+        # Rows enter.
+        rows[entry, VALID] = 0
+        if take:
+            _enter_row(rows, finished, entry, executor, n[TAKEN], h.depth)
+            position = n[POSITION + ACTIVATION]
+            _decode(activations, position, h.code_bits, operands, executor[X_FORMAT], row_operands, entry)
+        weight_rows[entry] = n[LOADED] if load else -1
+        if load:
+            _decode(weights, n[POSITION + WEIGHT], h.code_bits, operands, loader[W_FORMAT], weight_operands, entry)
+            if n[FIRST_WEIGHT] < 0:
+                n[FIRST_WEIGHT] = cycle
+
+        # The read-out: a row enters it in advance a and is on the port after advance a + 3.
         if advance:
-            _read_out(h, s, read)
-        _access_psum(h, s, cycle)
-        _clock_pes(h, s, cycle)
+            slot, oldest = n[ADVANCES] & 3, (n[ADVANCES] + 1) & 3
+            stage_valid[slot] = read
+            if read:
+                _read_row(memory, finished, n[READ_ROW], narrow, stage_words, slot, f)
+                n[READ_ROW] = (n[READ_ROW] + 1) & (h.depth - 1)
+            n[RESULT_VALID] = stage_valid[oldest]
+            if stage_valid[oldest]:
+                for i in range(result.size):
+                    result[i] = stage_words[oldest, i]
+            n[ADVANCES] += 1
+
+        # PSUM and the PEs.
+        here, there = (odd_seeds, even_seeds) if cycle & 1 else (even_seeds, odd_seeds)
+        stores, completed = _access_psum(rows, memory, there, pes, h.pe_words, h.store_latency, ring_mask, cycle, f)
+        if stores:
+            n[LAST_STORE] = cycle
+            n[ROWS_STORED] += completed
+        _edges(rows, row_operands, weight_rows, weight_operands, west, north, ring_mask, cycle)
+        _clock_pes(pes, here, west, north, h.pe_words, f)
 
         # Counters: a row leaves the hazard window, another becomes readable.
-        n[IN_FLIGHT] += take - s.rows[(cycle - h.hazard + 1) & h.ring_mask, VALID]
-        n[OCCUPIED] += (take and s.executor[FIRST] != 0) - read
-        stored = s.rows[(cycle + 1 - h.drain_latency) & h.ring_mask]
-        n[ROWS_READY] += (stored[VALID] & stored[IS_LAST]) - read
+        n[IN_FLIGHT] += take - rows[(cycle - h.hazard + 1) & ring_mask, VALID]
+        n[OCCUPIED] += (take and executor[FIRST] != 0) - read
+        stored = (cycle + 1 - h.drain_latency) & ring_mask
+        n[ROWS_READY] += (rows[stored, VALID] & rows[stored, IS_LAST]) - read
 
         # The sequencer.
         if take:
@@ -350,12 +346,14 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
                 n[EXECUTOR_VALID] = 0
         n[LOADED] += load
         if hand_over:
-            s.executor[:] = s.loader
+            for i in range(executor.size):
+                executor[i] = loader[i]
             n[EXECUTOR_VALID] = 1
             n[TAKEN] = 0
             n[LOADER_VALID] = 0
         if command:
-            s.loader[:] = q.command_fields[n[POSITION + COMMAND]]
+            for i in range(loader.size):
+                loader[i] = command_fields[n[POSITION + COMMAND], i]
             n[LOADER_VALID] = 1
             n[LOADED] = 0
         for i, done in enumerate((command, load, take)):

@@ -11,7 +11,7 @@ _INF = 0x7F800000
 _NAN = 0x7FC00000
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def product_payload(x, w, f):
     """The product register's payload, magnitude at bit 0, of two packed operands."""
     significand_mask = (1 << f.significand_bits) - 1
@@ -42,7 +42,7 @@ def product_payload(x, w, f):
     return payload | sign << sign_to | flags << sign_to + 1
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def add_exact(lo, hi, payload, f):
     """A packed exact sum (acc, then flags) plus a product payload; acc wraps modulo ``2**acc_bits``.
 
@@ -68,7 +68,7 @@ def add_exact(lo, hi, payload, f):
     return (sum_lo & ~keep) | (lo & keep) | flags << f.acc_bits, hi | flags >> 64 - f.acc_bits
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def add_fp32(psum, payload, f):
     """fp32 code of ``psum + product``, rounded once to nearest even.
 
@@ -162,6 +162,9 @@ def round_exact(lo, hi, f):
 def narrow(code, fmt, saturate):
     """The code of another format for an fp32 code, to nearest even; ``fmt`` is a row of ``narrow_table()``."""
     man_bits, bias, max_code, nan, over = fmt[0], fmt[1], fmt[2], fmt[3], fmt[4]
+    if man_bits == 23:
+        # fp32 itself: nothing is converted, so nothing saturates.
+        return code
     absolute = code & 0x7FFFFFFF
     if absolute > _INF:
         return nan
@@ -186,32 +189,35 @@ def narrow(code, fmt, saturate):
     return result | (code >> 31 & 1) << width - 1
 
 
-@njit(cache=True, inline="always")
+# Unsigned subscripts spare the test for a negative one.
+
+
+@njit(cache=True)
 def load_lo(words, at, f):
     """The low limb of a psum at ``words[at:]``."""
-    lo = np.int64(words[at])
+    lo = np.int64(words[np.uint64(at)])
     if f.psum_words > 1:
-        lo |= np.int64(words[at + 1]) << 32
+        lo |= np.int64(words[np.uint64(at + 1)]) << 32
     return lo
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def load_hi(words, at, f):
     """The high limb of a psum at ``words[at:]``."""
-    return np.int64(words[at + 2]) if f.psum_words > 2 else np.int64(0)
+    return np.int64(words[np.uint64(at + 2)]) if f.psum_words > 2 else np.int64(0)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def store(words, at, lo, hi, f):
     """Write a psum's limbs to ``words[at:]``."""
-    words[at] = lo & 0xFFFFFFFF
+    words[np.uint64(at)] = lo & 0xFFFFFFFF
     if f.psum_words > 1:
-        words[at + 1] = lo >> 32 & 0xFFFFFFFF
+        words[np.uint64(at + 1)] = lo >> 32 & 0xFFFFFFFF
     if f.psum_words > 2:
-        words[at + 2] = hi & 0xFFFFFFFF
+        words[np.uint64(at + 2)] = hi & 0xFFFFFFFF
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def round_psum(lo, hi, f):
     """fp32 code of a packed psum."""
     return round_exact(lo, hi, f) if f.exact else lo

@@ -80,7 +80,9 @@ class TensorEngine:
     @property
     def done(self) -> bool:
         self._refill()
-        return bool(_engine.drained(self._hardware, self._state, self._queues))
+        sizes = tuple(len(queue) for queue in self._queues[1:])
+        state = self._state
+        return bool(_engine.drained(state.scalars, state.stage_valid, sizes, self.config.drain_latency))
 
     @property
     def first_weight_cycle(self) -> int | None:
@@ -167,6 +169,7 @@ class TensorEngine:
         stall: float = 0.0,
         seed: int = 0,
         until_done: bool = False,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Simulate clock cycles.
 
@@ -184,6 +187,9 @@ class TensorEngine:
             gives the same trace.
         until_done : bool
             Stop before the first cycle in which :attr:`done` is true.
+        out : uint32[cycles, record_words], optional
+            Where to write the records. A loop that uses them up piece by piece runs up to three times as fast
+            if it gives the same array every time.
 
         Returns
         -------
@@ -196,7 +202,10 @@ class TensorEngine:
             raise ValueError(f"idle and stall must be probabilities, one or three of idle, not {idle!r}, {stall!r}")
         self._refill()
         start = self.cycle
-        trace = np.empty((cycles, self._record_words), np.uint32)
+        shape = (cycles, self._record_words)
+        trace = np.empty(shape, np.uint32) if out is None else out
+        if trace.dtype != np.uint32 or trace.shape != shape or not trace.flags.c_contiguous:
+            raise ValueError(f"out must be a contiguous uint32 array of shape {shape}, not {trace.dtype}{trace.shape}")
         count = _engine.run(self._hardware, self._state, self._queues, trace, self.registers, seed, quiet, until_done)
         trace = trace[:count]
         at = sum(self._payload_words) + 3

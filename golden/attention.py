@@ -66,7 +66,8 @@ def attention(
     Returns
     -------
     float32[H, S, D]
-        NaN, always 0x7FC00000, only where scores overflow float32.
+        NaN is always 0x7FC00000. There is none unless a sum overflows float32: scores beyond 3.4e38, or
+        values in bf16 beyond 2**120.
 
     Raises
     ------
@@ -130,8 +131,7 @@ def attend(
     with np.errstate(over="ignore", invalid="ignore"):
         for head in range(heads):
             kv = head // (heads // kv_heads)
-            row_scales = q_scales[head] * inverse_sqrt(channels)
-            scores = _scores(matmul, q_codes[head], row_scales, cache.k_codes[kv], cache.k_scales[kv])
+            scores = _scores(matmul, q_codes[head], q_scales[head], cache.k_codes[kv], cache.k_scales[kv])
             p_codes = encode(softmax_numerator(scores, causal=causal) * P_SCALE, x_format)
             sums = matmul(p_codes, np.hstack([cache.v_codes[kv], one]))
             out[head] = sums[:, :-1] / sums[:, -1:] * cache.v_scale[kv]
@@ -144,6 +144,7 @@ def _scores(matmul, q_codes, q_scales, k_codes, k_scales):
     """float32[queries, tokens]: one product on the array for each block of channels, scaled and summed."""
     channels = q_codes.shape[1]
     blocks = max(q_scales.shape[1], k_scales.shape[1])
+    q_scales = q_scales * inverse_sqrt(channels)
     # One operand may have a single scale where the other has one for each block.
     q_scales = np.broadcast_to(q_scales, (q_scales.shape[0], blocks))
     k_scales = np.broadcast_to(k_scales, (k_scales.shape[0], blocks))

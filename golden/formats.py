@@ -39,6 +39,7 @@ def encode(values: np.ndarray, fmt: str | Format, *, saturate: bool = True) -> n
     saturate : bool
         True: overflow and Inf become the largest finite number of that sign.
         False: they become Inf, or NaN where the format has no Inf.
+        To fp32 nothing is converted, and Inf stays.
 
     Returns
     -------
@@ -57,7 +58,9 @@ def encode(values: np.ndarray, fmt: str | Format, *, saturate: bool = True) -> n
     if values.dtype != np.float32:
         raise TypeError(f"values must be float32, not {values.dtype}")
     codes = np.empty(values.shape, code_dtype(fmt))
-    _encoder(fmt, bool(saturate))(np.ascontiguousarray(values).reshape(-1).view(_U32), codes.reshape(-1))
+    _encoder(fmt, bool(saturate) and fmt != FP32)(
+        np.ascontiguousarray(values).reshape(-1).view(_U32), codes.reshape(-1)
+    )
     return codes
 
 

@@ -7,15 +7,23 @@ alone, so that a vectorised loop has the bits of the scalar one. Nothing here re
 import numpy as np
 from llvmlite import binding, ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
 __all__ = ["LANES", "fma", "vector_fma", "vector_load", "vector_splat", "vector_store"]
 
+
+def _has_64_byte_registers() -> bool:
+    """Whether Numba compiles for AVX-512: the host, unless its NUMBA_CPU_* settings name another target."""
+    if config.CPU_NAME or config.CPU_FEATURES:
+        return "+avx512f" in (config.CPU_FEATURES or "")
+    return bool(binding.get_host_cpu_features().get("avx512f"))
+
+
 # 12 accumulators of a 6 x 2 tile, 2 weights and a broadcast fit 32 registers of 64 bytes (AVX-512),
 # 16 of 32 (AVX2) and 32 pairs of 16 (NEON). The choice changes the speed, never a result.
-_VECTOR_BYTES = 64 if binding.get_host_cpu_features().get("avx512f") else 32
+_VECTOR_BYTES = 64 if _has_64_byte_registers() else 32
 LANES = {np.dtype(np.float32): _VECTOR_BYTES // 4, np.dtype(np.float64): _VECTOR_BYTES // 8}
 
 

@@ -1,6 +1,5 @@
 """The exponential and the softmax numerator of quantised attention, in FP32 and defined to the bit."""
 
-
 import numpy as np
 from numba import njit
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import fields
+from functools import cache
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import command_layout, result_layout
@@ -30,6 +31,7 @@ def join_modules(modules: dict[str, str]) -> str:
     return "\n".join(_ZEROS.sub(_zero_loop, _BANNER.sub("", text)) for text in modules.values())
 
 
+@cache
 def engine_verilog(config: EngineConfig) -> str:
     """Verilog-2005 of the engine, top module ``tensor_engine``; the same configuration gives the same bytes."""
     parameters = "\n".join(f"//   {field.name} = {getattr(config, field.name)}" for field in fields(config))

@@ -92,11 +92,11 @@ def decode_field(config: EngineConfig, field: Field, bits: int) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """One signal that is not what the golden model says."""
+    """One signal that is not what the golden model says; binary text if the RTL's value has undefined bits."""
 
     field: Field
     expected: int
-    actual: int
+    actual: int | str
 
     @property
     def place(self) -> str:
@@ -148,6 +148,9 @@ class Divergence:
             digits = -(-difference.field.width // 4)
             lines.append(f"  {difference.place}")
             for name, bits in (("expected", difference.expected), ("actual", difference.actual)):
+                if isinstance(bits, str):
+                    lines.append(f"    {name:8} 0b{bits}  undefined")
+                    continue
                 text = decode_field(self.config, difference.field, bits)
                 lines.append(f"    {name:8} 0x{bits:0{digits}x}  {text}")
         if len(rest) >= LISTED:

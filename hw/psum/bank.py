@@ -74,6 +74,7 @@ class PsumBank(wiring.Component):
         m = Module()
         seed, store = self.i_seed, self.i_store
         in_use = store.columns.any()
+        store_en = Signal()
         from_zero = Signal()
 
         m.submodules.memory = memory = Memory(shape=len(self.i_psum), depth=self.config.psum_depth, init=[])
@@ -81,7 +82,8 @@ class PsumBank(wiring.Component):
         seed_port = memory.read_port()
         read_port = memory.read_port()
         m.d.comb += [
-            write_port.en.eq(store.valid & in_use),
+            store_en.eq(store.valid & in_use),
+            write_port.en.eq(store_en),
             write_port.addr.eq(store.address),
             write_port.data.eq(self.i_psum),
             seed_port.en.eq(seed.valid & ~seed.first),

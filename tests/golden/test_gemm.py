@@ -1,0 +1,175 @@
+"""The chain of fused multiply-adds against Fractions, and what holds for both accumulations."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from numba import njit
+from operands import NAN_BITS, PAIRS, SHAPES, bit_patterns, bits, chain_oracle, gaussian, rng
+
+from golden.formats import decode
+from golden.gemm import gemm
+from golden.intrinsics import fma
+from golden.panels import BLOCK_K, BLOCK_M, BLOCK_N
+from golden.spec.formats import FORMATS, FP32
+
+
+class TestChain:
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("pair", PAIRS)
+    @pytest.mark.parametrize("finite", [True, False])
+    def test_bit_patterns(self, pair, shape, finite):
+        m, k, n = shape
+        generator = rng()
+        x = bit_patterns(generator, (m, k), pair[0], finite)
+        w = bit_patterns(generator, (k, n), pair[1], finite)
+        result = gemm(x, w, x_format=pair[0], w_format=pair[1], accumulation="fp32")
+        assert np.array_equal(bits(result), chain_oracle(x, w, *pair))
+
+    @pytest.mark.parametrize("pair", PAIRS)
+    def test_initial_bit_patterns(self, pair):
+        generator = rng()
+        x = bit_patterns(generator, (9, 5), pair[0], True)
+        w = bit_patterns(generator, (5, 35), pair[1], True)
+        initial = generator.integers(0, 1 << 32, (9, 35), dtype=np.uint32).view(np.float32)
+        result = gemm(x, w, x_format=pair[0], w_format=pair[1], accumulation="fp32", initial=initial)
+        assert np.array_equal(bits(result), chain_oracle(x, w, *pair, initial))
+
+    def test_underflow(self):
+        """Products far below and around the smallest fp32 subnormal: one rounding, together with the sum."""
+        generator = rng()
+        magnitudes = generator.integers(0, 0x2400, (12, 24), dtype=np.uint16)
+        x = magnitudes | generator.integers(0, 2, magnitudes.shape, dtype=np.uint16) << 15
+        w = generator.integers(0x1A00, 0x2400, (24, 12), dtype=np.uint16)
+        initial = generator.integers(0, 9, (12, 12), dtype=np.uint32).view(np.float32)
+        for start in (None, initial, -initial):
+            result = gemm(x, w, x_format="bf16", w_format="bf16", accumulation="fp32", initial=start)
+            assert np.array_equal(bits(result), chain_oracle(x, w, "bf16", "bf16", start))
+        assert (np.abs(decode(x, "bf16")[:, :1] * decode(w, "bf16")[:1]) < 2.0**-126).any()
+
+    def test_negative_zero(self):
+        negative_zero, one = np.array([[0x80]], np.uint8), np.array([[0x38]], np.uint8)
+        start = np.array([[-0.0]], np.float32)
+        assert bits(gemm(negative_zero, one, accumulation="fp32"))[0, 0] == 0
+        assert bits(gemm(negative_zero, one, accumulation="fp32", initial=start))[0, 0] == 0x80000000
+        assert bits(gemm(negative_zero[:, :0], one[:0], accumulation="fp32", initial=start))[0, 0] == 0x80000000
+
+    @pytest.mark.parametrize("pair", [("e4m3", "e4m3"), ("e5m2", "e4m3")])
+    def test_order_matters(self, pair):
+        """Bit patterns see the order of k, and a chain cut and seeded is not the sum of two chains."""
+        generator = rng()
+        x, w = bit_patterns(generator, (32, 300), pair[0], True), bit_patterns(generator, (300, 32), pair[1], True)
+
+        def run(k, initial=None):
+            return gemm(x[:, k], w[k], x_format=pair[0], w_format=pair[1], accumulation="fp32", initial=initial)
+
+        whole, order = run(slice(None)), np.arange(300)
+        reverse = run(order[::-1])
+        changed = np.mean(bits(whole) != bits(reverse))
+        print(f"{changed:.0%} of the outputs change with the order")
+        assert changed > 0.3
+        for cut in (0, 1, 128, BLOCK_K, 299, 300):
+            assert np.array_equal(bits(run(order[cut:], run(order[:cut]))), bits(whole))
+        assert np.mean(bits(run(order[:150]) + run(order[150:])) != bits(whole)) > 0.3
+
+    @pytest.mark.parametrize("pair", [("e4m3", "e5m2"), ("bf16", "bf16"), ("bf16", "e4m3")])
+    def test_blocks(self, pair):
+        """Ragged edges in every blocked dimension, against three plain loops."""
+        generator = rng()
+        m, k, n = BLOCK_M + 5, BLOCK_K + 3, BLOCK_N + 7
+        x, w = gaussian(generator, (m, k), pair[0]), bit_patterns(generator, (k, n), pair[1], True)
+        w[7, ::60] = FORMATS[pair[1]].nan
+        initial = generator.standard_normal((m, n)).astype(np.float32)
+        result = gemm(x, w, x_format=pair[0], w_format=pair[1], accumulation="fp32", initial=initial)
+        expected = plain_loops(decode(x, pair[0]), decode(w, pair[1]), initial)
+        expected[np.isnan(expected)] = np.uint32(NAN_BITS).view(np.float32)
+        assert np.array_equal(bits(result), bits(expected))
+
+    def test_gaussian(self):
+        generator = rng()
+        x, w = gaussian(generator, (8, 100), "bf16"), gaussian(generator, (100, 8), "bf16")
+        result = gemm(x, w, x_format="bf16", w_format="bf16", accumulation="fp32")
+        assert np.array_equal(bits(result), chain_oracle(x, w, "bf16", "bf16"))
+
+
+@njit
+def plain_loops(x, w, initial):
+    out = initial.copy()
+    for m in range(x.shape[0]):
+        for k in range(x.shape[1]):
+            for n in range(w.shape[1]):
+                out[m, n] = fma(x[m, k], w[k, n], out[m, n])
+    return out
+
+
+def test_fma_rounds_once():
+    @njit
+    def compiled(a, b, c):
+        return fma(a, b, c)
+
+    a = np.float32(1 + 2**-12)
+    assert compiled(a, a, -np.float32(1 + 2**-11)) == np.float32(2**-24)
+    b = np.float64(1 + 2**-30)
+    assert compiled(b, b, -np.float64(1 + 2**-29)) == 2**-60
+
+
+@pytest.mark.parametrize("accumulation", ["exact", "fp32"])
+@pytest.mark.parametrize("shape", [(0, 3, 4), (3, 0, 4), (3, 4, 0), (0, 0, 0)])
+def test_empty(shape, accumulation):
+    m, k, n = shape
+    result = gemm(np.zeros((m, k), np.uint8), np.zeros((k, n), np.uint8), accumulation=accumulation)
+    assert result.shape == (m, n) and not bits(result).any()
+
+
+@pytest.mark.parametrize("accumulation", ["exact", "fp32"])
+def test_strided_operands(accumulation):
+    generator = rng()
+    x, w = bit_patterns(generator, (40, 24), "e4m3"), bit_patterns(generator, (30, 40), "e4m3")
+    result = gemm(x.T[::2], w.T[:, ::3], accumulation=accumulation)
+    expected = gemm(x.T[::2].copy(), w.T[:, ::3].copy(), accumulation=accumulation)
+    assert np.array_equal(bits(result), bits(expected))
+
+
+@pytest.mark.parametrize(
+    "formats, accumulation", [(("e4m3", "e4m3"), "exact"), (("e5m2", "e5m2"), "exact"), (("e4m3", "e5m2"), "fp32")]
+)
+def test_memory(formats, accumulation):
+    """The peak stays below three times the operands, the result aside: no operand is decoded whole."""
+    generator = rng()
+    x, w = (bit_patterns(generator, (1024, 1024), fmt) for fmt in formats)
+    tracemalloc.start()
+    try:
+        result = gemm(x, w, x_format=formats[0], w_format=formats[1], accumulation=accumulation)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    print(f"peak {peak:,} bytes, operands {x.nbytes + w.nbytes:,}, result {result.nbytes:,}")
+    assert peak <= 3 * (x.nbytes + w.nbytes) + result.nbytes
+
+
+def test_errors():
+    x, w = np.zeros((2, 3), np.uint8), np.zeros((3, 4), np.uint8)
+    with pytest.raises(TypeError, match="x must be uint8 codes of e4m3, not float32"):
+        gemm(x.astype(np.float32), w)
+    with pytest.raises(TypeError, match="w must be uint16 codes of bf16, not uint8"):
+        gemm(x, w, w_format="bf16", accumulation="fp32")
+    with pytest.raises(ValueError, match=r"x must be \[M, K\] and w \[K, N\], not \[2, 3\] and \[4, 3\]"):
+        gemm(x, w.T.copy())
+    with pytest.raises(ValueError, match=r"x must be \[M, K\] and w \[K, N\], not \[3\] and \[3, 4\]"):
+        gemm(x[0], w)
+    with pytest.raises(ValueError, match="x_format must be one of e4m3, e5m2, bf16, not 'fp32'"):
+        gemm(x, w, x_format="fp32")
+    with pytest.raises(ValueError, match="w_format must be one of e4m3, e5m2, bf16, not 'int8'"):
+        gemm(x, w, w_format="int8")
+    with pytest.raises(ValueError, match="x_format must be one of e4m3, e5m2, bf16, not 'fp32'"):
+        gemm(x, w, x_format=FP32)
+    with pytest.raises(ValueError, match="accumulation must be one of exact, fp32, not 'fp16'"):
+        gemm(x, w, accumulation="fp16")
+    with pytest.raises(ValueError, match="accumulation exact takes 8-bit formats only, not bf16"):
+        gemm(x, w.astype(np.uint16), w_format="bf16")
+    with pytest.raises(ValueError, match="initial must be None for accumulation exact"):
+        gemm(x, w, initial=np.zeros((2, 4), np.float32))
+    with pytest.raises(TypeError, match="initial must be float32, not float64"):
+        gemm(x, w, accumulation="fp32", initial=np.zeros((2, 4)))
+    with pytest.raises(ValueError, match=r"initial must be \[2, 4\], not \[4, 2\]"):
+        gemm(x, w, accumulation="fp32", initial=np.zeros((4, 2), np.float32))

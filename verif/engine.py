@@ -1,0 +1,342 @@
+"""Bench of the tensor engine: GEMMs through the simulated RTL, every cycle compared with the golden model."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from golden.array import TensorEngine, explain
+from golden.formats import encode
+from golden.gemm import gemm
+from golden.schedule import Pass, assemble, gemm_beats, gemm_cycles, gemm_passes
+from golden.spec.config import EngineConfig
+from golden.spec.encodings import command_layout, result_layout
+from golden.spec.trace import Field, engine_fields
+from hw.verilog import engine_verilog
+from verif.harness import Harness, Log
+from verif.replay import Mismatch, replay
+from verif.report import Difference, Divergence
+from verif.simulator import Simulation, build
+from verif.units import REGISTER_PATHS
+
+__all__ = ["EngineRun", "Gemm", "build_engine", "golden_result", "simulate"]
+
+#: Cycles the golden model runs ahead in one go: bounds the memory of a run of any length.
+CHUNK = 1024
+#: Arrays up to this many PEs are simulated flat, with every register compared. Larger ones are built row by row, which
+#: hides registers from the harness, and are compared at their ports.
+FLAT_PES = 256
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Gemm:
+    """One matrix product.
+
+    x : uint8 or uint16[M, K], codes of ``x_format``
+    w : uint8 or uint16[K, N], codes of ``w_format``
+    out_format, saturate : how the engine reads results out
+    """
+
+    x: np.ndarray
+    w: np.ndarray
+    x_format: str
+    w_format: str
+    out_format: str = "fp32"
+    saturate: bool = True
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """M, K, N."""
+        return (*self.x.shape, self.w.shape[1])
+
+    def __str__(self) -> str:
+        m, k, n = self.shape
+        return f"GEMM M={m} K={k} N={n}, {self.x_format} x {self.w_format} to {self.out_format}"
+
+
+def golden_result(job: Gemm, config: EngineConfig) -> np.ndarray:
+    """uint32[M, N]: the codes that ``golden.gemm`` says the engine reads out."""
+    values = gemm(job.x, job.w, x_format=job.x_format, w_format=job.w_format, accumulation=config.accumulation)
+    if job.out_format == "fp32":
+        return values.view(np.uint32)
+    return encode(values, job.out_format, saturate=job.saturate).astype(np.uint32)
+
+
+@dataclass
+class EngineRun:
+    """What a simulation showed, measured on the RTL.
+
+    compared_cycles, compared_signals : int
+        Cycles, and signals in each of them, that were compared.
+    results : list of uint32[M, N]
+        Codes read out, a matrix per GEMM that came through.
+    cycles : list of int
+        First weight row taken to last partial sum stored, per GEMM.
+    wrong_results, wrong_cycles : list of str
+        GEMMs whose result is not ``golden.gemm``'s, or whose cycle count is not ``golden.schedule``'s.
+    divergence : Divergence or None
+        The first cycle that differs from the golden cycle model; the run stops there.
+    """
+
+    compared_cycles: int = 0
+    compared_signals: int = 0
+    results: list[np.ndarray] = field(default_factory=list)
+    cycles: list[int] = field(default_factory=list)
+    wrong_results: list[str] = field(default_factory=list)
+    wrong_cycles: list[str] = field(default_factory=list)
+    divergence: Divergence | None = None
+
+    @property
+    def mismatches(self) -> int:
+        """0 if RTL and golden model agree in everything compared."""
+        return int(self.divergence is not None) + len(self.wrong_results) + len(self.wrong_cycles)
+
+    def lines(self) -> list[str]:
+        """What went wrong, a line each."""
+        return (self.divergence.lines() if self.divergence else []) + self.wrong_results + self.wrong_cycles
+
+
+def _path(fld: Field) -> str | None:
+    """Where a field of an engine's record is in the hierarchy; None for a port."""
+    if fld.row is None:
+        return None
+    return f"dut.grid.row_{fld.row}.pe_{fld.col}.{REGISTER_PATHS[fld.name]}"
+
+
+#: What happens in a cycle, as the RTL's own signals show it, by bit of a logged line above the cycle.
+EVENTS = ("store", "weight", "result")
+
+
+def _event_log(config: EngineConfig) -> Log:
+    """Logs every cycle with an event: the result payload, the cycle above it in 64 bits, then a bit per event."""
+    expressions = {
+        "result": "o_result__valid & o_result__ready",
+        "weight": "i_weight__valid & i_weight__ready",
+        "store": " | ".join(f"dut.psum_{col}.store_en" for col in range(config.cols)),
+    }
+    flags = [f"({expressions[name]})" for name in reversed(EVENTS)]
+    return Log(
+        valid=" | ".join(flags),
+        ready="1'b1",
+        payload=f"{{{', '.join(flags)}, harness_compared, o_result__payload}}",
+    )
+
+
+@dataclass(frozen=True)
+class _Events:
+    """The log of a run: cycles of weight rows and of stores, and the rows read out, uint32[n, C]."""
+
+    weights: np.ndarray
+    stores: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def parse(cls, lines: Sequence[int], config: EngineConfig) -> "_Events":
+        width = result_layout(config).width
+        cycles: dict[str, list[int]] = {name: [] for name in EVENTS}
+        rows = []
+        for line in lines:
+            cycle = line >> width & (1 << 64) - 1
+            for bit, name in enumerate(EVENTS):
+                if line >> width + 64 + bit & 1:
+                    cycles[name].append(cycle)
+            if line >> width + 64 + EVENTS.index("result") & 1:
+                codes = line & (1 << 32 * config.cols) - 1
+                rows.append(np.frombuffer(codes.to_bytes(4 * config.cols, "little"), "<u4"))
+        return cls(
+            np.array(cycles["weight"], np.int64),
+            np.array(cycles["store"], np.int64),
+            np.array(rows, np.uint32).reshape(len(rows), config.cols),
+        )
+
+    def gemm_cycles(self, jobs: Sequence[Gemm], config: EngineConfig) -> list[int]:
+        """First weight row taken to last partial sum stored, for each GEMM."""
+        counts = [sum(p.tile_k for p in gemm_passes(*job.shape, config)) for job in jobs]
+        starts = self.weights[np.cumsum([0, *counts[:-1]])]
+        ends = self.stores[np.searchsorted(self.stores, [*starts[1:], self.stores[-1] + 1]) - 1]
+        return [int(end - start + 1) for start, end in zip(starts, ends, strict=True)]
+
+
+def build_engine(
+    config: EngineConfig,
+    *,
+    simulator: str = "verilator",
+    waves: bool = False,
+    rewrite: Callable[[str], str] | None = None,
+) -> tuple[Simulation, Sequence[Field]]:
+    """The compiled simulation of a configuration and the fields of its trace.
+
+    ``rewrite`` changes the emitted Verilog first: a bench of the bench plants its bugs with it.
+    """
+    flat = config.rows * config.cols <= FLAT_PES
+    fields = engine_fields(config, registers=flat)
+    text = engine_verilog(config)
+    if rewrite is not None:
+        text = rewrite(text)
+    harness = Harness(
+        dut="tensor_engine",
+        fields=fields,
+        path=_path,
+        log=_event_log(config),
+    )
+    hier_blocks = () if flat else ("row",)
+    simulation = build([text], harness, simulator=simulator, waves=waves, hier_blocks=hier_blocks)
+    return simulation, fields
+
+
+class _Stimulus:
+    """Feeds GEMMs to the golden cycle model and hands its trace on, a bounded piece at a time.
+
+    A GEMM is offered when the one before has left the engine, so that its cycles can be told apart.
+    """
+
+    def __init__(self, config: EngineConfig, jobs: Sequence[Gemm], *, registers: bool, **pace):
+        self.model = TensorEngine(config, registers=registers)
+        self.config, self.jobs, self.pace = config, jobs, pace
+        names = [f.name for f in engine_fields(config, registers=False) for _ in range(f.words)]
+        self.handshakes = [
+            (names.index(f"{port}__valid"), names.index(f"{port}__ready"))
+            for port in ("i_command", "i_weight", "i_activation")
+        ]
+        self.passes: list[Pass] = []
+        self.pass_jobs: list[int] = []
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        shift = 0
+        for index, job in enumerate(self.jobs):
+            passes = [
+                replace(p, base=(p.base + shift) % self.config.psum_depth) for p in gemm_passes(*job.shape, self.config)
+            ]
+            self.passes += passes
+            self.pass_jobs += [index] * len(passes)
+            yield from self._run(self._beats(job, shift))
+            shift = (passes[-1].base + passes[-1].tile_m) % self.config.psum_depth
+
+    def _beats(self, job: Gemm, shift: int) -> Iterator[tuple[np.ndarray, ...]]:
+        """The beats of each pass, its PSUM rows after those of the GEMM before."""
+        layout = command_layout(self.config)
+        at, width = layout.offset("base"), layout.fields["base"]
+        formats = {"x_format": job.x_format, "w_format": job.w_format, "out_format": job.out_format}
+        for commands, *data in gemm_beats(job.x, job.w, self.config, saturate=job.saturate, **formats):
+            command = int(commands[0])
+            base = command >> at & (1 << width) - 1
+            command += ((base + shift) % self.config.psum_depth - base) << at
+            yield np.array([command], commands.dtype), *data
+
+    def _run(self, beats: Iterator[tuple[np.ndarray, ...]]) -> Iterator[np.ndarray]:
+        # A cycle takes at most one beat of each stream: so many waiting never let a source run dry.
+        waiting = np.zeros(3, np.int64)
+        more = True
+        while more or not self.model.done:
+            while more and waiting.min() < CHUNK:
+                beat = next(beats, None)
+                more = beat is not None
+                if more:
+                    self.model.offer(*beat)
+                    waiting += [len(part) for part in beat]
+            trace = self.model.run(CHUNK, until_done=not more, **self.pace)
+            waiting -= [np.count_nonzero(trace[:, valid] & trace[:, ready]) for valid, ready in self.handshakes]
+            yield trace
+
+    def explain(self, mismatch: Mismatch) -> Divergence:
+        """The divergence at which a replay stopped."""
+        differences = [Difference(*difference) for difference in mismatch.fields]
+        divergence = Divergence(self.config, mismatch.cycle, differences)
+        first = divergence.first.field
+        row, col = (first.row, first.col) if first.row is not None else (0, 0)
+        position = explain(
+            self.config,
+            self.passes,
+            self.model.take_cycles,
+            mismatch.cycle,
+            row,
+            col,
+            register=first.name if first.row is not None else "product",
+        )
+        index = self.pass_jobs[position.index] if position else None
+        return Divergence(
+            self.config,
+            mismatch.cycle,
+            differences,
+            position=position if first.row is not None else None,
+            gemm=f"{self.jobs[index]} (number {index})" if index is not None else "",
+        )
+
+
+def simulate(
+    config: EngineConfig,
+    jobs: Sequence[Gemm],
+    *,
+    simulator: str = "verilator",
+    seed: int = 0,
+    idle: float = 0.0,
+    stall: float = 0.0,
+    waves: bool = False,
+    progress: Callable[[int], None] | None = None,
+    rewrite: Callable[[str], str] | None = None,
+) -> EngineRun:
+    """Run GEMMs through the RTL, one after another, and compare everything with the golden model.
+
+    Every port and, up to ``FLAT_PES`` PEs, every PE register in every cycle with ``golden.array``; results with
+    ``golden.gemm``; cycle counts, where nothing idles or stalls, with ``golden.schedule``.
+
+    Parameters
+    ----------
+    jobs : sequence of Gemm
+        None with an empty dimension.
+    seed, idle, stall
+        As for ``golden.array.TensorEngine.run``.
+    progress : callable
+        Told the number of cycles handed to the simulator.
+
+    Raises
+    ------
+    SimulatorError
+        If there is no simulator, or the build or the simulation fails.
+    """
+    simulation, fields = build_engine(config, simulator=simulator, waves=waves, rewrite=rewrite)
+    flat = any(f.row is not None for f in fields)
+    stimulus = _Stimulus(config, jobs, registers=flat, seed=seed, idle=idle, stall=stall)
+    outcome = replay(simulation, stimulus.chunks(), progress=progress)
+    run = EngineRun(compared_cycles=outcome.compared_cycles, compared_signals=sum(not f.drive for f in fields))
+    if outcome.mismatches:
+        run.divergence = stimulus.explain(outcome.mismatches[0])
+    elif not outcome.passed:
+        run.wrong_results.append(outcome.failure)
+    else:
+        events = _Events.parse(outcome.results, config)
+        _check_results(run, events.rows, jobs, config)
+        _check_cycles(run, events, jobs, config, unhindered=not idle and not stall)
+    return run
+
+
+def _check_results(run: EngineRun, rows: np.ndarray, jobs: Sequence[Gemm], config: EngineConfig) -> None:
+    """The matrices the RTL read out against ``golden.gemm``."""
+    at = 0
+    for index, job in enumerate(jobs):
+        m, k, n = job.shape
+        count = m * -(-n // config.cols)
+        result = assemble(rows[at : at + count], m, k, n, config)
+        at += count
+        run.results.append(result)
+        expected = golden_result(job, config)
+        wrong = np.argwhere(result != expected)
+        if len(wrong):
+            i, j = wrong[0]
+            run.wrong_results.append(
+                f"{job} (number {index}): {len(wrong)} results differ from golden.gemm, first at m = {i}, n = {j}: "
+                f"expected 0x{expected[i, j]:x}, RTL 0x{result[i, j]:x}"
+            )
+    if at != len(rows):
+        run.wrong_results.append(f"the RTL gave {len(rows)} result rows, {at} were due")
+
+
+def _check_cycles(
+    run: EngineRun, events: _Events, jobs: Sequence[Gemm], config: EngineConfig, *, unhindered: bool
+) -> None:
+    """The RTL's cycle counts against ``golden.schedule``, where nothing idled or stalled."""
+    run.cycles = events.gemm_cycles(jobs, config)
+    for index, (job, cycles) in enumerate(zip(jobs, run.cycles, strict=True)):
+        due = gemm_cycles(*job.shape, config)
+        if unhindered and cycles != due:
+            run.wrong_cycles.append(f"{job} (number {index}): took {cycles} cycles, golden.schedule says {due}")

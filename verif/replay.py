@@ -1,0 +1,286 @@
+"""Replays a trace, as it is made, through a running simulation, and says where the device first differs."""
+
+import fcntl
+import json
+import os
+import select
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from cocotb_tools.check_results import get_results
+
+from golden.spec.trace import Field
+from verif.harness import Status
+from verif.simulator import Simulation, SimulatorError, log_tail
+
+__all__ = ["Mark", "Mismatch", "Outcome", "replay"]
+
+PIPE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Cycles in which an expression was high: the first, the last (None if never), and how many."""
+
+    first: int | None
+    last: int | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first record that differs.
+
+    cycle : int
+        Its index in the trace.
+    fields : list of (Field, int, int or str)
+        Each field that differs, in the record's order: expected value, and the device's; binary text if that has X or Z.
+    """
+
+    cycle: int
+    fields: list[tuple[Field, int, int | str]]
+
+    def __str__(self) -> str:
+        lines = []
+        for field, expected, actual in self.fields:
+            place = "" if field.row is None else f" of PE({field.row},{field.col})"
+            shown = actual if isinstance(actual, str) else f"{actual:#x}"
+            lines.append(f"cycle {self.cycle}: {field.name}{place} is {shown}, expected {expected:#x}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a replay ended.
+
+    compared_cycles : int
+        Records compared, the differing one included.
+    mismatches : list of Mismatch
+        None, or one: the replay stops at the first record that differs.
+    failure : str or None
+        Why the replay failed; None if every announced record was compared, at least one, and none differed.
+    marks : dict of str to Mark
+        What the harness's marks showed.
+    results : list of int
+        Payloads the harness's log saw transferred, in order.
+    log : Path
+        The simulator's output.
+    seconds : float
+        From the simulator's start to its end.
+    """
+
+    compared_cycles: int
+    mismatches: list[Mismatch]
+    failure: str | None
+    marks: dict[str, Mark]
+    results: list[int]
+    log: Path
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Nothing failed."""
+        return self.failure is None
+
+
+def replay(
+    simulation: Simulation,
+    chunks: Iterable[np.ndarray],
+    *,
+    expected_cycles: int | None = None,
+    progress: Callable[[int], None] | None = None,
+    results: Path | None = None,
+    stall_timeout: float = 600.0,
+) -> Outcome:
+    """Write a trace to a running simulation as it is made, and collect what the simulation says.
+
+    The iterable runs in this process while the simulator compares what it has yielded; a pipe of a megabyte lies between.
+
+    Parameters
+    ----------
+    simulation : Simulation
+    chunks : iterable of uint32[cycles, words]
+        The trace, in pieces of any length.
+    expected_cycles : int or None
+        Cycles that must be compared; None: as many as ``chunks`` holds.
+    progress : callable or None
+        Called with the number of records written so far, after each piece.
+    results : Path or None
+        Where the harness's log is written, a hexadecimal payload a line; None: to the run's directory.
+    stall_timeout : float
+        Seconds without progress after which a simulator counts as hung and is stopped.
+
+    Raises
+    ------
+    ValueError
+        A piece is not uint32[cycles, words].
+    SimulatorError
+        The simulator crashed or hung.
+    """
+    runs = simulation.directory / "runs"
+    runs.mkdir(exist_ok=True)
+    run = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=runs))
+    results = run / "results.hex" if results is None else results.resolve()
+    results.unlink(missing_ok=True)
+    pipe = run / "trace"
+    os.mkfifo(pipe)
+    started = time.monotonic()
+    process = simulation.start(
+        "verif.cocotb_replay",
+        run,
+        [
+            f"+trace={pipe}",
+            f"+results={results}",
+            f"+report={run / 'report.json'}",
+            f"+announced={run / 'announced'}",
+        ],
+    )
+    feed = _Feed(simulation, process, run, stall_timeout)
+    try:
+        feed.open(pipe)
+        for chunk in chunks:
+            if not feed.write(chunk):
+                break
+            if progress:
+                progress(feed.records)
+        feed.close(feed.records if expected_cycles is None else expected_cycles)
+        feed.wait()
+    finally:
+        feed.stop()
+        pipe.unlink()
+    return _outcome(simulation, run, results, time.monotonic() - started)
+
+
+class _Feed:
+    """The writing end of the pipe, and the process that reads it."""
+
+    def __init__(self, simulation: Simulation, process: subprocess.Popen, run: Path, stall_timeout: float) -> None:
+        self.records = 0
+        self._dtype = np.dtype(simulation.trace_dtype)
+        self._words = simulation.harness.words
+        self._process = process
+        self._run = run
+        self._stall_timeout = stall_timeout
+        self._fd: int | None = None
+
+    def open(self, pipe: Path) -> None:
+        """Wait until the simulator has opened the pipe, or has ended."""
+        deadline = time.monotonic() + self._stall_timeout
+        while self._fd is None:
+            try:
+                # Without O_NONBLOCK this would wait for ever for a simulator that died before it opened the pipe.
+                self._fd = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                if self._process.poll() is not None:
+                    raise self._crashed("ended before it read the trace") from None
+                if time.monotonic() > deadline:
+                    raise self._crashed("did not open the trace") from None
+                time.sleep(0.01)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with suppress(OSError):
+                fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def write(self, chunk: np.ndarray) -> bool:
+        """Write records; False once the simulator reads no more."""
+        if chunk.dtype != np.uint32 or chunk.ndim != 2 or chunk.shape[1] != self._words:
+            raise ValueError(f"a piece of trace must be uint32[cycles, {self._words}], not {chunk.dtype}{chunk.shape}")
+        data = memoryview(np.ascontiguousarray(chunk, dtype=self._dtype)).cast("B") if chunk.size else b""
+        while data:
+            if not select.select([], [self._fd], [], self._stall_timeout)[1]:
+                raise self._crashed(f"made no progress for {self._stall_timeout:g} s")
+            try:
+                data = data[os.write(self._fd, data) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                # It stopped at a mismatch, or crashed: its report tells.
+                return False
+        self.records += len(chunk)
+        return True
+
+    def close(self, announced: int) -> None:
+        """End the trace. The number of records is on disk before the simulator can see that end."""
+        (self._run / "announced").write_text(str(announced))
+        os.close(self._fd)
+        self._fd = None
+
+    def wait(self) -> None:
+        """Wait for the simulator to end; SimulatorError if it did not end by itself with a report."""
+        try:
+            code = self._process.wait(self._stall_timeout)
+        except subprocess.TimeoutExpired:
+            raise self._crashed(f"did not end within {self._stall_timeout:g} s of the trace's end") from None
+        if code or not (self._run / "report.json").exists():
+            raise self._crashed(f"ended with exit code {code} and no report" if not code else f"ended with code {code}")
+
+    def stop(self) -> None:
+        """Leave no process and no open file behind."""
+        if self._fd is not None:
+            os.close(self._fd)
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _crashed(self, how: str) -> SimulatorError:
+        log = self._run / "simulator.log"
+        return SimulatorError(f"the simulator {how} ({log}):\n{log_tail(log)}")
+
+
+def _outcome(simulation: Simulation, run: Path, results: Path, seconds: float) -> Outcome:
+    report = json.loads((run / "report.json").read_text())
+    mismatches = []
+    if report["status"] == Status.MISMATCH:
+        differing = _differences(simulation.harness.fields, report["expected"], report["actual"])
+        mismatches.append(Mismatch(report["compared"] - 1, differing))
+    failure = _failure(run, report, mismatches)
+    try:
+        values = [int(line, 16) for line in results.read_text().split()] if results.exists() else []
+    except ValueError:
+        values, failure = [], failure or f"a result holds undefined bits ({results})"
+    return Outcome(
+        compared_cycles=report["compared"],
+        mismatches=mismatches,
+        failure=failure,
+        marks={
+            name: Mark(first if count else None, last if count else None, count)
+            for name, (first, last, count) in zip(simulation.harness.marks, report["marks"], strict=True)
+        },
+        results=values,
+        log=run / "simulator.log",
+        seconds=seconds,
+    )
+
+
+def _differences(fields: Iterable[Field], expected: list[str], actual: list[str]) -> list[tuple[Field, int, int | str]]:
+    """The compared fields whose words, given in binary, differ."""
+    differences, start = [], 0
+    for field in fields:
+        words = slice(start, start + field.words)
+        start += field.words
+        wanted, found = ("".join(reversed(side[words])) for side in (expected, actual))
+        if not field.drive and wanted != found:
+            value = int(found, 2) if set(found) <= {"0", "1"} else found[-field.width :]
+            differences.append((field, int(wanted, 2), value))
+    return differences
+
+
+def _failure(run: Path, report: dict, mismatches: list[Mismatch]) -> str | None:
+    """One line; cocotb's own verdict has the last word."""
+    tests, failed = get_results(run / "results.xml")
+    if tests == 1 and failed == 0:
+        return None
+    compared = report["compared"]
+    if mismatches:
+        return str(mismatches[0]).partition("\n")[0]
+    if report["status"] == Status.TRUNCATED:
+        return f"record {compared} of the trace is cut short"
+    announced = (run / "announced").read_text()
+    if compared != int(announced):
+        return f"{compared} cycles were compared, {announced} were announced"
+    return "nothing was compared" if compared == 0 else f"cocotb reports {failed} of {tests} tests failed"

