@@ -20,7 +20,7 @@ __all__ = ["ragged_jobs", "random_codes", "run_campaign"]
 #: Presets small enough to be simulated with every register compared.
 SIMULATED = ("tiny", "fp8", "bf16")
 EXAMPLE = Path(__file__).parents[1] / "golden" / "data" / "minilm_layer0.npz"
-TEXT_COLUMNS = ("config", "array", "format", "recipe", "verdict")
+TEXT_COLUMNS = ("config", "array", "recipe", "verdict")
 #: GEMMs of random shape beside the ragged ones, for every preset and pace.
 RANDOM_SHAPES = 75
 #: GEMMs for an array too large to be simulated with its registers.
@@ -78,7 +78,7 @@ def _random_job(config: EngineConfig, rng: np.random.Generator, m, k, n, x_forma
 
 def _table(*columns: str) -> Table:
     """A table that fits 80 columns of plain text: text to the left, figures to the right."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True)
     for column in columns:
         table.add_column(column, justify="left" if column in TEXT_COLUMNS else "right", no_wrap=True)
     return table
@@ -157,7 +157,7 @@ def _real_layer(console: Console) -> tuple[int, list[str]]:
     """Every head of a real attention layer through the RTL: cycles compared, and what differs, a line each."""
     example = np.load(EXAMPLE)
     q, k, v = example["q"], example["k"], example["v"]
-    table = _table("config", "format", "recipe", "cycles", "in use", "cosine", "rel. L1", "RMSE", "verdict")
+    table = _table("config", "recipe", "cycles", "busy", "cosine", "rel. L1", "RMSE", "verdict")
     compared, failed = 0, []
     for preset, fmt, recipe in (
         ("fp8", "e4m3", "per-token"),
@@ -169,8 +169,7 @@ def _real_layer(console: Console) -> tuple[int, list[str]]:
         )
         record = summary.record()
         table.add_row(
-            preset,
-            fmt,
+            f"{preset}, {fmt}",
             recipe,
             f"{summary.cycles:,}",
             f"{record['utilization']:.1%}",

@@ -243,15 +243,16 @@ class _Stimulus:
         differences = [Difference(*difference) for difference in mismatch.fields]
         divergence = Divergence(self.config, mismatch.cycle, differences)
         first = divergence.first.field
-        row, col = (first.row, first.col) if first.row is not None else (0, 0)
+        # A weight belongs to the term of the activation it meets; a port to what the array's first PE multiplies.
+        register = first.name if first.name in ("product", "psum") else "beat"
         position = explain(
             self.config,
             self.passes,
             self.model.take_cycles,
             mismatch.cycle,
-            row,
-            col,
-            register=first.name if first.row is not None else "product",
+            first.row or 0,
+            first.col or 0,
+            register=register,
         )
         index = self.pass_jobs[position.index] if position else None
         return Divergence(

@@ -26,7 +26,8 @@ class Status:
 class Log:
     """A stream whose transfers are written, as the device drives them, to the file named by ``+results=``.
 
-    Each is a Verilog expression over the device's port names and ``dut.<instance>.<signal>`` paths.
+    Each is a Verilog expression over the device's port names, ``dut.<instance>.<signal>`` paths and
+    ``harness_compared``, the index of the record.
     """
 
     valid: str
@@ -38,10 +39,10 @@ class Log:
 class Harness:
     """Replays a trace against the module ``dut``: one record, one clock cycle.
 
-    The inputs of a record are set just after the falling clock edge. Every other field is compared just before the rising
-    edge that ends the cycle, all bits of its words; an X or Z bit differs from any expected value. The replay stops at the
-    first record that differs, at the end of the trace, or at a record cut short. Record 0 is the first cycle
-    after reset.
+    The inputs of a record are set just after the falling clock edge. Every other field is compared just before the
+    rising edge that ends the cycle, all bits of its words; an X or Z bit differs from any expected value. The replay
+    stops at the first record that differs, at the end of the trace, or at a record cut short. Record 0 is the first
+    cycle after reset.
 
     It has the ports ``clk`` and ``rst`` (synchronous, high) beside the fields, unless ``has_clock`` is false.
 
@@ -52,8 +53,8 @@ class Harness:
     fields : sequence of Field
         The record. A field for which ``path`` gives nothing is a port of the device, named as the field.
     path : callable
-        The Verilog expression of a compared field that is not a port, such as ``dut.row_3.pe_2.psum``, or None. Its width
-        must be the field's: Verilator refuses to build another.
+        The Verilog expression of a compared field that is not a port, such as ``dut.row_3.pe_2.psum``, or None. Its
+        width must be the field's, and every port of the device must be a field: Verilator refuses to build others.
     marks : mapping of str to str
         One-bit expressions: the first and last cycle in which each was high are recorded, and how many there were.
     log : Log or None

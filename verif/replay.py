@@ -4,12 +4,14 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ from verif.simulator import Simulation, SimulatorError, log_tail
 __all__ = ["Mark", "Mismatch", "Outcome", "replay"]
 
 PIPE_BYTES = 1 << 20
+# Directories of earlier runs left beside a build; waveforms may make them large.
+KEPT_RUNS = 20
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Mismatch:
     cycle : int
         Its index in the trace.
     fields : list of (Field, int, int or str)
-        Each field that differs, in the record's order: expected value, and the device's; binary text if that has X or Z.
+        Each field that differs, in the record's order: expected value, and the device's, which is binary text if it
+        has X or Z.
     """
 
     cycle: int
@@ -100,7 +105,8 @@ def replay(
 ) -> Outcome:
     """Write a trace to a running simulation as it is made, and collect what the simulation says.
 
-    The iterable runs in this process while the simulator compares what it has yielded; a pipe of a megabyte lies between.
+    The iterable runs in this process while the simulator compares what it has yielded; a pipe of a megabyte lies
+    between.
 
     Parameters
     ----------
@@ -125,7 +131,8 @@ def replay(
     """
     runs = simulation.directory / "runs"
     runs.mkdir(exist_ok=True)
-    run = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=runs))
+    _prune(runs)
+    run = Path(tempfile.mkdtemp(prefix=f"{datetime.now():%Y%m%d-%H%M%S-%f}-", dir=runs))
     results = run / "results.hex" if results is None else results.resolve()
     results.unlink(missing_ok=True)
     pipe = run / "trace"
@@ -155,6 +162,13 @@ def replay(
         feed.stop()
         pipe.unlink()
     return _outcome(simulation, run, results, time.monotonic() - started)
+
+
+def _prune(runs: Path) -> None:
+    """Remove the oldest finished runs."""
+    for run in sorted(runs.iterdir(), reverse=True)[KEPT_RUNS:]:
+        if not (run / "trace").exists():  # the pipe of a run under way
+            shutil.rmtree(run, ignore_errors=True)
 
 
 class _Feed:

