@@ -1,0 +1,25 @@
+"""The executable specification: formats, arithmetic, matrix products, attention, cycles. NumPy and Numba only."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+
+def _cache_kernels_by_content() -> None:
+    """Give Numba a cache folder for exactly these sources.
+
+    Its own cache looks only at the file of the outermost kernel: after a change to an inner one it would go on running
+    the old arithmetic. A NUMBA_CACHE_DIR that is set already stays, and that is then its owner's care.
+    """
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(here.rglob("*.py")):
+        digest.update(path.read_bytes())
+    folder = here.parent / "build" / "numba" / digest.hexdigest()[:16]
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
+
+
+_cache_kernels_by_content()

@@ -70,13 +70,13 @@ def add_exact(lo, hi, payload, f):
 
 @njit(cache=True)
 def add_fp32(psum, payload, f):
-    """fp32 code of ``psum + product``, rounded once to nearest even.
+    """fp32 code of ``psum + product``, rounded once to nearest even: float64 is wide enough to round twice.
 
-    The product (16 bits of magnitude, exponents -280..480) and the psum are exact in float64, and so is the
-    error of their float64 sum (Knuth's TwoSum; nothing overflows, and every term is a multiple of 2**-280,
-    so nothing underflows). With it the sum is rounded to odd at 53 bits, after which rounding to the at most
-    24 bits of an fp32 code, subnormal or not, is the rounding of the exact sum (Boldo and Melquiond 2008: it
-    takes 24 + 2 bits).
+    A product has 16 bits, a psum 24, and both are exact in float64 (exponents from -280 up). Suppose their
+    float64 sum is not: then the larger term's first bit is 53 or more places above the smaller term's last, and
+    so 30 or more above its first. The larger term is an fp32 number (a psum is; a product so far above the least
+    psum is no subnormal) or beyond 2**128; to it the smaller one is less than an eighth of a last place, so that
+    the exact sum and the float64 sum both round to it, or to Inf.
     """
     magnitude = payload & ((1 << 2 * f.significand_bits) - 1)
     exponent = payload >> 2 * f.significand_bits & ((1 << f.product_exponent_bits) - 1)
@@ -94,15 +94,7 @@ def add_fp32(psum, payload, f):
     product = np.float64(magnitude) * np.int64(exponent + f.product_lsb_exp + 1023 << 52).view(np.float64)
     if sign:
         product = -product
-    addend = np.float64(np.uint32(psum).view(np.float32))
-    total = product + addend
-    share = total - product
-    error = (product - (total - share)) + (addend - share)
-    if error != 0.0:
-        bits = np.float64(total).view(np.int64)
-        if bits & 1 == 0:
-            bits += 1 if (error > 0.0) == (total > 0.0) else -1
-            total = np.int64(bits).view(np.float64)
+    total = product + np.float64(np.uint32(psum).view(np.float32))
     return np.int64(np.float32(total).view(np.uint32))
 
 

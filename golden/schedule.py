@@ -1,6 +1,6 @@
 """How a GEMM is cut into passes, what crosses the ports for it, and how many cycles it takes, in closed form."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ __all__ = [
     "gemm_passes",
     "gemm_stimulus",
     "ideal_cycles",
+    "next_base",
     "readout_cycles",
     "utilization",
 ]
@@ -51,8 +52,10 @@ class Pass:
     last: bool
 
 
-def gemm_passes(m: int, k: int, n: int, config: EngineConfig) -> list[Pass]:
+def gemm_passes(m: int, k: int, n: int, config: EngineConfig, *, base: int = 0) -> list[Pass]:
     """The passes of ``X[m, k] @ W[k, n]`` in the order of docs/architecture.md; none if a size is zero.
+
+    ``base`` is the first PSUM row they use: 0 after reset, else the row after the last tile's (:func:`next_base`).
 
     Raises
     ------
@@ -60,7 +63,12 @@ def gemm_passes(m: int, k: int, n: int, config: EngineConfig) -> list[Pass]:
         If a size is negative, or ``k`` exceeds ``k_max`` under exact accumulation.
     """
     _check_sizes(m, k, n, config)
-    return list(_passes(m, k, n, config))
+    return list(_passes(m, k, n, config, base))
+
+
+def next_base(passes: Sequence[Pass], config: EngineConfig) -> int:
+    """The PSUM row after those that a GEMM's passes use: where the next GEMM starts."""
+    return (passes[-1].base + passes[-1].tile_m) % config.psum_depth
 
 
 def _check_sizes(m: int, k: int, n: int, config: EngineConfig) -> None:
@@ -70,11 +78,11 @@ def _check_sizes(m: int, k: int, n: int, config: EngineConfig) -> None:
         raise ValueError(f"K must be at most k_max = {config.k_max} under exact accumulation, not {k}")
 
 
-def _passes(m: int, k: int, n: int, config: EngineConfig) -> Iterator[Pass]:
+def _passes(m: int, k: int, n: int, config: EngineConfig, base: int) -> Iterator[Pass]:
     if 0 in (m, k, n):
         return
     rows, cols = config.rows, config.cols
-    ring = 0
+    ring = base
     for m0 in range(0, m, config.tile_m):
         tile_m = min(config.tile_m, m - m0)
         group = _group_size(tile_m, k, n, config)
@@ -120,6 +128,7 @@ def gemm_beats(
     w_format: str,
     out_format: str = "fp32",
     saturate: bool = True,
+    base: int = 0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """What crosses the input ports for a GEMM, one pass at a time.
 
@@ -133,8 +142,10 @@ def gemm_beats(
         Formats of the configuration.
     out_format : str
         How results are read out: any format.
+    base : int
+        As for :func:`gemm_passes`.
     saturate : bool
-        Overflow and Inf of results become the largest finite number of ``out_format``, fp32 included.
+        Overflow and Inf of results become the largest finite number of ``out_format``; in fp32 Inf stays.
 
     Yields
     ------
@@ -165,16 +176,16 @@ def gemm_beats(
         "out_format": resolve(out_format).select,
         "saturate": int(saturate),
     }
-    return _beats(x_codes, w_codes, config, modes)
+    return _beats(x_codes, w_codes, config, modes, base)
 
 
 def _beats(
-    x_codes: np.ndarray, w_codes: np.ndarray, config: EngineConfig, modes: dict[str, int]
+    x_codes: np.ndarray, w_codes: np.ndarray, config: EngineConfig, modes: dict[str, int], base: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     layout = command_layout(config)
     dtype = np.uint64 if layout.width <= 64 else object
     lane = np.uint8 if config.code_bits == 8 else np.uint16
-    for p in _passes(*x_codes.shape, w_codes.shape[1], config):
+    for p in _passes(*x_codes.shape, w_codes.shape[1], config, base):
         command = layout.pack(
             tile_m=p.tile_m,
             tile_k=p.tile_k,

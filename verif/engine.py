@@ -1,17 +1,17 @@
 """Bench of the tensor engine: GEMMs through the simulated RTL, every cycle compared with the golden model."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from golden.array import TensorEngine, explain
 from golden.formats import encode
 from golden.gemm import gemm
-from golden.schedule import Pass, assemble, gemm_beats, gemm_cycles, gemm_passes
+from golden.schedule import Pass, assemble, gemm_beats, gemm_cycles, gemm_passes, next_base
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import command_layout, result_layout
-from golden.spec.trace import Field, engine_fields
+from golden.spec.encodings import result_layout
+from golden.spec.trace import Field, engine_fields, record_words
 from hw.verilog import engine_verilog
 from verif.harness import Harness, Log
 from verif.replay import Mismatch, replay
@@ -193,6 +193,7 @@ class _Stimulus:
     def __init__(self, config: EngineConfig, jobs: Sequence[Gemm], *, registers: bool, **pace):
         self.model = TensorEngine(config, registers=registers)
         self.config, self.jobs, self.pace = config, jobs, pace
+        self.record_words = record_words(engine_fields(config, registers=registers))
         names = [f.name for f in engine_fields(config, registers=False) for _ in range(f.words)]
         self.handshakes = [
             (names.index(f"{port}__valid"), names.index(f"{port}__ready"))
@@ -202,30 +203,20 @@ class _Stimulus:
         self.pass_jobs: list[int] = []
 
     def chunks(self) -> Iterator[np.ndarray]:
-        shift = 0
+        base = 0
         for index, job in enumerate(self.jobs):
-            passes = [
-                replace(p, base=(p.base + shift) % self.config.psum_depth) for p in gemm_passes(*job.shape, self.config)
-            ]
+            passes = gemm_passes(*job.shape, self.config, base=base)
             self.passes += passes
             self.pass_jobs += [index] * len(passes)
-            yield from self._run(self._beats(job, shift))
-            shift = (passes[-1].base + passes[-1].tile_m) % self.config.psum_depth
-
-    def _beats(self, job: Gemm, shift: int) -> Iterator[tuple[np.ndarray, ...]]:
-        """The beats of each pass, its PSUM rows after those of the GEMM before."""
-        layout = command_layout(self.config)
-        at, width = layout.offset("base"), layout.fields["base"]
-        formats = {"x_format": job.x_format, "w_format": job.w_format, "out_format": job.out_format}
-        for commands, *data in gemm_beats(job.x, job.w, self.config, saturate=job.saturate, **formats):
-            command = int(commands[0])
-            base = command >> at & (1 << width) - 1
-            command += ((base + shift) % self.config.psum_depth - base) << at
-            yield np.array([command], commands.dtype), *data
+            formats = {"x_format": job.x_format, "w_format": job.w_format, "out_format": job.out_format}
+            yield from self._run(gemm_beats(job.x, job.w, self.config, saturate=job.saturate, base=base, **formats))
+            base = next_base(passes, self.config)
 
     def _run(self, beats: Iterator[tuple[np.ndarray, ...]]) -> Iterator[np.ndarray]:
         # A cycle takes at most one beat of each stream: so many waiting never let a source run dry.
         waiting = np.zeros(3, np.int64)
+        # One buffer for every piece: a new one each time would cost more in page faults than the model does.
+        buffer = np.empty((CHUNK, self.record_words), np.uint32)
         more = True
         while more or not self.model.done:
             while more and waiting.min() < CHUNK:
@@ -234,7 +225,7 @@ class _Stimulus:
                 if more:
                     self.model.offer(*beat)
                     waiting += [len(part) for part in beat]
-            trace = self.model.run(CHUNK, until_done=not more, **self.pace)
+            trace = self.model.run(CHUNK, until_done=not more, out=buffer, **self.pace)
             waiting -= [np.count_nonzero(trace[:, valid] & trace[:, ready]) for valid, ready in self.handshakes]
             yield trace
 

@@ -213,6 +213,7 @@ def test_results_are_narrowed_as_encode_does(fmt, saturate):
     config = PRESETS["bf16"]
     generator = rng()
     codes = bit_patterns(generator, 200000, "fp32")
+    codes[:6] = 0x7F800000, 0xFF800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800001, 0xFFC00000
     # Every narrow number, the midpoints between neighbours, and the codes to either side.
     if fmt != "fp32":
         values = decode(np.arange(1 << FORMATS[fmt].bits).astype(f"u{FORMATS[fmt].bytes}"), fmt).astype(np.float64)

@@ -10,7 +10,7 @@ from golden.formats import encode
 from golden.gemm import gemm
 from golden.schedule import assemble, gemm_passes, gemm_stimulus
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import beat_layout, command_layout, pe_registers, product_layout
+from golden.spec.encodings import command_layout, pe_registers, product_layout
 from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
 from golden.spec.trace import engine_fields
@@ -96,24 +96,23 @@ def test_registers_of_two_passes(two_passes):
     xo, wo = decode_operands(x, "e4m3", TINY), decode_operands(w, "e4m3", TINY)
     for r in range(4):
         for c in range(4):
-            tags = [beat & 15 for beat in trace["beat", r, c]]
-            expected_tags = [0] * engine.cycle
+            beats, products = [0] * engine.cycle, [0] * engine.cycle
             for i, t in enumerate(engine.take_cycles.tolist()):
-                lanes = 4 if i < 3 else 2
-                expected_tags[t + 1 + r + c] |= 1 | (r < lanes) << 1 | (i in (0, 3)) << 2
-                if r < lanes:
-                    beat = trace["beat", r, c][t + 1 + r + c]
-                    k = r if i < 3 else 4 + r
-                    assert beat >> beat_layout(TINY).offset("operand") == xo[i % 3, k]
-                    if c < 3:
-                        product = trace["product", r, c][t + 2 + r + c]
-                        assert product == int(multiply(xo[i % 3, k], wo[k, c], TINY)) << 2 | 3
-                else:
-                    assert trace["product", r, c][t + 2 + r + c] & 3 == 1
+                enable = i < 3 or r < 2
+                at, k = t + 1 + r + c, r if i < 3 else 4 + r
+                beats[at] |= 1 | enable << 1 | (i in (0, 3)) << 2
+                products[at + 1] |= 1 | enable << 1
+                if enable:
+                    # Payloads stay until the next row that uses the lane. Padding columns hold the zero operand.
+                    weight = wo[k, c] if c < 3 else np.uint32(0)
+                    beats[at:] = [beat & 15 | int(xo[i % 3, k]) << 4 for beat in beats[at:]]
+                    payload = int(multiply(xo[i % 3, k], weight, TINY))
+                    products[at + 1 :] = [product & 3 | payload << 2 for product in products[at + 1 :]]
             # The weight row of lane r is taken in cycle u = 1 + r, or 5 + r; the tag is in the register a cycle later.
             for u in [1 + r] + [5 + r] * (r < 2):
-                expected_tags[u + 1 + r + c] |= 8
-            assert tags == expected_tags
+                beats[u + 1 + r + c] |= 8
+            assert trace["beat", r, c] == beats
+            assert trace["product", r, c] == products
             if c < 3:
                 shadow, active = trace["shadow", r, c], trace["active", r, c]
                 loaded, swapped = 1 + r + r + c, 5 + r + c

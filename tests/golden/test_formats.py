@@ -85,8 +85,19 @@ class TestOracle:
             assert_matches_ml_dtypes(np.arange(high << 22, (high + 1) << 22, dtype=np.uint64).astype(np.uint32), fmt)
 
 
-@pytest.mark.parametrize("saturate", [True, False])
-@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda f: f.name)
+def test_fp32_keeps_inf():
+    """Nothing is converted, so nothing saturates."""
+    values = np.array([np.inf, -np.inf, FP32.max_value, -0.0], np.float32)
+    for saturate in (True, False):
+        assert np.array_equal(encode(values, "fp32", saturate=saturate), values.view(np.uint32))
+
+
+# To fp32 nothing saturates: the test above.
+@pytest.mark.parametrize(
+    ("fmt", "saturate"),
+    [(fmt, saturate) for fmt in FORMATS.values() for saturate in (False, True) if not (fmt is FP32 and saturate)],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
 def test_three_ways(fmt, saturate):
     """Compiled, in plain Python, and by Fractions."""
     print(f"seed {SEED}")
