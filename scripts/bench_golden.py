@@ -11,8 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from golden.array import TensorEngine
 from golden.formats import code_dtype, decode, encode
 from golden.gemm import gemm
+from golden.schedule import gemm_cycles, gemm_stimulus
+from golden.spec.presets import PRESETS
+from golden.spec.trace import engine_fields, record_words
 
 __all__ = ["main"]
 
@@ -76,6 +80,30 @@ def operand(rng: np.random.Generator, size: int, fmt: str) -> np.ndarray:
     return codes
 
 
+def cycle_model(rng: np.random.Generator) -> list[Workload]:
+    """The cycle model on a GEMM that keeps the array busy, every port and PE register traced."""
+    rows = []
+    for name in ("tiny", "fp8", "bf16"):
+        config = PRESETS[name]
+        x = operand(rng, 32 * config.rows, config.formats[-1])
+        formats = {"x_format": config.formats[-1], "w_format": config.formats[-1]}
+        beats = gemm_stimulus(x, x, config, **formats)
+        cycles = gemm_cycles(*x.shape, x.shape[1], config)
+        trace = np.empty((1024, record_words(engine_fields(config))), np.uint32)
+
+        def run(config=config, beats=beats, cycles=cycles, trace=trace):
+            engine = TensorEngine(config)
+            engine.offer(*beats)
+            for _ in range(cycles // len(trace)):
+                engine.run(len(trace), out=trace)
+                engine.forget()
+
+        amount = cycles // len(trace) * len(trace) / 1e3
+        array = f"{config.rows}x{config.cols}"
+        rows.append(Workload(name=f"cycle model {name} {array}", unit="k cycles", amount=amount, run=run))
+    return rows
+
+
 def bind(function: Callable, *args: object, **kwargs: object) -> Callable[[], object]:
     """The call, to be made later."""
     return lambda: function(*args, **kwargs)
@@ -100,11 +128,11 @@ def measure(workloads: list[Workload], rounds: int) -> dict[str, float]:
 @click.option("--rounds", default=11, show_default=True, help="Timed calls of each, of which the median counts.")
 @click.option("--seed", default=1, show_default=True)
 def main(size: int, elements: int, rounds: int, seed: int) -> None:
-    """Print the speed of conversions and matrix products on one thread."""
+    """Print the speed of conversions, matrix products and the cycle model on one thread."""
     rng = np.random.default_rng(seed)
     with threadpool_limits(1):
         blas = ", ".join(f"{i['internal_api']} {i.get('architecture', '')}".strip() for i in threadpool_info())
-        workloads = conversions(rng, elements) + products(rng, size)
+        workloads = conversions(rng, elements) + products(rng, size) + cycle_model(rng)
         seconds = measure(workloads, rounds)
     rate = {w.name: w.amount / seconds[w.name] for w in workloads}
     title = f"one thread, {size}\u00b3 products, medians of {rounds}, seed {seed}, numpy {np.__version__} with {blas}"
