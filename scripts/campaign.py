@@ -122,6 +122,8 @@ def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool) 
             table.add_row(*_row(name, PRESETS[name], idle, stall, run))
             cycles += run.compared_cycles
             counted += len(run.cycles) if (idle, stall) == (0, 0) else 0
+            if run.waves:
+                progress.console.print(f"{label}: {run.waves}", markup=False, highlight=False, soft_wrap=True)
             if run.mismatches:
                 failed = run
                 break

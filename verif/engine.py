@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from hw.verilog import engine_verilog
 from verif.harness import Harness, Log
 from verif.replay import Mismatch, replay
 from verif.report import Difference, Divergence
-from verif.simulator import Simulation, build
+from verif.simulator import WAVES, Simulation, build
 from verif.units import REGISTER_PATHS
 
 __all__ = ["EngineRun", "Gemm", "build_engine", "golden_result", "simulate"]
@@ -76,6 +77,8 @@ class EngineRun:
         GEMMs whose result is not ``golden.gemm``'s, or whose cycle count is not ``golden.schedule``'s.
     divergence : Divergence or None
         The first cycle that differs from the golden cycle model; the run stops there.
+    waves : Path or None
+        Waveforms, where they were asked for.
     """
 
     compared_cycles: int = 0
@@ -85,6 +88,7 @@ class EngineRun:
     wrong_results: list[str] = field(default_factory=list)
     wrong_cycles: list[str] = field(default_factory=list)
     divergence: Divergence | None = None
+    waves: Path | None = None
 
     @property
     def mismatches(self) -> int:
@@ -291,6 +295,8 @@ def simulate(
     stimulus = _Stimulus(config, jobs, registers=flat, seed=seed, idle=idle, stall=stall)
     outcome = replay(simulation, stimulus.chunks(), progress=progress)
     run = EngineRun(compared_cycles=outcome.compared_cycles, compared_signals=sum(not f.drive for f in fields))
+    if waves:
+        run.waves = outcome.log.parent / WAVES
     if outcome.mismatches:
         run.divergence = stimulus.explain(outcome.mismatches[0])
     elif not outcome.passed:
