@@ -16,7 +16,7 @@ seed := $(if $(SEED),--seed $(SEED))
 waves := $(if $(WAVES),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test verilog bench-golden lint clean
+.PHONY: help setup sim test test-slow verilog bench-golden pictures lint clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,11 +36,18 @@ sim: $(READY) ## simulate the RTL, every cycle checked (CONFIG= SEED= SIM=verila
 test: $(READY) ## run the tests
 	$(BIN)/pytest -n auto
 
+test-slow: $(READY) ## run the tests that take minutes
+	$(BIN)/pytest -n auto -m slow
+
 verilog: $(READY) ## write build/verilog/CONFIG.v and a page on driving it (CONFIG=fp8)
-	@$(BIN)/systolith verilog $(config)
+	@$(BIN)/systolith verilog --config $(or $(CONFIG),fp8)
 
 bench-golden: $(READY) ## time the golden model against numpy
 	@$(BIN)/python -m scripts.bench_golden
+
+pictures: $(READY) ## draw the pictures of docs/ anew
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@$(BIN)/python -m scripts.draw
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check .
