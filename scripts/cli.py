@@ -11,16 +11,21 @@ from rich.console import Console
 from golden.spec.config import ACCUMULATIONS, OPERAND_FORMATS, EngineConfig
 from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
-from scripts.tensors import InputError, check_writable, load, save
+from scripts.tensors import InputError, check_writable, load, make_folder, save
 
 __all__ = ["main"]
 
 #: Exit codes.
-DISAGREE, BAD_INPUT = 1, 2
+DISAGREE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 _config = click.option("--config", "preset", type=click.Choice(list(PRESETS)), default="fp8", show_default=True)
 _backend = click.option("--backend", type=click.Choice(["golden", "rtl"]), default="golden", show_default=True)
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+_GEMM_RECIPES = (
+    "per-tensor, per-token (X by row, W by column), per-channel (X as a whole, W by column) "
+    "or per-block (128 numbers along K)"
+)
+_ATTENTION_RECIPES = "per-tensor, per-token, per-block, hadamard or hadamard-per-token"
 _out = click.option("--out", help="Write the result to this file.")
 
 
@@ -41,7 +46,11 @@ def _check_formats(config: EngineConfig, preset: str, **formats: str | None) -> 
     return [fmt or config.formats[0] for fmt in formats.values()]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+    subcommand_metavar="gemm|attention|verilog|sim ...",
+)
 def cli() -> None:
     """A systolic matrix engine: golden model and simulated RTL, checked against each other every cycle."""
 
@@ -53,7 +62,7 @@ def cli() -> None:
 @_format_options
 @_out
 @click.option("--out-format", type=click.Choice(list(FORMATS)), default="fp32", show_default=True)
-@click.option("--recipe", help="Scale float32 inputs: per-tensor, or per-token with X by row and W by column.")
+@click.option("--recipe", help=f"How float32 inputs are scaled: {_GEMM_RECIPES}.")
 @_backend
 @_json
 def gemm(x_path, w_path, preset, x_format, w_format, out, out_format, recipe, backend, as_json) -> int:
@@ -80,7 +89,7 @@ def gemm(x_path, w_path, preset, x_format, w_format, out, out_format, recipe, ba
 @click.argument("v_path", metavar="V.npy")
 @_config
 @_format_options
-@click.option("--recipe", default="per-tensor", show_default=True, help="Which numbers share a scale.")
+@click.option("--recipe", default="per-tensor", show_default=True, help=f"What shares a scale: {_ATTENTION_RECIPES}.")
 @click.option("--causal", is_flag=True, help="Query i sees keys up to its own position.")
 @_out
 @_backend
@@ -103,19 +112,20 @@ def attention(q_path, k_path, v_path, preset, x_format, w_format, recipe, causal
 
 
 def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) -> int:
-    """Print the summary, write the result if the run was right, and give the exit code."""
+    """Write the result if the run was right, print the summary, and give the exit code."""
     if out and not summary.mismatches:
         save(out, summary.result)
     record = {"backend": backend, "config": preset} | summary.record()
     if as_json:
-        print(json.dumps(record))
+        click.echo(json.dumps(record, allow_nan=False))
     else:
-        console = Console()
-        console.print(summary.table(record))
-        for line in summary.failures:
-            console.print(line, style="red", markup=False, highlight=False)
-        if out:
-            console.print(f"wrote {out}" if not summary.mismatches else f"{out} not written", highlight=False)
+        Console().print(summary.table(record))
+        if out and not summary.mismatches:
+            click.echo(f"wrote {click.format_filename(out)}")
+    for line in summary.failures:
+        click.secho(line, fg="red", err=True)
+    if out and summary.mismatches:
+        click.echo(f"{click.format_filename(out)} not written", err=True)
     return DISAGREE if summary.mismatches else 0
 
 
@@ -132,12 +142,13 @@ def verilog(preset, rows, cols, formats, accumulation, out) -> int:
     Start from a preset and change what the options name.
     """
     from hw.verilog import describe, engine_verilog
+    from scripts.products import progress_bar
 
     base = PRESETS[preset or "fp8"]
     changes = {
         "rows": rows,
         "cols": cols,
-        "formats": tuple(formats.split(",")) if formats is not None else None,
+        "formats": tuple(name.strip() for name in formats.split(",")) if formats is not None else None,
         "accumulation": accumulation,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -150,18 +161,24 @@ def verilog(preset, rows, cols, formats, accumulation, out) -> int:
         formats_part = "_".join(config.formats)
         own = f"{config.rows}x{config.cols}_{formats_part}_{config.accumulation}"
         out = f"build/verilog/{own if changes else preset or 'fp8'}.v"
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        make_folder("build/verilog")
+    page = str(Path(out).with_suffix(".md"))
+    if page == out:
+        raise InputError(f"--out: {out} is where the page goes; needs a name that does not end in .md")
     check_writable(out)
-    page = Path(out).with_suffix(".md")
-    save(out, engine_verilog(config))
-    save(page, describe(config))
-    Console().print(f"wrote {out} and {page}", highlight=False)
+    check_writable(page)
+    with progress_bar() as progress:
+        progress.add_task("generating Verilog", total=None)
+        texts = {out: engine_verilog(config), page: describe(config)}
+    for path, text in texts.items():
+        save(path, text)
+    click.echo(f"wrote {click.format_filename(out)} and {click.format_filename(page)}")
     return 0
 
 
 @cli.command()
 @click.option("--config", "preset", type=click.Choice(list(PRESETS)), help="Only this preset, without the real layer.")
-@click.option("--seed", type=click.IntRange(0), help="Of the random stimulus.  [default: a new one]")
+@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), help="Of the random stimulus.  [default: a new one]")
 @click.option("--sim", type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True)
 @click.option("--waves", is_flag=True, help="Write waveforms beside the simulation.")
 def sim(preset, seed, sim, waves) -> int:
@@ -182,16 +199,29 @@ def main() -> None:
     from verif.simulator import SimulatorError
 
     try:
-        code = cli.main(standalone_mode=False)
-    except click.ClickException as error:
-        code = _complain(error.format_message())
+        code = cli.main(prog_name="systolith", standalone_mode=False)
+    except click.UsageError as error:
+        code = _complain(f"{error.format_message()} {_usage(error)}")
     except (InputError, SimulatorError) as error:
         code = _complain(str(error))
+    except MemoryError:
+        code = _complain("not enough memory; needs smaller tensors")
     except (click.Abort, KeyboardInterrupt):
-        code = _complain("interrupted")
+        _complain("interrupted")
+        code = INTERRUPTED
     sys.exit(code)
 
 
+def _usage(error: click.UsageError) -> str:
+    """What the command takes, in one line, unless the message says it already."""
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+        return ""
+    if error.ctx is None:
+        return "See --help."
+    options = [p.opts[-1] for p in error.ctx.command.get_params(error.ctx) if isinstance(p, click.Option)]
+    return f"{error.ctx.get_usage()}, options {' '.join(options)}"
+
+
 def _complain(message: str) -> int:
-    print(f"systolith: {' '.join(message.split())}", file=sys.stderr)
+    click.echo(f"systolith: {' '.join(message.split())}", err=True)
     return BAD_INPUT

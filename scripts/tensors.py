@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.formats import code_dtype, encode
-
-__all__ = ["InputError", "check_writable", "load", "save", "to_codes"]
+__all__ = ["InputError", "check_writable", "load", "make_folder", "save"]
 
 
 class InputError(Exception):
@@ -16,12 +14,17 @@ class InputError(Exception):
 
 
 def load(path: str, name: str, dims: tuple[int, ...]) -> np.ndarray:
-    """The array in a .npy file, of one of the numbers of dimensions given; InputError for anything else."""
+    """The array in a .npy file, of one of the numbers of dimensions given; InputError for anything else.
+
+    Of either byte order on disk, native in memory. A file in the machine's own order is mapped, not read.
+    """
     try:
-        array = np.load(path, allow_pickle=False)
+        # Copy on write, because a read-only array would have every compiled kernel compiled once more.
+        array = np.load(path, allow_pickle=False, mmap_mode="c")
     except FileNotFoundError:
         raise InputError(f"{name}: no file {path}; needs a .npy file") from None
-    except (OSError, ValueError, EOFError):
+    except Exception:
+        # A damaged header can end in almost any exception.
         raise InputError(f"{name}: {path} is not a readable .npy file of numbers") from None
     if not isinstance(array, np.ndarray):
         raise InputError(f"{name}: {path} is an archive of arrays; needs a .npy file with one")
@@ -30,36 +33,43 @@ def load(path: str, name: str, dims: tuple[int, ...]) -> np.ndarray:
         raise InputError(f"{name}: {path} has shape {array.shape}; needs {wanted} dimensions")
     if not array.size:
         raise InputError(f"{name}: {path} is empty, shape {array.shape}; every dimension must be at least 1")
-    return array
-
-
-def to_codes(array: np.ndarray, name: str, fmt: str) -> np.ndarray:
-    """Codes of ``fmt``: float32 is converted (scale 1, saturating), codes of the format's own dtype are kept."""
-    if array.dtype == np.float32:
-        return encode(array, fmt)
-    if array.dtype == code_dtype(fmt):
-        return array
-    raise InputError(f"{name}: dtype {array.dtype}; needs float32 values or {code_dtype(fmt)} codes of {fmt}")
+    return np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED", "ENSUREARRAY"])
 
 
 def check_writable(path: str | None) -> None:
     """InputError if nothing could be written there, before any work is done."""
     if path is None:
         return
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise InputError(f"--out: no folder {folder}; needs one that exists")
-    if Path(path).is_dir():
-        raise InputError(f"--out: {path} is a folder; needs a file name")
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"--out: cannot write to {folder}; needs a folder with write permission")
+    target = Path(os.path.realpath(path))
+    try:
+        # Replacing a device or a pipe by a file would destroy it.
+        if not os.path.basename(path) or (target.exists() and not target.is_file()):
+            raise InputError(f"--out: {path!r} is not an ordinary file; needs a file name")
+        if not target.parent.is_dir():
+            raise InputError(f"--out: no folder {target.parent}; needs one that exists")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise InputError(f"--out: {path} is write-protected; needs a file that may be replaced")
+        # Permissions do not tell everything: some file systems take no file at all.
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".systolith."):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def make_folder(path: str) -> None:
+    """Make a folder and those above it, unless it is there."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make folder {path}: {error.strerror}; name the output with --out") from None
 
 
 def save(path: str | Path, data: np.ndarray | str) -> None:
     """Write a .npy file or a text at once: a reader sees the old file or the whole new one."""
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    target = Path(os.path.realpath(path))
+    temporary = None
     try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".systolith.")
         with os.fdopen(handle, "wb") as file:
             if isinstance(data, str):
                 file.write(data.encode())
@@ -68,7 +78,14 @@ def save(path: str | Path, data: np.ndarray | str) -> None:
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
+        os.replace(temporary, target)
+    except BaseException as error:
+        if temporary is not None:
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from None
         raise
+
+
+def _unwritable(path: str | Path, error: OSError) -> InputError:
+    return InputError(f"--out: cannot write {path}: {error.strerror}; needs a file in a folder that takes new files")
