@@ -1,4 +1,4 @@
-"""The testbench of the tensor engine: sources, sink, monitors and scoreboards on its streams, for interactive benches."""
+"""The testbench of the tensor engine: sources, sink, monitors and scoreboards, for interactive benches."""
 
 import json
 from collections import deque
@@ -11,9 +11,9 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from golden.formats import code_dtype
-from golden.schedule import assemble, gemm_beats, gemm_passes
+from golden.schedule import assemble, gemm_beats, gemm_passes, next_base
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import command_layout, result_layout
+from golden.spec.encodings import result_layout
 from golden.spec.formats import FORMATS
 from verif.engine import Gemm, golden_result
 from verif.scoreboard import CycleScoreboard, ValueScoreboard
@@ -22,6 +22,8 @@ from verif.streams import PERIOD, Monitor, Port, Sink, Source, cycle
 __all__ = ["INPUTS", "EngineBench"]
 
 INPUTS = ("i_command", "i_weight", "i_activation")
+#: No source with an idle probability of 0.9 is silent for so long.
+UNLUCKY = 200
 
 
 def _packed(codes: np.ndarray, bits: int) -> int:
@@ -32,8 +34,8 @@ def _packed(codes: np.ndarray, bits: int) -> int:
 class EngineBench:
     """A tensor engine with sources, a sink, a monitor on every stream, and scoreboards of values and cycles.
 
-    GEMMs may be offered at any time, one behind another. Each is checked row by row as it comes out; the latency of each
-    row is checked too, unless the sink may stall.
+    GEMMs may be offered at any time, one behind another. Each is checked row by row as it comes out; the latency of
+    each row is checked too, unless the sink may stall.
 
     Parameters
     ----------
@@ -107,25 +109,23 @@ class EngineBench:
 
     def offer(self, job: Gemm, *, garbage: bool = False) -> None:
         """Queue the beats of a GEMM and expect its rows; ``garbage``: lanes not in use hold random codes, not 0."""
-        shift, config = self._base, self.config
-        commands, expected = command_layout(config), golden_result(job, config)
-        formats = {"x_format": job.x_format, "w_format": job.w_format, "out_format": job.out_format}
-        beats = gemm_beats(job.x, job.w, config, saturate=job.saturate, **formats)
-        for p, (command, weights, activations) in zip(gemm_passes(*job.shape, config), beats, strict=True):
-            fields = commands.unpack(int(command[0]))
-            fields["base"] = (p.base + shift) % config.psum_depth
+        config, expected = self.config, golden_result(job, self.config)
+        modes = {"out_format": job.out_format, "saturate": job.saturate, "base": self._base}
+        passes = gemm_passes(*job.shape, config, base=self._base)
+        beats = gemm_beats(job.x, job.w, config, x_format=job.x_format, w_format=job.w_format, **modes)
+        for p, (command, weights, activations) in zip(passes, beats, strict=True):
             if garbage:
                 weights, activations = weights.copy(), activations.copy()
                 for unused in (weights[:, p.tile_n :], activations[:, p.tile_k :]):
                     unused[:] = self.codes(1 << config.code_bits, unused.shape, unused.dtype)
-            self.sources["i_command"].send([commands.pack(**fields)])
+            self.sources["i_command"].send([int(command[0])])
             self.sources["i_weight"].send(_packed(row, config.code_bits) for row in weights)
             self.sources["i_activation"].send(_packed(row, config.code_bits) for row in activations)
             self._ends.extend([(p.first, p.last)] * p.tile_m)
-            self._base = (fields["base"] + p.tile_m) % config.psum_depth
             for row in range(p.tile_m * p.last):
                 codes = expected[p.m0 + row, p.n0 : p.n0 + p.tile_n]
                 self.rows.expect(result_layout(config).pack(codes=_packed(codes, 32), last=row == p.tile_m - 1))
+        self._base = next_base(passes, config)
 
     def codes(self, limit: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Random codes below ``limit``."""
@@ -151,19 +151,22 @@ class EngineBench:
             await FallingEdge(self.dut.clk)
         await ReadOnly()
 
-    async def drain(self) -> None:
-        """Wait until every expected row came out, and as long again as a row takes, for rows that should not."""
-        while self.rows.outstanding:
-            await FallingEdge(self.dut.clk)
-        await self.cycles(2 * (self.config.drain_latency + self.config.READOUT_LATENCY))
+    async def settle(self) -> None:
+        """Wait until no stream has moved for twice the time that a row takes, and for no bad luck with ``idle``."""
+        limit = 2 * (self.config.rows + self.config.drain_latency + self.config.READOUT_LATENCY) + UNLUCKY
+        quiet, before = 0, self.transfers
+        while quiet < limit:
+            await self.cycles(1)
+            quiet = quiet + 1 if self.transfers == before else 0
+            before = self.transfers
 
     async def close(self) -> None:
-        """Drain; all that was offered was taken, all that was expected came out, something was compared."""
-        await self.drain()
-        assert all(source.empty for source in self.sources.values()), "payloads were never taken"
+        """All that was offered is taken, all that is expected comes out, nothing else does, something was compared."""
+        await self.settle()
         self.rows.close()
         if self.timed:
             self.latency.close()
+        assert all(source.empty for source in self.sources.values()), "payloads were never taken"
         await FallingEdge(self.dut.clk)
 
     @property

@@ -1,5 +1,6 @@
 """Builds a tensor engine with its ports open to cocotb and runs the interactive benches of ``verif.cocotb_engine``."""
 
+import functools
 import json
 import os
 import random
@@ -18,6 +19,9 @@ from verif.harness import TOP, Harness
 from verif.simulator import BUILD_ROOT, SimulatorError, build, log_tail
 
 __all__ = ["InteractiveRun", "run_interactive"]
+
+#: Emission takes longer than a run.
+_verilog = functools.cache(engine_verilog)
 
 
 class OpenHarness(Harness):
@@ -110,7 +114,7 @@ def run_interactive(
     """
     if seed is None:
         seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 31))
-    text = engine_verilog(config)
+    text = _verilog(config)
     if rewrite is not None:
         text = rewrite(text)
     stored = " | ".join(f"dut.psum_{col}.store_en" for col in range(config.cols))
@@ -146,6 +150,6 @@ def _failures(run: Path, code: int) -> dict[str, str | None]:
     failures: dict[str, str | None] = {}
     for case in ElementTree.parse(results).iter("testcase"):
         found = [*case.iter("failure"), *case.iter("error")]
-        message = next((element.get("error_msg") or element.get("message") or "failed" for element in found), None)
-        failures[case.get("name")] = message
+        # The first line: pytest's account of an assertion follows it.
+        failures[case.get("name")] = (found[0].get("message") or "failed").partition("\n")[0] if found else None
     return failures

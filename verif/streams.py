@@ -1,7 +1,7 @@
 """Sources, sinks and monitors of the engine's streams, for interactive cocotb benches.
 
-All of them live in the same two moments of a clock cycle. At the falling edge inputs are driven; in the ReadOnly phase of
-the same instant everything has settled, and what is read there holds until the rising edge that ends the cycle.
+All of them live in the same two moments of a clock cycle. At the falling edge inputs are driven; in the ReadOnly phase
+of the same instant everything has settled, and what is read there holds until the rising edge that ends the cycle.
 """
 
 from collections import deque
@@ -29,7 +29,9 @@ class Port:
     def __init__(self, dut, name: str) -> None:
         self.name = name
         self.clk, self.rst = dut.clk, dut.rst
-        self.valid, self.ready, self.payload = (getattr(dut, f"{name}__{part}") for part in ("valid", "ready", "payload"))
+        self.valid, self.ready, self.payload = (
+            getattr(dut, f"{name}__{part}") for part in ("valid", "ready", "payload")
+        )
 
     @property
     def transfer(self) -> bool:
