@@ -1,6 +1,5 @@
 """Bench of the tensor engine: GEMMs through the simulated RTL, every cycle compared with the golden model."""
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -306,9 +305,6 @@ def simulate(
         events = _Events.parse(outcome.results, config)
         _check_results(run, events.rows, jobs, config)
         _check_cycles(run, events, jobs, config, unhindered=not idle and not stall)
-    if not run.mismatches and not waves:
-        # Nothing to look into: its logs would only fill the disk.
-        shutil.rmtree(outcome.log.parent)
     return run
 
 
