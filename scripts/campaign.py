@@ -1,5 +1,6 @@
 """What ``make sim`` runs: random GEMMs of ragged shapes on every preset, then a real attention layer."""
 
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -104,6 +105,9 @@ def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool) 
         for name, (pace, (idle, stall)) in product([preset] if preset else SIMULATED, enumerate(PACES)):
             label = f"{name}, idle {idle:.0%}, stall {stall:.0%}"
             task = progress.add_task(f"{label}: building", total=None)
+            if pace == 0 and not progress.console.is_terminal:
+                # Where no bar shows: the first run of a preset compiles for up to a minute.
+                print(f"building and simulating {name}", file=sys.stderr, flush=True)
 
             def advance(done: int, task=task, label=label) -> None:
                 progress.update(task, description=label, completed=done)
