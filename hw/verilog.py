@@ -64,7 +64,8 @@ def describe(config: EngineConfig) -> str:
 
 ## Ports
 
-`clk`, and `rst` (synchronous, active high; PSUM memory keeps its contents). Four streams: a transfer happens in
+`clk`, and `rst` (synchronous, active high; PSUM memory keeps its contents). In an event-driven simulator let `rst` rise
+after time 0: some wait for a change before they evaluate anything. Four streams: a transfer happens in
 a cycle in which `valid` and `ready` are high; hold a payload until it is taken; never let `valid` wait for `ready`.
 
 | port | direction | payload bits | one beat is |

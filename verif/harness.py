@@ -131,10 +131,12 @@ class Harness:
             "  reg [31:0] harness_difference;",
             "  string harness_name;",
             "  integer harness_trace, harness_results, harness_words;",
-            f"  integer harness_reset = {self.reset_cycles};",
+            # One edge more than asked for, since rst rises at the first.
+            f"  integer harness_reset = {self.reset_cycles + 1};",
             "  reg harness_loaded = 0;",
             "  reg clk = 0;",
-            "  reg rst = 1;",
+            # It must rise after time 0: Icarus runs an `always @*` of emitted Verilog only when something changes.
+            "  reg rst = 0;",
         ]
         if self.marks:
             counters = ("first", "last", "count")

@@ -1,0 +1,110 @@
+"""Every block below the tensor engine against the golden model: exhaustive where it can be, else a million vectors."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from verif.replay import replay
+from verif.simulator import build
+from verif.unit_bench import Bundle
+from verif.units import BENCHES
+
+SEED = 20
+ALL = Bundle(tuple(BENCHES.values()))
+
+
+@pytest.fixture(scope="module")
+def units():
+    """All units in one simulation."""
+    return build([ALL.verilog()], ALL.harness, opt_level=1)
+
+
+@pytest.mark.parametrize("name", BENCHES)
+def test_unit(units, name):
+    print(f"seed {SEED}")
+    bench, records = BENCHES[name], 0
+
+    def counted():
+        nonlocal records
+        for chunk in ALL.records(bench, np.random.default_rng(SEED)):
+            records += len(chunk)
+            yield chunk
+
+    outcome = replay(units, counted())
+    assert outcome.passed, "\n".join([ALL.explain(bench, mismatch) for mismatch in outcome.mismatches])
+    assert outcome.compared_cycles == records
+    kind, _, config = name.partition("-")
+    if kind == "multiplier":
+        assert records >= (1_000_000 if config == "bf16" else 65_536)
+    if kind == "fused_adder":
+        assert records >= 1_000_000
+
+
+# Planted bugs: a bench, then a pattern within a module of it that must occur once, and what replaces it.
+BUGS = {
+    "multiplier: Inf x 0 is Inf": ("multiplier-bf16", "multiplier", r"(\S+  = i_x\[19\] &) (\S+ );", r"\1 1'h0 & \2;"),
+    "multiplier: sign of NaN": ("multiplier-e4m3", "multiplier", r"= ~ nan;", "= 1'h1;"),
+    "fused adder: no sticky bit": ("fused_adder-bf16", "fused_adder", r"(\S+  )\| sticky;", r"\1| 1'h0;"),
+    "fused adder: subnormal sums normalised": (
+        "fused_adder-bf16",
+        "fused_adder",
+        r"(\S+  = )\$signed\(\{ 1'h0, \S+ \[5:0\] \}\) > \$signed\(\S+ \[11:0\]\);",
+        r"\1 1'h0;",
+    ),
+    "fused adder: -0 + -0 is +0": ("fused_adder-fp8_fp32", "fused_adder", r"(\S+  )& i_psum\[31\];", r"\1& 1'h0;"),
+    "exact adder: no carry for the sign": ("exact_adder-e4m3", "exact_adder", r"\+ i_product\[13\];", "+ 1'h0;"),
+    "rounder: ties go away from zero": ("rounder-e4m3", "rounder", r"(\S+ )\[25\] & \S+ ;", r"\1[25];"),
+    "narrower: overflow one code late": ("narrower", "narrower", r"> max_code;", "> max_code + 1;"),
+    "decoder: subnormals flushed": (
+        "decoder-e4m3",
+        "decoder",
+        r"\{ (\S+ ), i_code\[2:0\] \}",
+        r"{ \1, i_code[2:0] & {3{\1}} }",
+    ),
+    "PE: a masked lane multiplies": ("pe-e4m3", "pe", r"if \(product\[1\]\) begin", "if (1'h1) begin"),
+    "PE: the operand of a masked lane is kept": ("pe-bf16", "pe", r"if \(i_beat\[1\]\) begin", "if (i_beat[0]) begin"),
+    "PSUM bank: a read in the cycle of a write returns the new word": (
+        "psum_bank-e4m3",
+        "psum_bank",
+        r"_1_ <= (memory\[i_seed\[11:2\]\]);",
+        r"_1_ <= store_en && i_store[10:1] == i_seed[11:2] ? i_psum : \1;",
+    ),
+    "PSUM bank: unused columns stored": ("psum_bank-fp8", "psum_bank", r"(store_en = i_store\[0\]) & \S+ ;", r"\1;"),
+    "grid: rows joined to the row above but one": (
+        "grid-fp8",
+        "grid",
+        r"i_psums\(row_1__o_psums\)",
+        "i_psums(row_0__o_psums)",
+    ),
+}
+
+
+def plant(text: str) -> str:
+    """Each bug, in the unit of its own that it has in ``BROKEN``."""
+    for index, (_, module, pattern, replacement) in enumerate(BUGS.values()):
+        (body,) = re.findall(rf"^module unit_{index}_{module}\(.*?^endmodule$", text, re.DOTALL | re.MULTILINE)
+        changed, found = re.subn(pattern, replacement, body)
+        assert found == 1, f"{pattern!r} occurs {found} times"
+        text = text.replace(body, changed)
+    return text
+
+
+BROKEN = Bundle(tuple(replace(BENCHES[name], name=bug) for bug, (name, *_) in BUGS.items()), plant)
+
+
+@pytest.fixture(scope="module")
+def broken_units():
+    """Every broken unit in one simulation."""
+    return build([BROKEN.verilog()], BROKEN.harness, opt_level=1)
+
+
+@pytest.mark.parametrize("bench", BROKEN.benches, ids=lambda bench: bench.name)
+def test_planted_bug(broken_units, bench):
+    outcome = replay(broken_units, BROKEN.records(bench, np.random.default_rng(SEED)))
+    (mismatch,) = outcome.mismatches
+    report = BROKEN.explain(bench, mismatch)
+    print(report)
+    assert not outcome.passed
+    assert f"{bench.name}, record {mismatch.cycle}: " in report

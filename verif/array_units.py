@@ -1,0 +1,158 @@
+"""Benches of the array and of the memory under it."""
+
+import numpy as np
+
+from golden.spec.config import EngineConfig
+from golden.spec.encodings import pe_registers, psum_layout
+from golden.spec.trace import Field
+from hw.array.grid import Grid
+from hw.array.pe import ProcessingElement
+from hw.psum.bank import PsumBank, seed_shape, store_shape
+from verif import unit_vectors as vectors
+from verif.models import ArrayModel, PsumBankModel
+from verif.unit_bench import UnitBench
+
+__all__ = ["REGISTER_PATHS", "grid_bench", "pe_bench", "psum_bank_bench"]
+
+#: Where a PE keeps the registers of a trace.
+REGISTER_PATHS = {
+    "weight": "o_weight",
+    "shadow": "shadow",
+    "active": "active",
+    "beat": "o_beat",
+    "product": "product",
+    "psum": "o_psum",
+}
+
+
+def _concatenated(values: np.ndarray, width: int) -> np.ndarray:
+    """Lanes side by side in one port: from uint64[n, lanes] or uint32[n, lanes, words] to uint32[n, words]."""
+    if values.ndim == 2:
+        values = np.stack([values & 0xFFFFFFFF, values >> np.uint64(32)], axis=2).astype(np.uint32)
+    bits = np.unpackbits(np.ascontiguousarray(values).view(np.uint8), axis=-1, bitorder="little")[..., :width]
+    bits = bits.reshape(len(bits), -1)
+    padded = np.zeros((len(bits), -(-bits.shape[1] // 32) * 32), np.uint8)
+    padded[:, : bits.shape[1]] = bits
+    return np.packbits(padded, axis=1, bitorder="little").view(np.uint32)
+
+
+def _run_array(config: EngineConfig, rng: np.random.Generator, cycles: int):
+    """Random stimulus of an array and its registers in every cycle."""
+    model = ArrayModel(config)
+    rows, cols = config.rows, config.cols
+    beats = vectors.random_beats(config, rng, cycles * rows).reshape(cycles, rows)
+    weights = vectors.random_operands(config, rng, cycles * cols).reshape(cycles, cols)
+    psums = vectors.random_psums(config, rng, cycles * cols).reshape(cycles, cols, -1)
+    registers = {name: [] for name in REGISTER_PATHS}
+    for cycle in range(cycles):
+        for name, value in model.registers().items():
+            registers[name].append(value)
+        model.step(beats[cycle], weights[cycle], psums[cycle])
+    return beats, weights, psums, {name: np.array(value) for name, value in registers.items()}
+
+
+def pe_bench(key: str, config: EngineConfig) -> UnitBench:
+    """Bench of one processing element, every register of it."""
+    single = EngineConfig(
+        rows=1, cols=1, formats=config.formats, accumulation=config.accumulation, psum_depth=config.psum_depth
+    )
+    widths = pe_registers(single)
+    inside = ("shadow", "active", "product")
+
+    def values(rng):
+        beats, weights, psums, registers = _run_array(single, rng, 20_000)
+        registers = {name: value[:, 0, 0] for name, value in registers.items()}
+        ports = {"i_beat": beats[:, 0], "i_weight": weights[:, 0], "i_psum": psums[:, 0]}
+        return ports | {name if name in inside else REGISTER_PATHS[name]: value for name, value in registers.items()}
+
+    fields = (
+        *(Field(f"i_{name}", widths[name], drive=True) for name in ("beat", "weight", "psum")),
+        *(Field(f"o_{name}", widths[name]) for name in ("beat", "weight", "psum")),
+        *(Field(name, widths[name], row=0, col=0) for name in inside),
+    )
+    return UnitBench(
+        name=f"pe-{key}",
+        block=lambda: ProcessingElement(single),
+        fields=fields,
+        values=values,
+        has_clock=True,
+        paths=REGISTER_PATHS,
+    )
+
+
+def grid_bench(key: str, config: EngineConfig) -> UnitBench:
+    """Bench of the whole array, at its edges."""
+    widths = pe_registers(config)
+
+    def values(rng):
+        beats, weights, psums, registers = _run_array(config, rng, 4_000)
+        return {
+            "i_beats": _concatenated(beats, widths["beat"]),
+            "i_weights": _concatenated(weights, widths["weight"]),
+            "i_psums": _concatenated(psums, widths["psum"]),
+            "o_psums": _concatenated(registers["psum"][:, -1], widths["psum"]),
+        }
+
+    fields = (
+        Field("i_beats", widths["beat"] * config.rows, drive=True),
+        Field("i_weights", widths["weight"] * config.cols, drive=True),
+        Field("i_psums", widths["psum"] * config.cols, drive=True),
+        Field("o_psums", widths["psum"] * config.cols),
+    )
+    return UnitBench(name=f"grid-{key}", block=lambda: Grid(config), fields=fields, values=values, has_clock=True)
+
+
+def psum_bank_bench(key: str, config: EngineConfig) -> UnitBench:
+    """Bench of one column's PSUM memory."""
+    seed, store = seed_shape(config), store_shape(config)
+    width = psum_layout(config).width
+
+    def values(rng):
+        cycles = 20_000
+        model = PsumBankModel(config)
+        psums = vectors.random_psums(config, rng, cycles)
+        columns = {item.name: [] for item in fields}
+        for cycle in range(cycles):
+            # Few addresses, so that reads and writes of one row meet in one cycle.
+            low = int(rng.integers(0, config.psum_depth - 2))
+            addresses = [low + int(rng.integers(0, 2)) for _ in range(3)]
+            drive = {
+                "i_seed": {"valid": int(rng.random() < 0.7), "first": int(rng.random() < 0.3), "address": addresses[0]},
+                "i_store": {
+                    "valid": int(rng.random() < 0.7),
+                    "address": addresses[1],
+                    "columns": int(rng.integers(0, config.cols + 1)),
+                },
+                "i_psum": sum(int(word) << 32 * place for place, word in enumerate(psums[cycle])),
+                "i_read_en": int(rng.random() < 0.6),
+                "i_read_address": addresses[2],
+            }
+            seen = {"o_seed": model.seed, "o_store": model.store, "o_psum": model.psum, "o_read": model.read}
+            for name, value in (drive | seen).items():
+                shape = seed if name.endswith("seed") else store
+                packed = shape.const(value).as_value().value if isinstance(value, dict) else value
+                columns[name].append(packed)
+            model.step(*drive.values())
+        words = -(-width // 32)
+        return {
+            name: np.array([[value >> 32 * w & 0xFFFFFFFF for w in range(words)] for value in column], np.uint32)
+            if name in ("i_psum", "o_psum", "o_read")
+            else np.array(column, np.uint64)
+            for name, column in columns.items()
+        }
+
+    address = max(1, (config.psum_depth - 1).bit_length())
+    fields = (
+        Field("i_seed", seed.size, drive=True),
+        Field("i_store", store.size, drive=True),
+        Field("i_psum", width, drive=True),
+        Field("i_read_en", 1, drive=True),
+        Field("i_read_address", address, drive=True),
+        Field("o_seed", seed.size),
+        Field("o_store", store.size),
+        Field("o_psum", width),
+        Field("o_read", width),
+    )
+    return UnitBench(
+        name=f"psum_bank-{key}", block=lambda: PsumBank(config), fields=fields, values=values, has_clock=True
+    )
