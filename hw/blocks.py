@@ -13,7 +13,7 @@ from golden.spec.encodings import Layout
 
 __all__ = ["emit_modules", "place", "struct"]
 
-_placed: ContextVar[dict[str, wiring.Component]] = ContextVar("placed")
+_placed: ContextVar[dict[str, tuple[wiring.Component, tuple]]] = ContextVar("placed")
 
 
 def struct(layout: Layout, **nested: data.Layout) -> data.StructLayout:
@@ -29,12 +29,14 @@ def place(m: Module, name: str, block: type[wiring.Component], *parameters, **in
     ``module_name``. (Amaranth itself would emit every instance anew; a 128 x 128 array has 16,384.) A block
     without registers, and so without a clock, says so by a true ``COMBINATIONAL``.
 
-    Raises ValueError for an input whose width is not the port's.
+    Raises ValueError for an input whose width is not the port's, and for other parameters than before.
     """
     placed = _placed.get()
     if block.module_name not in placed:
-        placed[block.module_name] = block(*parameters)
-    component = placed[block.module_name]
+        placed[block.module_name] = block(*parameters), parameters
+    component, known = placed[block.module_name]
+    if type(component) is not block or known != parameters:
+        raise ValueError(f"{block.module_name} must have the same parameters everywhere, not {known} and {parameters}")
     ports = SimpleNamespace()
     connections = {}
     for path, member, _ in component.signature.flatten(component):
@@ -74,8 +76,8 @@ def emit_modules(top: wiring.Component) -> dict[str, str]:
     """Verilog of ``top`` and of every component placed below it, by module name, ``top`` first."""
     texts: dict[str, str] = {}
     with _registry() as waiting:
-        waiting[top.module_name] = top
+        waiting[top.module_name] = top, ()
         while missing := [name for name in waiting if name not in texts]:
             for name in missing:
-                texts[name] = verilog.convert(waiting[name], name=name, emit_src=False)
+                texts[name] = verilog.convert(waiting[name][0], name=name, emit_src=False)
     return texts

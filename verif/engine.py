@@ -1,12 +1,13 @@
 """Bench of the tensor engine: GEMMs through the simulated RTL, every cycle compared with the golden model."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from golden.array import TensorEngine, explain
+from golden.array import Position, TensorEngine, explain
 from golden.formats import encode
 from golden.gemm import gemm
 from golden.schedule import Pass, assemble, gemm_beats, gemm_cycles, gemm_passes, next_base
@@ -14,11 +15,11 @@ from golden.spec.config import EngineConfig
 from golden.spec.encodings import result_layout
 from golden.spec.trace import Field, engine_fields, record_words
 from hw.verilog import engine_verilog
+from verif.array_units import REGISTER_PATHS
 from verif.harness import Harness, Log
 from verif.replay import Mismatch, replay
 from verif.report import Difference, Divergence
 from verif.simulator import WAVES, Simulation, build
-from verif.units import REGISTER_PATHS
 
 __all__ = ["EngineRun", "Gemm", "build_engine", "golden_result", "simulate"]
 
@@ -204,17 +205,22 @@ class _Stimulus:
             for port in ("i_command", "i_weight", "i_activation")
         ]
         self.passes: list[Pass] = []
-        self.pass_jobs: list[int] = []
+        #: Of each job: the cycle in which it was offered, and its first pass.
+        self.starts: list[int] = []
+        self.first_passes: list[int] = []
 
     def chunks(self) -> Iterator[np.ndarray]:
         base = 0
-        for index, job in enumerate(self.jobs):
+        for job in self.jobs:
             passes = gemm_passes(*job.shape, self.config, base=base)
+            self.starts.append(self.model.cycle)
+            self.first_passes.append(len(self.passes))
             self.passes += passes
-            self.pass_jobs += [index] * len(passes)
             formats = {"x_format": job.x_format, "w_format": job.w_format, "out_format": job.out_format}
             yield from self._run(gemm_beats(job.x, job.w, self.config, saturate=job.saturate, base=base, **formats))
             base = next_base(passes, self.config)
+        # Nothing more may come out.
+        yield self.model.run(2 * self.config.drain_latency, **self.pace)
 
     def _run(self, beats: Iterator[tuple[np.ndarray, ...]]) -> Iterator[np.ndarray]:
         # A cycle takes at most one beat of each stream: so many waiting never let a source run dry.
@@ -237,26 +243,23 @@ class _Stimulus:
         """The divergence at which a replay stopped."""
         differences = [Difference(*difference) for difference in mismatch.fields]
         divergence = Divergence(self.config, mismatch.cycle, differences)
-        first = divergence.first.field
-        # A weight belongs to the term of the activation it meets; a port to what the array's first PE multiplies.
+        index = bisect_right(self.starts, mismatch.cycle) - 1
+        job = self.jobs[index]
+        return replace(
+            divergence,
+            position=self._position(divergence.first.field, mismatch.cycle),
+            pass_offset=self.first_passes[index],
+            gemm=f"{job} (number {index})",
+            out_format=job.out_format,
+        )
+
+    def _position(self, first: Field, cycle: int) -> Position | None:
+        """The term a PE's register belongs to; None for ports, and where no activation row passes."""
+        if first.row is None:
+            return None
+        # A weight belongs to the term of the activation it meets.
         register = first.name if first.name in ("product", "psum") else "beat"
-        position = explain(
-            self.config,
-            self.passes,
-            self.model.take_cycles,
-            mismatch.cycle,
-            first.row or 0,
-            first.col or 0,
-            register=register,
-        )
-        index = self.pass_jobs[position.index] if position else None
-        return Divergence(
-            self.config,
-            mismatch.cycle,
-            differences,
-            position=position if first.row is not None else None,
-            gemm=f"{self.jobs[index]} (number {index})" if index is not None else "",
-        )
+        return explain(self.config, self.passes, self.model.take_cycles, cycle, first.row, first.col, register=register)
 
 
 def simulate(
@@ -310,10 +313,13 @@ def simulate(
 
 def _check_results(run: EngineRun, rows: np.ndarray, jobs: Sequence[Gemm], config: EngineConfig) -> None:
     """The matrices the RTL read out against ``golden.gemm``."""
+    counts = [job.shape[0] * -(-job.shape[2] // config.cols) for job in jobs]
+    if sum(counts) != len(rows):
+        run.wrong_results.append(f"the RTL gave {len(rows)} result rows, {sum(counts)} were due")
+        return
     at = 0
-    for index, job in enumerate(jobs):
+    for index, (job, count) in enumerate(zip(jobs, counts, strict=True)):
         m, k, n = job.shape
-        count = m * -(-n // config.cols)
         result = assemble(rows[at : at + count], m, k, n, config)
         at += count
         run.results.append(result)
@@ -325,14 +331,16 @@ def _check_results(run: EngineRun, rows: np.ndarray, jobs: Sequence[Gemm], confi
                 f"{job} (number {index}): {len(wrong)} results differ from golden.gemm, first at m = {i}, n = {j}: "
                 f"expected 0x{expected[i, j]:x}, RTL 0x{result[i, j]:x}"
             )
-    if at != len(rows):
-        run.wrong_results.append(f"the RTL gave {len(rows)} result rows, {at} were due")
 
 
 def _check_cycles(
     run: EngineRun, events: _Events, jobs: Sequence[Gemm], config: EngineConfig, *, unhindered: bool
 ) -> None:
     """The RTL's cycle counts against ``golden.schedule``, where nothing idled or stalled."""
+    due = sum(p.tile_k for job in jobs for p in gemm_passes(*job.shape, config))
+    if len(events.weights) != due or not len(events.stores):
+        run.wrong_cycles.append(f"the RTL took {len(events.weights)} weight rows, {due} were due")
+        return
     run.cycles = events.gemm_cycles(jobs, config)
     for index, (job, cycles) in enumerate(zip(jobs, run.cycles, strict=True)):
         due = gemm_cycles(*job.shape, config)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.array import Position
+from golden.formats import code_dtype, decode
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import (
     beat_layout,
@@ -72,19 +73,20 @@ def _beat(config: EngineConfig, bits: int) -> str:
     return f"{_operand(config, f['operand'])} ({tags})"
 
 
-def _result(config: EngineConfig, bits: int) -> str:
+def _result(config: EngineConfig, bits: int, out_format: str) -> str:
     f = result_layout(config).unpack(bits)
-    codes = [f"{f['codes'] >> 32 * col & 0xFFFFFFFF:x}" for col in range(config.cols)]
-    return f"[{', '.join(codes)}]{' last' if f['last'] else ''}"
+    codes = np.array([f["codes"] >> 32 * col & 0xFFFFFFFF for col in range(config.cols)], np.uint32)
+    values = decode(codes.astype(code_dtype(out_format)), out_format)
+    return f"[{', '.join(str(value) for value in values)}]{' last' if f['last'] else ''}"
 
 
-def decode_field(config: EngineConfig, field: Field, bits: int) -> str:
-    """The contents of a field of an engine's record, for a person."""
+def decode_field(config: EngineConfig, field: Field, bits: int, out_format: str = "fp32") -> str:
+    """The contents of a field of an engine's record, for a person; results are codes of ``out_format``."""
     if field.row is not None:
         decoders = {"beat": _beat, "product": _product, "psum": _psum}
         return decoders.get(field.name, _operand)(config, bits)
     if field.name == "o_result__payload":
-        return _result(config, bits)
+        return _result(config, bits, out_format)
     if field.name == "i_command__payload":
         return " ".join(f"{name}={value}" for name, value in command_layout(config).unpack(bits).items())
     return str(bits)
@@ -118,15 +120,19 @@ class Divergence:
         Every signal that differs in it. Registers come before the ports they feed.
     position : Position or None
         The term the first PE's register belongs to.
-    gemm : str
-        The matrix product in hand.
+    pass_offset : int
+        Passes before the first of the matrix product in hand.
+    gemm, out_format : str
+        The matrix product in hand, and how its results are read out.
     """
 
     config: EngineConfig
     cycle: int
     differences: Sequence[Difference]
     position: Position | None = None
+    pass_offset: int = 0
     gemm: str = ""
+    out_format: str = "fp32"
 
     @property
     def first(self) -> Difference:
@@ -142,7 +148,7 @@ class Divergence:
             lines.append(f"  working on {self.gemm}")
         if self.position is not None:
             index, m, n, k = self.position
-            lines.append(f"  pass {index}, m = {m}, n = {n}, k = {k}")
+            lines.append(f"  pass {index - self.pass_offset}, m = {m}, n = {n}, k = {k}")
         rest = [d for d in self.differences if d is not first]
         for difference in [first, *rest][:LISTED]:
             digits = -(-difference.field.width // 4)
@@ -151,7 +157,7 @@ class Divergence:
                 if isinstance(bits, str):
                     lines.append(f"    {name:8} 0b{bits}  undefined")
                     continue
-                text = decode_field(self.config, difference.field, bits)
+                text = decode_field(self.config, difference.field, bits, self.out_format)
                 lines.append(f"    {name:8} 0x{bits:0{digits}x}  {text}")
         if len(rest) >= LISTED:
             lines.append(f"  and {len(rest) + 1 - LISTED} more signals in this cycle")

@@ -40,7 +40,8 @@ def code_pairs(config: EngineConfig, rng: np.random.Generator) -> tuple[np.ndarr
     xs, ws = [], []
     for x_name, w_name in pairs(config.formats, repeat=2):
         if "bf16" in (x_name, w_name):
-            x, w = (rng.integers(0, 1 << FORMATS[n].bits, VECTORS // 5, dtype=code_dtype(n)) for n in (x_name, w_name))
+            count = VECTORS if x_name == w_name else VECTORS // 5
+            x, w = (rng.integers(0, 1 << FORMATS[n].bits, count, dtype=code_dtype(n)) for n in (x_name, w_name))
             x_corner = special if x_name == "bf16" else all_codes(x_name)
             w_corner = special if w_name == "bf16" else all_codes(w_name)
             x = np.concatenate([x, np.repeat(x_corner, len(w_corner))])

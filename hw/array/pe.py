@@ -43,6 +43,8 @@ class ProcessingElement(wiring.Component):
     module_name = "pe"
 
     def __init__(self, config: EngineConfig):
+        if (config.PRODUCT_LATENCY, config.ADD_LATENCY) != (1, 1):
+            raise ValueError("a PE must have one product and one add stage")
         self.config = config
         beat, operand = beat_shape(config), struct(operand_layout(config))
         psum = psum_layout(config).width

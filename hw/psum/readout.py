@@ -41,6 +41,8 @@ class Readout(wiring.Component):
     module_name = "readout"
 
     def __init__(self, config: EngineConfig):
+        if config.READOUT_LATENCY != 4:
+            raise ValueError("the read-out must have four stages")
         self.config = config
         address = range(max(2, config.psum_depth))
         super().__init__(

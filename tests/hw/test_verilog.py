@@ -130,6 +130,22 @@ def test_place_refuses_to_drive_an_output():
         emit_modules(_Parent(o=Signal(4)))
 
 
+def test_place_refuses_other_parameters():
+    class Scaled(_Leaf):
+        def __init__(self, scale):
+            super().__init__()
+
+    class Two(_Parent):
+        def elaborate(self, platform):
+            m = Module()
+            for scale in (1, 2):
+                place(m, f"leaf_{scale}", Scaled, scale)
+            return m
+
+    with pytest.raises(ValueError, match=r"leaf must have the same parameters everywhere, not \(1,\) and \(2,\)"):
+        emit_modules(Two())
+
+
 def test_place_refuses_an_unknown_port():
     with pytest.raises(ValueError, match=r"leaf must have the ports nonsense"):
         emit_modules(_Parent(nonsense=Signal(4)))

@@ -109,8 +109,8 @@ def test_dropped_sticky_bit_in_the_readout():
     assert red.divergence.cycle == take + TINY.drain_latency + TINY.READOUT_LATENCY
     assert red.lines()[-3:] == [
         "  port o_result__payload",
-        f"    expected 0x1{0x47800001:032x}  [47800001, 0, 0, 0] last",
-        f"    actual   0x1{0x47800000:032x}  [47800000, 0, 0, 0] last",
+        f"    expected 0x1{0x47800001:032x}  [65536.01, 0.0, 0.0, 0.0] last",
+        f"    actual   0x1{0x47800000:032x}  [65536.0, 0.0, 0.0, 0.0] last",
     ]
 
 

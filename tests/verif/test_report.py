@@ -84,8 +84,8 @@ def bf16(significand, exponent, sign=0, nan=0, inf=0):
         (BF16, "psum", 0x00000001, "1e-45"),
         (BF16, "psum", 0xFF800000, "-inf"),
         (BF16, "psum", 0x7FC00000, "nan"),
-        (BF16, "o_result__payload", bits((0x3F800000, 32), (0x7E, 32), (1, 1)), "[3f800000, 7e] last"),
-        (BF16, "o_result__payload", bits((0, 32), (0xFFFFFFFF, 32), (0, 1)), "[0, ffffffff]"),
+        (BF16, "o_result__payload", bits((0x3F800000, 32), (0x7E, 32), (1, 1)), "[1.0, 1.77e-43] last"),
+        (BF16, "o_result__payload", bits((0, 32), (0xFFFFFFFF, 32), (0, 1)), "[0.0, nan]"),
         (BF16, "i_weight__ready", 1, "1"),
         (
             BF16,
@@ -113,7 +113,7 @@ def test_sum_wider_than_a_float64_loses_only_digits():
 
 def test_report_of_one_register():
     item = Field("psum", 52, row=2, col=3)
-    report = Divergence(TINY, 1234, [Difference(item, 1 << 18, 3 << 17)], Position(4, 5, 6, 7), "GEMM (number 8)")
+    report = Divergence(TINY, 1234, [Difference(item, 1 << 18, 3 << 17)], Position(4, 5, 6, 7), gemm="GEMM (number 8)")
     assert report.lines() == [
         "RTL and golden model differ first in cycle 1234, at PE(2, 3).psum",
         "  working on GEMM (number 8)",
