@@ -62,7 +62,7 @@ def _multiplier(key: str, config: EngineConfig) -> UnitBench:
 
 def _adder(key: str, config: EngineConfig) -> UnitBench:
     def values(rng):
-        products = vectors.random_products(config, rng, 200_000 if config.exact else vectors.VECTORS)
+        products = vectors.random_products(config, rng, 200_000 if config.exact else 2 * vectors.VECTORS)
         if config.exact:
             psums = vectors.exact_psums(config, rng, len(products))
         else:

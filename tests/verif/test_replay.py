@@ -1,5 +1,6 @@
 """Replays of a toy device: what must pass, passes; whatever differs is caught and named."""
 
+import dataclasses
 import os
 import random
 import shutil
@@ -204,9 +205,12 @@ def test_failing_model_leaves_no_simulator_behind(adder, monkeypatch):
     assert processes[0].returncode is not None
 
 
-def test_old_runs_are_removed(adder, monkeypatch):
+def test_old_runs_are_removed(adder, monkeypatch, tmp_path):
     monkeypatch.setattr(verif.replay, "KEPT_RUNS", 1)
-    logs = [replay(adder, [adder_trace(5)]).log for _ in range(3)]
+    # A copy: other processes of the test run use the build at the same time.
+    shutil.copytree(adder.directory, tmp_path / "build", ignore=shutil.ignore_patterns("runs"))
+    own = dataclasses.replace(adder, directory=tmp_path / "build")
+    logs = [replay(own, [adder_trace(5)]).log for _ in range(3)]
     assert [log.exists() for log in logs] == [False, True, True]
 
 
