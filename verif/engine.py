@@ -127,6 +127,11 @@ def _event_log(config: EngineConfig) -> Log:
     )
 
 
+def _weight_rows(jobs: Sequence[Gemm], config: EngineConfig) -> list[int]:
+    """Weight rows that each GEMM loads."""
+    return [sum(p.tile_k for p in gemm_passes(*job.shape, config)) for job in jobs]
+
+
 @dataclass(frozen=True)
 class _Events:
     """The log of a run: cycles of weight rows and of stores, and the rows read out, uint32[n, C]."""
@@ -156,7 +161,7 @@ class _Events:
 
     def gemm_cycles(self, jobs: Sequence[Gemm], config: EngineConfig) -> list[int]:
         """First weight row taken to last partial sum stored, for each GEMM."""
-        counts = [sum(p.tile_k for p in gemm_passes(*job.shape, config)) for job in jobs]
+        counts = _weight_rows(jobs, config)
         starts = self.weights[np.cumsum([0, *counts[:-1]])]
         ends = self.stores[np.searchsorted(self.stores, [*starts[1:], self.stores[-1] + 1]) - 1]
         return [int(end - start + 1) for start, end in zip(starts, ends, strict=True)]
@@ -337,7 +342,7 @@ def _check_cycles(
     run: EngineRun, events: _Events, jobs: Sequence[Gemm], config: EngineConfig, *, unhindered: bool
 ) -> None:
     """The RTL's cycle counts against ``golden.schedule``, where nothing idled or stalled."""
-    due = sum(p.tile_k for job in jobs for p in gemm_passes(*job.shape, config))
+    due = sum(_weight_rows(jobs, config))
     if len(events.weights) != due or not len(events.stores):
         run.wrong_cycles.append(f"the RTL took {len(events.weights)} weight rows, {due} were due")
         return

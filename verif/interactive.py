@@ -1,6 +1,5 @@
 """Builds a tensor engine with its ports open to cocotb and runs the interactive benches of ``verif.cocotb_engine``."""
 
-import functools
 import json
 import os
 import random
@@ -19,9 +18,6 @@ from verif.harness import TOP, Harness
 from verif.simulator import BUILD_ROOT, SimulatorError, build, log_tail
 
 __all__ = ["InteractiveRun", "run_interactive"]
-
-#: Emission takes longer than a run.
-_verilog = functools.cache(engine_verilog)
 
 
 class OpenHarness(Harness):
@@ -114,7 +110,7 @@ def run_interactive(
     """
     if seed is None:
         seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 31))
-    text = _verilog(config)
+    text = engine_verilog(config)
     if rewrite is not None:
         text = rewrite(text)
     stored = " | ".join(f"dut.psum_{col}.store_en" for col in range(config.cols))
