@@ -11,6 +11,12 @@ from hw.arithmetic.multiplier import payload_shape
 
 __all__ = ["FusedAdder"]
 
+#: Bits of an fp32 significand, hidden bit included.
+SIGNIFICAND = FP32.man_bits + 1
+#: Guard, round and sticky bit below it, and a carry above: what the sum needs to be rounded once.
+GUARDS = 3
+FRAME = SIGNIFICAND + GUARDS + 1
+
 
 class FusedAdder(wiring.Component):
     """Adds an exact product to an fp32 sum and rounds once, to nearest even, subnormals included.
@@ -18,10 +24,10 @@ class FusedAdder(wiring.Component):
     With ``Multiplier`` before it this is ``fma(x, w, psum)`` of IEEE 754-2019 in binary32: the sum of exact
     opposites is +0; Inf - Inf and any NaN give the canonical NaN.
 
-    The sum is formed in a frame of 54 bits. Its bit ``LOW`` is the product's least significant bit. An addend
-    far above the product meets it ``TOP`` bits up: from there on the product is under a quarter of the addend's
-    last place and any value of that size rounds alike, so a greater distance may be cut to ``TOP``. An addend
-    far below the product leaves the frame at the bottom into ``sticky``.
+    A product has at most 16 significant bits, so it fits the 24 of a sum and the rest is a floating-point addition, but
+    for the product's exponent, which may lie beyond fp32's. The operand with the smaller exponent is shifted right,
+    bits that leave at the bottom are kept as one sticky bit, and the other operand is never shifted: sums have no
+    exponent below that of subnormals, and a product below it is always the smaller one.
 
     Latency: 0 cycles (combinational).
 
@@ -36,131 +42,157 @@ class FusedAdder(wiring.Component):
     module_name = "fused_adder"
     COMBINATIONAL = True
 
-    #: Frame: 24 bits of addend, 29 places below them, a carry.
-    FRAME = 54
-
     def __init__(self, config: EngineConfig):
         self.config = config
         bits = 2 * config.significand_bits
-        # A product that meets the bottom of the frame has its top bit at or above LOW + bits - 2; one place may
-        # cancel, and 24 result bits plus a guard bit must lie within the frame: LOW + bits - 3 >= 24.
-        self.low = 27 - bits
-        # 2**bits <= 2**(top - 2): the product is below a quarter of the addend's last place.
-        self.top = bits + 2
+        # Exponents of the smallest and of the largest product's leading bit.
+        lowest = config.product_lsb_exp + bits - 2
+        highest = config.product_lsb_exp + bits + 2 * (2**config.exponent_bits - 1)
+        # Sums with an FP8 product are never subnormal and never overflow: the product lies so far inside fp32's range
+        # that a sum near either end hardly notices it.
+        self.in_range = -FP32.bias < lowest - FRAME and highest + FRAME < FP32.bias
         super().__init__({"i_psum": In(32), "i_product": In(payload_shape(config)), "o_psum": Out(32)})
 
     def elaborate(self, platform):
         m = Module()
         self._unpack(m)
+        self._order(m)
         self._align(m)
         self._add(m)
-        self._normalise_and_round(m)
+        self._normalise(m)
+        self._round(m)
         self._select(m)
         return m
 
     def _unpack(self, m: Module) -> None:
+        """Significands of 24 bits, and biased exponents: value = significand * 2**(exponent - 150)."""
         code, product = self.i_psum, self.i_product
-        exponent, fraction = code[23:31], code[:23]
+        normal, top = code[23:31].any(), code[23:31].all()
+        bits = 2 * self.config.significand_bits
+        high = product.magnitude[-1]
         self.c_sign = code[31]
         self.c_exp = Signal(8)
-        self.c_sig = Signal(24)
+        self.c_sig = Signal(SIGNIFICAND)
         self.c_inf = Signal()
         self.c_nan = Signal()
+        self.p_exp = Signal(signed(11))
+        self.p_sig = Signal(SIGNIFICAND)
         self.p_zero = Signal()
         self.p_inf = product.inf if self.config.has_inf else Const(0, 1)
         m.d.comb += [
             # A subnormal has the exponent of the smallest normal and no hidden bit.
-            self.c_exp.eq(Mux(exponent.any(), exponent, 1)),
-            self.c_sig.eq(Cat(fraction, exponent.any())),
-            self.c_inf.eq(exponent.all() & ~fraction.any()),
-            self.c_nan.eq(exponent.all() & fraction.any()),
-            self.p_zero.eq(~product.magnitude.any()),
+            self.c_exp.eq(code[23:31] if self.in_range else Cat(code[23] | ~normal, code[24:31])),
+            self.c_sig.eq(Cat(code[:23], normal)),
+            self.c_inf.eq(top & ~code[:23].any()),
+            self.c_nan.eq(top & code[:23].any()),
+            self.p_zero.eq(~(high | product.magnitude[-2])),
+            self.p_sig.eq(Mux(high, product.magnitude, product.magnitude << 1) << SIGNIFICAND - bits),
+            self.p_exp.eq(product.exponent + (self.config.product_lsb_exp + 150 - (SIGNIFICAND - bits) - 1) + high),
+        ]
+
+    def _order(self, m: Module) -> None:
+        """Which operand stays, and how far the other one is shifted."""
+        difference = Signal(signed(12))
+        self.product_larger = Signal()
+        self.exponent = Signal(9)
+        self.larger = Signal(SIGNIFICAND)
+        self.smaller = Signal(SIGNIFICAND + GUARDS - 1)
+        self.distance = Signal(11)
+        m.d.comb += [
+            difference.eq(self.c_exp - self.p_exp),
+            self.product_larger.eq(difference < 0),
+            self.exponent.eq(Mux(self.product_larger, self.p_exp, self.c_exp)),
+            self.larger.eq(Mux(self.product_larger, self.p_sig, self.c_sig)),
+            # -difference is ~difference + 1, and that one place is shifted here.
+            self.smaller.eq(Mux(self.product_larger, self.c_sig << 1, self.p_sig << 2)),
+            self.distance.eq(difference ^ self.product_larger.replicate(11)),
         ]
 
     def _align(self, m: Module) -> None:
-        # Exponents of least significant bits, in the biased scale of fp32: value = integer * 2**(e - 150).
-        p_exp = Signal(signed(12))
-        distance = Signal(signed(12))
-        cut = Signal()
-        right = Signal(signed(12))
-        m.d.comb += [
-            p_exp.eq(self.i_product.exponent + (self.config.product_lsb_exp + 150)),
-            distance.eq(self.c_exp - p_exp),
-            cut.eq(distance > self.top),
-            right.eq(Mux(cut, 0, self.top - distance)),
-        ]
-        # Addend at the top of the frame, shifted right; 54 places push all of it out.
-        shift = Signal(6)
-        lost = Signal(5)
-        self.aligned = Signal(self.FRAME - 1)
-        self.sticky = Signal()
-        at_top = self.low + self.top
-        m.d.comb += [
-            shift.eq(Mux(right > self.FRAME, self.FRAME, right)),
-            self.aligned.eq((self.c_sig << at_top) >> shift),
-            # Places lost below the frame, 0..25; 24 or more lose the whole significand.
-            lost.eq(Mux(shift > at_top, shift - at_top, 0)),
-            self.sticky.eq(((self.c_sig << 24) >> lost)[:24].any() | (self.c_sig.any() & (lost == 25))),
-        ]
-        # Exponent of the frame's bit 0; at least -28, since the product lies at most TOP below the addend.
-        self.frame_exp = Signal(signed(12))
-        m.d.comb += self.frame_exp.eq(Mux(cut, self.c_exp - self.top, p_exp) - self.low)
+        """Shift by halves; what leaves at the bottom is kept as one sticky bit."""
+        value, sticky = self.smaller, Const(0, 1)
+        for level in range(5):
+            select, places = self.distance[level], 1 << level
+            shifted = Signal(len(value), name=f"aligned_{places}")
+            lost = Signal(name=f"lost_{places}")
+            m.d.comb += [
+                shifted.eq(Mux(select, value >> places, value)),
+                lost.eq(sticky | (select & value[:places].any())),
+            ]
+            value, sticky = shifted, lost
+        far = self.distance[5:].any()
+        self.aligned = Signal(SIGNIFICAND + GUARDS)
+        m.d.comb += self.aligned.eq(Mux(far, self.smaller.any(), Cat(sticky, value)))
 
     def _add(self, m: Module) -> None:
+        """The sum, or the difference in two's complement."""
         self.subtract = Signal()
-        total = Signal(signed(self.FRAME + 1))
         self.negative = Signal()
-        self.sum = Signal(self.FRAME)
-        product = self.i_product.magnitude << self.low
+        self.sum = Signal(FRAME)
+        total = Signal(FRAME + 1)
+        addend = self.aligned ^ self.subtract.replicate(len(self.aligned))
         m.d.comb += [
             self.subtract.eq(self.c_sign ^ self.i_product.sign),
-            # What was lost below makes the addend larger: subtracting it borrows, so no carry is added.
-            total.eq(Mux(self.subtract, product - self.aligned - self.sticky, product + self.aligned)),
-            # Only an addend that lost nothing can exceed the product, so negating is exact.
-            self.negative.eq(total < 0),
-            self.sum.eq(Mux(self.negative, -total, total)),
+            # The lowest bit carries the 1 of the two's complement in: one carry chain.
+            total.eq(Cat(Const(1, 1), Const(0, GUARDS), self.larger) + Cat(self.subtract, addend)),
+            # A carry out means a sum too long for its place, but a difference that is not negative.
+            self.negative.eq(self.subtract & ~total[-1]),
+            self.sum.eq(Cat(total[1:-1], total[-1] & ~self.subtract)),
         ]
 
-    def _normalise_and_round(self, m: Module) -> None:
-        zeros = leading_zeros(m, self.sum, "sum")
-        limit = Signal(signed(12))
-        shift = Signal(6)
-        shifted = Signal(self.FRAME)
+    def _normalise(self, m: Module) -> None:
+        """Shift the leading one to the top, or as far as subnormals go."""
+        inverted = Signal(FRAME)
+        self.shifted = Signal(FRAME)
+        self.field = Signal(9)
+        rest = Signal(signed(10))
+        # A negative sum is ~sum + 1. The 1 is added when rounding, where a carry may make the number longer anyway.
+        m.d.comb += inverted.eq(self.sum ^ Cat(self.negative.replicate(FRAME - 1), Const(0, 1)))
+        zeros = leading_zeros(m, inverted, "sum")
+        subnormal = Signal()
+        self.zero = (zeros == FRAME) & ~self.negative
         m.d.comb += [
-            # At this shift bit 30 is the last place of a subnormal: not further. Never negative.
-            limit.eq(self.frame_exp + 29),
-            shift.eq(Mux(zeros > limit, limit, zeros)),
-            shifted.eq(self.sum << shift),
+            rest.eq(self.exponent - zeros),
+            subnormal.eq(0 if self.in_range else rest < 0),
+            self.shifted.eq(self.sum << Mux(subnormal, self.exponent[:5], zeros)),
+            # The exponent field, less the hidden bit.
+            self.field.eq(Mux(subnormal, 0, rest)),
         ]
-        significand, guard, rest = shifted[30:54], shifted[29], shifted[:29].any() | self.sticky
-        increment = guard & (rest | significand[0])
-        exponent = Signal(11)
-        # The hidden bit adds one to the exponent field of a normal number; so does a carry out of rounding.
-        self.rounded = Signal(34)
-        self.overflow = Signal()
+
+    def _round(self, m: Module) -> None:
+        """To nearest even."""
+        significand = self.shifted[GUARDS + 1 :] ^ self.negative.replicate(SIGNIFICAND)
+        half, rest = self.shifted[GUARDS], self.shifted[:GUARDS].any()
+        increment = Signal()
+        self.rounded = Signal(33)
+        # Below the last place the two's complement has the guard bit half ^ rest, and a carry into that place if all
+        # there is zero. It always is, unless both operands have the exponent of subnormals.
+        negated = Const(1) if self.in_range else (~half & ~rest) | ((half ^ rest) & (rest | significand[0]))
         m.d.comb += [
-            exponent.eq(limit - shift),
-            self.rounded.eq(Cat(Const(0, 23), exponent) + significand + increment),
-            self.overflow.eq(self.rounded >= FP32.inf),
+            increment.eq(Mux(self.negative, negated, half & (rest | significand[0]))),
+            # The hidden bit adds one to the exponent field of a normal number; so does a carry out of rounding.
+            self.rounded.eq(Cat(Const(0, FP32.man_bits), self.field) + significand + increment),
         ]
 
     def _select(self, m: Module) -> None:
         product = self.i_product
-        sign = Mux(self.subtract & self.negative, self.c_sign, product.sign)
-        with m.If(product.nan | self.c_nan | (self.p_inf & self.c_inf & self.subtract)):
-            m.d.comb += self.o_psum.eq(FP32.nan)
-        with m.Elif(self.p_inf):
-            m.d.comb += self.o_psum.eq(Cat(Const(FP32.inf, 31), product.sign))
-        with m.Elif(self.c_inf):
-            m.d.comb += self.o_psum.eq(self.i_psum)
-        with m.Elif(self.p_zero):
+        nan, inf, keep, overflow, finite = (Signal(name=name) for name in ("nan", "inf", "keep", "overflow", "finite"))
+        sign = Signal()
+        m.d.comb += [
+            nan.eq(product.nan | self.c_nan | (self.p_inf & self.c_inf & self.subtract)),
             # 0 + c = c; two zeros give -0 only if both are.
-            m.d.comb += self.o_psum.eq(
-                Mux(self.c_sig.any(), self.i_psum, Cat(Const(0, 31), ~self.subtract & self.c_sign))
-            )
-        with m.Elif(~self.sum.any()):
-            m.d.comb += self.o_psum.eq(0)
-        with m.Elif(self.overflow):
-            m.d.comb += self.o_psum.eq(Cat(Const(FP32.inf, 31), sign))
+            keep.eq(self.p_zero & ~self.p_inf & ~nan),
+            overflow.eq(0 if self.in_range else self.rounded[FP32.man_bits :] >= FP32.exp_mask),
+            inf.eq(~nan & (self.p_inf | self.c_inf | (overflow & ~keep))),
+            finite.eq(~nan & ~inf & ~keep & ~self.zero),
+        ]
+        with m.If(self.p_inf):
+            m.d.comb += sign.eq(product.sign)
+        with m.Elif(self.c_inf):
+            m.d.comb += sign.eq(self.c_sign)
+        with m.Elif(keep):
+            m.d.comb += sign.eq(self.c_sign & (self.c_sig.any() | ~self.subtract))
         with m.Else():
-            m.d.comb += self.o_psum.eq(Cat(self.rounded[:31], sign))
+            m.d.comb += sign.eq((Mux(self.product_larger, product.sign, self.c_sign) ^ self.negative) & ~self.zero)
+        magnitude = (self.rounded[:31] & finite.replicate(31)) | (self.i_psum[:31] & keep.replicate(31))
+        m.d.comb += self.o_psum.eq(Cat(magnitude | Mux(nan, FP32.nan, Mux(inf, FP32.inf, 0)), sign & ~nan))

@@ -47,14 +47,9 @@ def test_unit(units, name):
 BUGS = {
     "multiplier: Inf x 0 is Inf": ("multiplier-bf16", "multiplier", r"(\S+  = i_x\[19\] &) (\S+ );", r"\1 1'h0 & \2;"),
     "multiplier: sign of NaN": ("multiplier-e4m3", "multiplier", r"= ~ nan;", "= 1'h1;"),
-    "fused adder: no sticky bit": ("fused_adder-bf16", "fused_adder", r"(\S+  )\| sticky;", r"\1| 1'h0;"),
-    "fused adder: subnormal sums normalised": (
-        "fused_adder-bf16",
-        "fused_adder",
-        r"(\S+  = )\$signed\(\{ 1'h0, \S+ \[5:0\] \}\) > \$signed\(\S+ \[11:0\]\);",
-        r"\1 1'h0;",
-    ),
-    "fused adder: -0 + -0 is +0": ("fused_adder-fp8_fp32", "fused_adder", r"(\S+  )& i_psum\[31\];", r"\1& 1'h0;"),
+    "fused adder: no sticky bit": ("fused_adder-bf16", "fused_adder", r"aligned_16, lost_16", "aligned_16, 1'h0"),
+    "fused adder: subnormal sums normalised": ("fused_adder-bf16", "fused_adder", r"(subnormal = ).*;", r"\1 1'h0;"),
+    "fused adder: -0 + -0 is +0": ("fused_adder-fp8_fp32", "fused_adder", r"i_psum\[31\] & \S+ ;", "1'h0;"),
     "exact adder: no carry for the sign": ("exact_adder-e4m3", "exact_adder", r"\+ i_product\[13\];", "+ 1'h0;"),
     "rounder: ties go away from zero": ("rounder-e4m3", "rounder", r"(\S+ )\[25\] & \S+ ;", r"\1[25];"),
     "narrower: overflow one code late": ("narrower", "narrower", r"> max_code;", "> max_code + 1;"),
