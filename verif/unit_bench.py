@@ -39,7 +39,7 @@ class UnitBench:
     block : callable
         Makes the component.
     fields : tuple of Field
-        Ports, and registers named by their path below the block.
+        Ports, and registers as ``registers`` names them.
     values : callable
         From a random generator to an array for every field name: unsigned[n] of up to 64 bits, or uint32[n, words].
     """
@@ -49,15 +49,15 @@ class UnitBench:
     fields: tuple[Field, ...]
     values: Callable[[np.random.Generator], Mapping[str, np.ndarray]]
     has_clock: bool = False
-    paths: Mapping[str, str] = field(default_factory=dict)
+    registers: Mapping[str, str] = field(default_factory=dict)
 
     def modules(self) -> dict[str, str]:
         """Verilog by module name, the block's own first."""
         return emit_modules(self.block())
 
     def path(self, item: Field) -> str | None:
-        """Where a register is below the block; None for a port."""
-        return None if item.row is None else self.paths[item.name]
+        """A register as an expression over the block's instance path ``pe``; None for a port."""
+        return None if item.row is None else self.registers[item.name]
 
     def records(self, rng: np.random.Generator) -> np.ndarray:
         """The trace: uint32[n, words]."""
@@ -154,7 +154,7 @@ endmodule
                 wires.append(f"  wire [{item.width - 1}:0] {value};")
                 connections.append(f".{item.name}({value})")
             else:
-                value = f"unit_{index}.{value}"
+                value = value.format(pe=f"unit_{index}")
             pad = 32 * item.words - item.width
             shown.append(f"{pad}'h0, {value}" if pad else value)
             shown[-1] = f"{{{shown[-1]}}}"

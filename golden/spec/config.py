@@ -146,14 +146,22 @@ class EngineConfig:
     # ---- partial sums -------------------------------------------------------------------------
 
     @property
+    def _max_product(self) -> int:
+        """The largest magnitude of a product, in units of ``2**product_lsb_exp``."""
+        return int(max(fmt.max_value for fmt in self.operand_formats) * 2.0**-self.operand_lsb_exp) ** 2
+
+    @property
+    def max_product_bits(self) -> int:
+        """Bits of the largest product's magnitude as an integer (exact only)."""
+        return self._max_product.bit_length()
+
+    @property
     def acc_bits(self) -> int:
         """Width of the signed fixed-point sum, in units of ``2**product_lsb_exp`` (exact only).
 
         Wide enough for ``k_max`` products of the largest magnitude, of either sign.
         """
-        largest = max(fmt.max_value for fmt in self.operand_formats)
-        product = int(largest * 2.0**-self.operand_lsb_exp) ** 2
-        return (product * self.k_max).bit_length() + 1
+        return (self._max_product * self.k_max).bit_length() + 1
 
     @property
     def special_bits(self) -> int:

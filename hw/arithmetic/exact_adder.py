@@ -1,6 +1,6 @@
 """The adder of an exact PE: a fixed-point sum that never rounds."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,7 +9,25 @@ from golden.spec.encodings import psum_layout
 from hw.arithmetic.multiplier import payload_shape
 from hw.blocks import struct
 
-__all__ = ["ExactAdder"]
+__all__ = ["ExactAdder", "psum_parts"]
+
+#: The longest limb of a sum. A simulator adds numbers of up to 64 bits, a carry included, in one machine word: longer
+#: ones cost it four times as much.
+LIMB = 63
+
+
+def psum_parts(config: EngineConfig, psum: Value) -> list[Value]:
+    """Slices of a partial sum that are computed and kept apart: limbs of ``acc``, lowest first, then its flags.
+
+    Hardware does not see it: one carry chain goes through all limbs. An fp32 sum is one part.
+    """
+    psum = Value.cast(psum)
+    if not config.exact:
+        return [psum]
+    count = -(-config.acc_bits // LIMB)
+    size = -(-config.acc_bits // count)
+    ends = [min(size * (index + 1), config.acc_bits) for index in range(count)]
+    return [psum[start:end] for start, end in zip([0, *ends], [*ends, len(psum)], strict=True)]
 
 
 class ExactAdder(wiring.Component):
@@ -38,15 +56,23 @@ class ExactAdder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        width = self.config.acc_bits
-        aligned = Signal(width)
-        addend = Signal(width)
+        config = self.config
+        product = self.i_product
+        largest = config.max_product_bits
+        aligned = Signal(largest)
+        inverted = Signal(largest)
         m.d.comb += [
-            # The largest product fits acc_bits: bits above it are zero.
-            aligned.eq(self.i_product.magnitude << self.i_product.exponent),
+            aligned.eq(product.magnitude << product.exponent),
             # Two's complement as one's complement with a carry-in, so that one carry chain does it all.
-            addend.eq(aligned ^ self.i_product.sign.replicate(width)),
-            self.o_psum.acc.eq(self.i_psum.acc + addend + self.i_product.sign),
-            self.o_psum.special.eq(self.i_psum.special | self.i_product.special),
+            inverted.eq(aligned ^ product.sign.replicate(largest)),
         ]
+        addend = Cat(inverted, product.sign.replicate(config.acc_bits - largest))
+        *limbs, special = psum_parts(config, self.i_psum)
+        carry, sums, start = product.sign, [], 0
+        for index, limb in enumerate(limbs):
+            total = Signal(len(limb) + 1, name=f"sum_{index}")
+            m.d.comb += total.eq(limb + addend[start : start + len(limb)] + carry)
+            sums.append(total[:-1])
+            carry, start = total[-1], start + len(limb)
+        m.d.comb += self.o_psum.eq(Cat(*sums, special | product.special))
         return m

@@ -1,6 +1,6 @@
 """Read-out rounding of one column: a partial sum becomes an fp32 code, then a code of the result format."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -47,8 +47,13 @@ class Narrower(wiring.Component):
     def _choose(self, m: Module, name: str, shape, facts) -> Signal:
         """A fact of the selected format, as a signal."""
         chosen = Signal(shape, name=name)
-        m.d.comb += chosen.eq(Array(Const(fact, shape) for fact in facts)[self.i_select])
+        m.d.comb += chosen.eq(self._selected([Const(fact, shape) for fact in facts]))
         return chosen
+
+    def _selected(self, values: list[Value]) -> Value:
+        """The one of four values that belongs to the selected format."""
+        low, high = (Mux(self.i_select[0], odd, even) for even, odd in (values[:2], values[2:]))
+        return Mux(self.i_select[1], high, low)
 
     def elaborate(self, platform):
         m = Module()
@@ -60,10 +65,10 @@ class Narrower(wiring.Component):
         nan = self._choose(m, "nan", 16, [fmt.nan for fmt in targets])
 
         field, fraction = self.i_fp32[23:31], self.i_fp32[:23]
-        exponent = Signal(signed(11))
+        exponent = Signal(signed(10))
         subnormal = Signal()
         shift = Signal(5)
-        below = Signal(signed(11))
+        below = Signal(signed(10))
         m.d.comb += [
             # Biased exponent in the target format; an fp32 subnormal has that of the smallest normal.
             exponent.eq(Mux(field.any(), field, 1) - FP32.bias + bias),
@@ -83,7 +88,7 @@ class Narrower(wiring.Component):
             Mux(
                 subnormal,
                 0,
-                Array((exponent - 1)[:8] << fmt.man_bits for fmt in targets)[self.i_select],
+                self._selected([(exponent - 1)[:8] << fmt.man_bits for fmt in targets]),
             )
         )
         rounded = Signal(25)
@@ -95,13 +100,13 @@ class Narrower(wiring.Component):
         is_nan = field.all() & fraction.any()
         m.d.comb += magnitude.eq(Mux(is_inf | (rounded > max_code), Mux(self.i_saturate, max_code, over), rounded[:16]))
         # A NaN's sign is positive, that of an overflow in a format without Inf included.
-        signed_codes = Array(magnitude | ((sign & (magnitude != nan)) << (fmt.bits - 1)) for fmt in targets)
+        signed_codes = [magnitude | ((sign & (magnitude != nan)) << (fmt.bits - 1)) for fmt in targets]
         with m.If(self.i_select == FP32.select):
             m.d.comb += self.o_code.eq(self.i_fp32)
         with m.Elif(is_nan):
             m.d.comb += self.o_code.eq(nan)
         with m.Else():
-            m.d.comb += self.o_code.eq(signed_codes[self.i_select])
+            m.d.comb += self.o_code.eq(self._selected(signed_codes))
         return m
 
 

@@ -1,12 +1,12 @@
 """Processing element: one multiply-accumulate of the systolic array."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import beat_layout, operand_layout, psum_layout
-from hw.arithmetic.exact_adder import ExactAdder
+from hw.arithmetic.exact_adder import ExactAdder, psum_parts
 from hw.arithmetic.fused_adder import FusedAdder
 from hw.arithmetic.multiplier import Multiplier, payload_shape
 from hw.blocks import place, struct
@@ -62,41 +62,39 @@ class ProcessingElement(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        shadow = Signal.like(self.o_weight)
-        active = Signal.like(self.o_weight)
-        product = Signal(data.StructLayout({"valid": 1, "enable": 1, "payload": payload_shape(config)}))
-        tags = ("valid", "enable", "swap", "load")
+        weight, shadow, active = (Signal.like(self.o_weight, name=name) for name in ("weight", "shadow", "active"))
+        # Tags and data apart: data changes only where its tag says so.
+        tags = Signal(data.StructLayout({"valid": 1, "enable": 1, "swap": 1, "load": 1}))
+        operand = Signal.like(self.i_beat.operand, name="operand")
+        product_tags = Signal(data.StructLayout({"valid": 1, "enable": 1}))
+        product = Signal(payload_shape(config))
+        psum = [Signal(len(part), name=f"psum_{index}") for index, part in enumerate(psum_parts(config, self.i_psum))]
+        m.d.comb += [self.o_beat.eq(Cat(tags, operand)), self.o_weight.eq(weight), self.o_psum.eq(Cat(psum))]
 
-        multiplier = place(m, "multiplier", Multiplier, config, i_x=self.o_beat.operand, i_w=active)
+        multiplier = place(m, "multiplier", Multiplier, config, i_x=operand, i_w=active)
         adder = place(
-            m,
-            "adder",
-            ExactAdder if config.exact else FusedAdder,
-            config,
-            i_psum=self.i_psum,
-            i_product=product.payload,
+            m, "adder", ExactAdder if config.exact else FusedAdder, config, i_psum=self.i_psum, i_product=product
         )
 
         # Weights: pipe, shadow plane, active plane.
-        m.d.sync += self.o_weight.eq(self.i_weight)
+        m.d.sync += weight.eq(self.i_weight)
         with m.If(self.i_beat.load):
             m.d.sync += shadow.eq(self.i_weight)
         with m.If(self.i_beat.swap):
             m.d.sync += active.eq(shadow)
 
         # Activation.
-        m.d.sync += [self.o_beat[tag].eq(self.i_beat[tag]) for tag in tags]
+        m.d.sync += tags.eq(Cat(self.i_beat[tag] for tag in ("valid", "enable", "swap", "load")))
         with m.If(self.i_beat.enable):
-            m.d.sync += self.o_beat.operand.eq(self.i_beat.operand)
+            m.d.sync += operand.eq(self.i_beat.operand)
 
         # Product.
-        m.d.sync += [product.valid.eq(self.o_beat.valid), product.enable.eq(self.o_beat.enable)]
-        with m.If(self.o_beat.enable):
-            m.d.sync += product.payload.eq(multiplier.o)
+        m.d.sync += [product_tags.valid.eq(tags.valid), product_tags.enable.eq(tags.enable)]
+        with m.If(tags.enable):
+            m.d.sync += product.eq(multiplier.o)
 
-        # Partial sum.
-        with m.If(product.valid):
-            m.d.sync += self.o_psum.eq(self.i_psum)
-            with m.If(product.enable):
-                m.d.sync += self.o_psum.eq(adder.o_psum)
+        # Partial sum: a lane that is not enabled passes it on.
+        parts = zip(psum, psum_parts(config, self.i_psum), psum_parts(config, adder.o_psum), strict=True)
+        with m.If(product_tags.valid):
+            m.d.sync += [register.eq(Mux(product_tags.enable, added, passed)) for register, passed, added in parts]
         return m

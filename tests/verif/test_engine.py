@@ -19,7 +19,7 @@ from verif.engine import Gemm, build_engine, simulate
 from verif.harness import Harness
 from verif.replay import replay
 from verif.simulator import build
-from verif.units import REGISTER_PATHS
+from verif.units import REGISTERS
 
 SEED = int(os.environ.get("SEED", 5))
 #: For runs of a few thousand cycles Icarus, which builds in a second, is the faster one.
@@ -190,7 +190,9 @@ endmodule
 
     def path(item):
         return (
-            None if item.row is None else (f"dut.engine.grid.row_{item.row}.pe_{item.col}.{REGISTER_PATHS[item.name]}")
+            None
+            if item.row is None
+            else REGISTERS[item.name].format(pe=f"dut.engine.grid.row_{item.row}.pe_{item.col}")
         )
 
     simulation = build([engine_verilog(WIDE), top], Harness(dut="top", fields=fields, path=path), simulator=SHORT)
