@@ -12,7 +12,6 @@ from golden.formats import encode
 from golden.gemm import gemm
 from golden.schedule import Pass, assemble, gemm_beats, gemm_cycles, gemm_passes, next_base
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import result_layout
 from golden.spec.trace import Field, engine_fields, record_words
 from hw.verilog import engine_verilog
 from verif.array_units import REGISTERS
@@ -108,28 +107,34 @@ def _path(fld: Field) -> str | None:
     return REGISTERS[fld.name].format(pe=f"dut.grid.row_{fld.row}.pe_{fld.col}")
 
 
-#: What happens in a cycle, as the RTL's own signals show it, by bit of a logged line above the cycle.
-EVENTS = ("store", "weight", "result")
-
-
 def _event_log(config: EngineConfig) -> Log:
-    """Logs every cycle with an event: the result payload, the cycle above it in 64 bits, then a bit per event."""
-    expressions = {
-        "result": "o_result__valid & o_result__ready",
-        "weight": "i_weight__valid & i_weight__ready",
-        "store": " | ".join(f"dut.psum_{col}.store_en" for col in range(config.cols)),
-    }
-    flags = [f"({expressions[name]})" for name in reversed(EVENTS)]
+    """Logs rows read out, and the cycles in which the RTL starts or stops to take weight rows and to store sums.
+
+    Entry: the row's codes, a word per column; the cycle, two words; a word of flags: stores, takes a weight row, gives
+    a result row.
+    """
+    store = " | ".join(f"dut.psum_{col}.store_en" for col in range(config.cols))
+    weight = "i_weight__valid & i_weight__ready"
+    result = "o_result__valid & o_result__ready"
+    codes = 32 * config.cols
     return Log(
-        valid=" | ".join(flags),
-        ready="1'b1",
-        payload=f"{{{', '.join(flags)}, harness_compared, o_result__payload}}",
+        payload=f"{{{result}, {weight}, {store}, harness_compared, o_result__payload[{codes - 1}:0]}}",
+        width=codes + 64 + 3,
+        when=result,
+        state=f"{{{weight}, {store}}}",
+        state_width=2,
     )
 
 
 def _weight_rows(jobs: Sequence[Gemm], config: EngineConfig) -> list[int]:
     """Weight rows that each GEMM loads."""
     return [sum(p.tile_k for p in gemm_passes(*job.shape, config)) for job in jobs]
+
+
+def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Every integer of every run: ``start``, ``start + 1``, ... ``length`` of them."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
 
 
 @dataclass(frozen=True)
@@ -141,22 +146,13 @@ class _Events:
     rows: np.ndarray
 
     @classmethod
-    def parse(cls, lines: Sequence[int], config: EngineConfig) -> "_Events":
-        width = result_layout(config).width
-        cycles: dict[str, list[int]] = {name: [] for name in EVENTS}
-        rows = []
-        for line in lines:
-            cycle = line >> width & (1 << 64) - 1
-            for bit, name in enumerate(EVENTS):
-                if line >> width + 64 + bit & 1:
-                    cycles[name].append(cycle)
-            if line >> width + 64 + EVENTS.index("result") & 1:
-                codes = line & (1 << 32 * config.cols) - 1
-                rows.append(np.frombuffer(codes.to_bytes(4 * config.cols, "little"), "<u4"))
+    def parse(cls, entries: np.ndarray, cycles: int) -> "_Events":
+        """From what ``_event_log`` wrote in a run of so many cycles."""
+        starts = entries[:, -3].astype(np.int64) | entries[:, -2].astype(np.int64) << 32
+        lengths = np.diff(starts, append=cycles)
+        stores, weights, results = (entries[:, -1] >> bit & 1 for bit in range(3))
         return cls(
-            np.array(cycles["weight"], np.int64),
-            np.array(cycles["store"], np.int64),
-            np.array(rows, np.uint32).reshape(len(rows), config.cols),
+            *(_runs(starts[high != 0], lengths[high != 0]) for high in (weights, stores)), entries[results != 0, :-3]
         )
 
     def gemm_cycles(self, jobs: Sequence[Gemm], config: EngineConfig) -> list[int]:
@@ -317,7 +313,7 @@ def simulate(
     elif not outcome.passed:
         run.wrong_results.append(outcome.failure)
     else:
-        events = _Events.parse(outcome.results, config)
+        events = _Events.parse(outcome.entries, outcome.compared_cycles)
         _check_results(run, events.rows, jobs, config)
         _check_cycles(run, events, jobs, config, unhindered=not idle and not stall)
     return run

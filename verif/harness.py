@@ -1,7 +1,7 @@
 """The SystemVerilog module that replays a trace against a device and compares every cycle in compiled code."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from golden.spec.trace import Field, record_words
@@ -19,20 +19,28 @@ class Status:
     END_OF_TRACE = 1
     MISMATCH = 2
     TRUNCATED = 3
-    NO_TRACE = 4
+    NO_FILE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """A stream whose transfers are written, as the device drives them, to the file named by ``+results=``.
+    """What is written, as the device drives it, to the file named by ``+log=``: 32-bit words, the lowest first.
 
-    Each is a Verilog expression over the device's port names, ``dut.<instance>.<signal>`` paths and
-    ``harness_compared``, the index of the record.
+    The three strings are Verilog expressions over the device's port names, ``dut.<instance>.<signal>`` paths and
+    ``harness_compared``, the index of the record. An entry, ``payload``, is written in every cycle in which ``when`` is
+    high, and when ``state``, 0 at first, is not what it was in the cycle before. The integers are their widths.
     """
 
-    valid: str
-    ready: str
     payload: str
+    width: int
+    when: str = "1'b0"
+    state: str = "1'b0"
+    state_width: int = 1
+
+    @property
+    def words(self) -> int:
+        """32-bit words of an entry."""
+        return (self.width + 31) // 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +63,8 @@ class Harness:
     path : callable
         The Verilog expression of a compared field that is not a port, such as ``dut.row_3.pe_2.psum``, or None. Its
         width must be the field's, and every port of the device must be a field: Verilator refuses to build others.
-    marks : mapping of str to str
-        One-bit expressions: the first and last cycle in which each was high are recorded, and how many there were.
     log : Log or None
-        A stream whose payloads are written to a file.
+        What is written to a file.
     has_clock : bool
         False: a combinational device, without ``clk`` and ``rst``.
     reset_cycles : int
@@ -68,7 +74,6 @@ class Harness:
     dut: str
     fields: Sequence[Field]
     path: Callable[[Field], str | None] = field(default=lambda _: None)
-    marks: Mapping[str, str] = field(default_factory=dict)
     log: Log | None = None
     has_clock: bool = True
     reset_cycles: int = 2
@@ -121,6 +126,9 @@ class Harness:
             "`ifdef VERILATOR",
             '  import "DPI-C" function int trace_open(input string name);',
             f'  import "DPI-C" function int trace_read(input int words, output bit [31:0] record [0:{last}]);',
+            '  import "DPI-C" function int log_open(input string name);',
+            '  import "DPI-C" function void log_close();',
+            *self._log_import(),
             "`endif",
             f"  reg harness_start {public} = 0;",
             f"  reg harness_finished {public} = 0;",
@@ -130,7 +138,7 @@ class Harness:
             f"  reg [31:0] harness_actual [0:{last}] {public};",
             "  reg [31:0] harness_difference;",
             "  string harness_name;",
-            "  integer harness_trace, harness_results, harness_words;",
+            "  integer harness_trace, harness_log, harness_words;",
             # One edge more than asked for, since rst rises at the first.
             f"  integer harness_reset = {self.reset_cycles + 1};",
             "  reg harness_loaded = 0;",
@@ -138,12 +146,19 @@ class Harness:
             # It must rise after time 0: Icarus runs an `always @*` of emitted Verilog only when something changes.
             "  reg rst = 0;",
         ]
-        if self.marks:
-            counters = ("first", "last", "count")
-            lines += [f"  reg [63:0] harness_{what} [0:{len(self.marks) - 1}] {public};" for what in counters]
-            zero = " ".join(f"harness_{what}[{i}] = 0;" for i in range(len(self.marks)) for what in counters)
-            lines.append(f"  initial begin {zero} end")
+        if self.log:
+            lines += [
+                f"  reg [{self.log.state_width - 1}:0] harness_state = 0;",
+                f"  reg [{32 * self.log.words - 1}:0] harness_entry;",
+            ]
         return lines
+
+    def _log_import(self) -> list[str]:
+        if not self.log:
+            return []
+        return [
+            f'  import "DPI-C" function void log_write(input int words, input bit [{32 * self.log.words - 1}:0] entry);'
+        ]
 
     def _device(self) -> list[str]:
         lines = []
@@ -167,9 +182,7 @@ class Harness:
                 name = f.name if self._is_port(f) else f"harness_field_{index}"
                 for word in range(f.words):
                     low, high = 32 * word, min(32 * word + 32, f.width)
-                    part = f"{name}[{high - 1}:{low}]"
-                    pad = 32 - (high - low)
-                    words.append((start + word, f"{{{pad}'b0, {part}}}" if pad else part))
+                    words.append((start + word, _padded(f"{name}[{high - 1}:{low}]", high - low)))
             start += f.words
         return words
 
@@ -197,52 +210,60 @@ class Harness:
         return lines
 
     def _observations(self) -> list[str]:
-        lines = []
-        for index, expression in enumerate(self.marks.values()):
-            lines += [
-                f"if ({expression}) begin",
-                f"  if (harness_count[{index}] == 0) harness_first[{index}] = harness_compared;",
-                f"  harness_last[{index}] = harness_compared;",
-                f"  harness_count[{index}] = harness_count[{index}] + 1;",
-                "end",
-            ]
-        if self.log:
-            lines += [
-                f"if (({self.log.valid}) && ({self.log.ready}) && harness_results != 0)",
-                f'  $fdisplay(harness_results, "%h", {self.log.payload});',
-            ]
-        return lines
+        if not self.log:
+            return []
+        return [
+            f"if (({self.log.when}) || harness_state != ({self.log.state})) begin",
+            f"  harness_entry = {_padded(self.log.payload, self.log.width)};",
+            "`ifdef VERILATOR",
+            f"  log_write({self.log.words}, harness_entry);",
+            "`else",
+            '  $fwrite(harness_log, "%u", harness_entry);',
+            "`endif",
+            "end",
+            f"harness_state = {self.log.state};",
+        ]
 
     def _start(self) -> list[str]:
         """The process that opens the files and makes the clock."""
         body = [
             "wait (harness_start);",
             "#1;",
-            "harness_results = 0;",
-            'if ($value$plusargs("results=%s", harness_name)) harness_results = $fopen(harness_name, "w");',
+            *self._open("log", "wb"),
             "`ifndef VERILATOR",
             'if ($value$plusargs("waves=%s", harness_name)) begin',
             "  $dumpfile(harness_name);",
             f"  $dumpvars(0, {TOP});",
             "end",
             "`endif",
-            "harness_trace = 0;",
-            'if ($value$plusargs("trace=%s", harness_name))',
-            "`ifdef VERILATOR",
-            "  harness_trace = trace_open(harness_name);",
-            "`else",
-            '  harness_trace = $fopen(harness_name, "rb");',
-            "`endif",
-            f"if (harness_trace == 0) harness_status = {Status.NO_TRACE};",
+            *self._open("trace", "rb"),
+            f"if (harness_trace == 0 || harness_log == 0) harness_status = {Status.NO_FILE};",
             f"while (harness_status == {Status.RUNNING}) begin",
             "  clk = 1;",
             "  #1 clk = 0;",
             "  #1;",
             "end",
-            "if (harness_results != 0) $fclose(harness_results);",
+            "`ifdef VERILATOR",
+            "log_close();",
+            "`else",
+            "$fclose(harness_log);",
+            "`endif",
             "harness_finished = 1;",
         ]
         return _block("initial begin", body)
+
+    @staticmethod
+    def _open(name: str, mode: str) -> list[str]:
+        """Lines that open the file of a plusarg."""
+        return [
+            f"harness_{name} = 0;",
+            f'if ($value$plusargs("{name}=%s", harness_name))',
+            "`ifdef VERILATOR",
+            f"  harness_{name} = {name}_open(harness_name);",
+            "`else",
+            f'  harness_{name} = $fopen(harness_name, "{mode}");',
+            "`endif",
+        ]
 
     def _cycle(self) -> list[str]:
         """Each clock edge: compare the cycle that ends, then read and drive the next one."""
@@ -276,6 +297,12 @@ class Harness:
             "end",
         ]
         return _block("always @(posedge clk) begin", body)
+
+
+def _padded(expression: str, width: int) -> str:
+    """The expression with zeros above, so that it fills 32-bit words."""
+    pad = -width % 32
+    return f"{{{pad}'b0, {expression}}}" if pad else expression
 
 
 def _block(opening: str, body: Sequence[str]) -> list[str]:

@@ -6,8 +6,8 @@ import random
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,8 +20,17 @@ from verif.simulator import BUILD_ROOT, SimulatorError, build, log_tail
 __all__ = ["InteractiveRun", "run_interactive"]
 
 
+@dataclass(frozen=True, kw_only=True)
 class OpenHarness(Harness):
-    """The device with its ports, a clock, a reset and the marks as signals that cocotb drives and reads; no process."""
+    """The device with its ports, a clock and a reset as signals that cocotb drives and reads; no process.
+
+    Parameters
+    ----------
+    probes : mapping of str to str
+        Further one-bit signals by name: Verilog expressions.
+    """
+
+    probes: Mapping[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
         """The module as SystemVerilog, for Verilator and Icarus Verilog."""
@@ -40,7 +49,7 @@ class OpenHarness(Harness):
                 f"  {self.dut} dut (",
                 ",\n".join(f"    .{name}({name})" for name in names),
                 "  );",
-                *(f"  wire {name} {public} = {expression};" for name, expression in self.marks.items()),
+                *(f"  wire {name} {public} = {expression};" for name, expression in self.probes.items()),
                 "endmodule",
                 "",
             ]
@@ -115,7 +124,7 @@ def run_interactive(
         text = rewrite(text)
     stored = " | ".join(f"dut.psum_{col}.store_en" for col in range(config.cols))
     harness = OpenHarness(
-        dut="tensor_engine", fields=engine_fields(config, registers=False), marks={"harness_stored": stored}
+        dut="tensor_engine", fields=engine_fields(config, registers=False), probes={"harness_stored": stored}
     )
     # Python takes most of the time: optimised C++ would not pay.
     simulation = build([text], harness, simulator=simulator, opt_level=0, root=root)

@@ -21,20 +21,11 @@ from golden.spec.trace import Field
 from verif.harness import Status
 from verif.simulator import Simulation, SimulatorError, log_tail
 
-__all__ = ["Mark", "Mismatch", "Outcome", "replay"]
+__all__ = ["Mismatch", "Outcome", "replay"]
 
 PIPE_BYTES = 1 << 20
 # Directories of earlier runs left beside a build; waveforms may make them large.
 KEPT_RUNS = 20
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Cycles in which an expression was high: the first, the last (None if never), and how many."""
-
-    first: int | None
-    last: int | None
-    count: int
 
 
 @dataclass(frozen=True)
@@ -70,23 +61,23 @@ class Outcome:
         None, or one: the replay stops at the first record that differs.
     failure : str or None
         Why the replay failed; None if every announced record was compared, at least one, and none differed.
-    marks : dict of str to Mark
-        What the harness's marks showed.
-    results : list of int
-        Payloads the harness's log saw transferred, in order.
+    entries : uint32[n, words]
+        The harness's log; no words without one.
     log : Path
         The simulator's output.
     seconds : float
         From the simulator's start to its end.
+    cpu_seconds : float
+        Processor time of the simulator from the first cycle to the last: without Python's start.
     """
 
     compared_cycles: int
     mismatches: list[Mismatch]
     failure: str | None
-    marks: dict[str, Mark]
-    results: list[int]
+    entries: np.ndarray
     log: Path
     seconds: float
+    cpu_seconds: float
 
     @property
     def passed(self) -> bool:
@@ -100,7 +91,6 @@ def replay(
     *,
     expected_cycles: int | None = None,
     progress: Callable[[int], None] | None = None,
-    results: Path | None = None,
     stall_timeout: float = 600.0,
 ) -> Outcome:
     """Write a trace to a running simulation as it is made, and collect what the simulation says.
@@ -117,8 +107,6 @@ def replay(
         Cycles that must be compared; None: as many as ``chunks`` holds.
     progress : callable or None
         Called with the number of records written so far, after each piece.
-    results : Path or None
-        Where the harness's log is written, a hexadecimal payload a line; None: to the run's directory.
     stall_timeout : float
         Seconds without progress after which a simulator counts as hung and is stopped.
 
@@ -133,8 +121,6 @@ def replay(
     runs.mkdir(exist_ok=True)
     _prune(runs)
     run = Path(tempfile.mkdtemp(prefix=f"{datetime.now():%Y%m%d-%H%M%S-%f}-", dir=runs))
-    results = run / "results.hex" if results is None else results.resolve()
-    results.unlink(missing_ok=True)
     pipe = run / "trace"
     os.mkfifo(pipe)
     started = time.monotonic()
@@ -143,7 +129,7 @@ def replay(
         run,
         [
             f"+trace={pipe}",
-            f"+results={results}",
+            f"+log={run / 'log'}",
             f"+report={run / 'report.json'}",
             f"+announced={run / 'announced'}",
         ],
@@ -161,7 +147,7 @@ def replay(
     finally:
         feed.stop()
         pipe.unlink()
-    return _outcome(simulation, run, results, time.monotonic() - started)
+    return _outcome(simulation, run, time.monotonic() - started)
 
 
 def _prune(runs: Path) -> None:
@@ -246,28 +232,21 @@ class _Feed:
         return SimulatorError(f"the simulator {how} ({log}):\n{log_tail(log)}")
 
 
-def _outcome(simulation: Simulation, run: Path, results: Path, seconds: float) -> Outcome:
+def _outcome(simulation: Simulation, run: Path, seconds: float) -> Outcome:
     report = json.loads((run / "report.json").read_text())
     mismatches = []
     if report["status"] == Status.MISMATCH:
         differing = _differences(simulation.harness.fields, report["expected"], report["actual"])
         mismatches.append(Mismatch(report["compared"] - 1, differing))
-    failure = _failure(run, report, mismatches)
-    try:
-        values = [int(line, 16) for line in results.read_text().split()] if results.exists() else []
-    except ValueError:
-        values, failure = [], failure or f"a result holds undefined bits ({results})"
+    words = simulation.harness.log.words if simulation.harness.log else 0
     return Outcome(
         compared_cycles=report["compared"],
         mismatches=mismatches,
-        failure=failure,
-        marks={
-            name: Mark(first if count else None, last if count else None, count)
-            for name, (first, last, count) in zip(simulation.harness.marks, report["marks"], strict=True)
-        },
-        results=values,
+        failure=_failure(run, report, mismatches),
+        entries=np.fromfile(run / "log", np.uint32).reshape(-1, words) if words else np.zeros((0, 0), np.uint32),
         log=run / "simulator.log",
         seconds=seconds,
+        cpu_seconds=report["cpu_seconds"],
     )
 
 

@@ -33,12 +33,13 @@ WAIVED = ("WIDTHEXPAND", "WIDTHTRUNC", "PROCASSINIT")
 LOG_TAIL = 15
 WAVES = "waves.vcd"
 
-# Reads records in the machine's own byte order, straight into the harness's array.
-TRACE_READER = """\
+# Reads records in the machine's own byte order, straight into the harness's array, and writes log entries likewise.
+TRACE_FILES = """\
 #include <cstdio>
 #include "svdpi.h"
 
 static std::FILE* trace = nullptr;
+static std::FILE* log_file = nullptr;
 
 extern "C" int trace_open(const char* name) {
     trace = std::fopen(name, "rb");
@@ -47,6 +48,19 @@ extern "C" int trace_open(const char* name) {
 
 extern "C" int trace_read(int words, svBitVecVal* record) {
     return static_cast<int>(std::fread(record, sizeof(svBitVecVal), words, trace));
+}
+
+extern "C" int log_open(const char* name) {
+    log_file = std::fopen(name, "wb");
+    return log_file != nullptr;
+}
+
+extern "C" void log_write(int words, const svBitVecVal* entry) {
+    std::fwrite(entry, sizeof(svBitVecVal), words, log_file);
+}
+
+extern "C" void log_close() {
+    if (log_file) std::fclose(log_file);
 }
 """
 
@@ -144,7 +158,7 @@ def build(
     files["harness.sv"] = harness.text()
     if simulator == "verilator":
         files["control.vlt"] = _control_file(hier_blocks)
-        files["trace_reader.cpp"] = TRACE_READER
+        files["trace_files.cpp"] = TRACE_FILES
     options = {"hier_blocks": list(hier_blocks), "opt_level": opt_level, "waves": waves}
     content = {
         "files": files,

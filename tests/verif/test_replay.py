@@ -14,7 +14,7 @@ import pytest
 import verif.replay
 from golden.spec.trace import Field, record_words
 from verif.harness import Harness, Log
-from verif.replay import Mark, replay
+from verif.replay import replay
 from verif.simulator import SimulatorError, build
 
 needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
@@ -47,8 +47,12 @@ HARNESS = Harness(
     dut="adder",
     fields=FIELDS,
     path=lambda f: f"dut.first.{f.name}" if f.row is not None else None,
-    marks={"taken": "i_valid", "large": "dut.first.held > 40'h7f_ffff_ffff", "never": "1'b0"},
-    log=Log(valid="o_valid", ready="o_sum[0]", payload="o_sum"),
+    log=Log(
+        payload="{dut.first.held > 40'h7f_ffff_ffff, harness_compared, o_sum}",
+        width=105,
+        when="o_valid & o_sum[0]",
+        state="dut.first.held > 40'h7f_ffff_ffff",
+    ),
 )
 MASK = np.uint64((1 << 40) - 1)
 
@@ -98,15 +102,15 @@ def test_agreement(adder, seed):
     assert fed[-1] == 1000 and len(fed) == 7
 
 
-def test_marks_and_results_come_from_the_device(adder, seed, tmp_path):
-    _, _, valid, total, out_valid, _ = adder_values(500, seed)
-    outcome = replay(adder, [adder_trace(500, seed)], results=tmp_path / "sums.hex")
-    for name, high in (("taken", valid == 1), ("large", total > 0x7F_FFFF_FFFF)):
-        cycles = np.flatnonzero(high)
-        assert outcome.marks[name] == Mark(cycles[0], cycles[-1], len(cycles))
-    assert outcome.marks["never"] == Mark(None, None, 0)
-    assert outcome.results == total[(out_valid == 1) & (total % 2 == 1)].tolist()
-    assert [int(line, 16) for line in (tmp_path / "sums.hex").read_text().split()] == outcome.results
+def test_log_comes_from_the_device(adder, seed):
+    _, _, _, total, out_valid, held = adder_values(500, seed)
+    outcome = replay(adder, [adder_trace(500, seed)])
+    large = (held > 0x7F_FFFF_FFFF).astype(np.uint64)
+    cycles = np.flatnonzero((out_valid == 1) & (total % 2 == 1) | (np.diff(large, prepend=np.uint64(0)) != 0))
+    # 105 bits: the sum, the cycle above it, then the bit.
+    words = [total & 0xFFFFFFFF, total >> 32 | np.arange(500, dtype=np.uint64) << 8, np.zeros(500), large << 8]
+    assert (outcome.entries == np.stack(words, axis=1)[cycles]).all()
+    assert len(outcome.entries) == len(cycles) > 100
 
 
 def test_every_flipped_bit_is_caught_and_named(adder, seed):
