@@ -16,7 +16,7 @@ seed := $(if $(SEED),--seed $(SEED))
 waves := $(if $(WAVES),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test test-slow verilog bench-golden pictures lint clean
+.PHONY: help setup sim test test-slow verilog bench-golden bench-sim pictures lint clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ verilog: $(READY) ## write build/verilog/CONFIG.v and a page on driving it (CONF
 
 bench-golden: $(READY) ## time the golden model against numpy
 	@$(BIN)/python -m scripts.bench_golden
+
+bench-sim: $(READY) ## time the simulation, bare and checked, and its builds
+	@$(BIN)/python -m scripts.bench_sim
 
 pictures: $(READY) ## draw the pictures of docs/ anew
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'

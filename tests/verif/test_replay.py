@@ -5,8 +5,6 @@ import os
 import random
 import shutil
 import signal
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -226,18 +224,18 @@ def test_crash_is_reported(adder):
 
 
 def test_simulator_that_is_stopped_from_outside(adder, monkeypatch):
-    start = type(adder).start
+    start, started = type(adder).start, []
 
-    def start_and_kill(*args):
-        process = start(*args)
-        threading.Timer(2, os.kill, (process.pid, signal.SIGKILL)).start()
-        return process
+    def start_and_keep(*args):
+        started.append(start(*args))
+        return started[-1]
 
-    monkeypatch.setattr(type(adder), "start", start_and_kill)
+    monkeypatch.setattr(type(adder), "start", start_and_keep)
 
     def pieces():
         yield adder_trace(10)
-        time.sleep(3)
+        # Asked for more: the simulator reads the trace by now.
+        started[0].kill()
         while True:
             yield adder_trace(10)
 
