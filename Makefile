@@ -9,14 +9,20 @@ CONFIG ?=
 SEED ?=
 SIM ?= verilator
 WAVES ?=
+RUNS ?=
+JOBS ?=
+ONLY ?=
 
 # Passed on only where set, so that the command line keeps its own defaults.
 config := $(if $(CONFIG),--config $(CONFIG))
 seed := $(if $(SEED),--seed $(SEED))
 waves := $(if $(WAVES),--waves)
+# SIM has a default above, which is not the regressions'.
+regress := $(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) \
+	$(if $(filter-out file,$(origin SIM)),--sim $(SIM))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test test-slow verilog bench-golden bench-sim pictures lint clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' Makefile)
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +38,9 @@ $(READY): pyproject.toml constraints.txt
 
 sim: $(READY) ## simulate the RTL, every cycle checked (CONFIG= SEED= SIM=verilator|icarus WAVES=1)
 	@$(BIN)/systolith sim $(config) $(seed) --sim $(SIM) $(waves)
+
+regress: $(READY) ## random runs on random configurations (RUNS= SEED= JOBS= ONLY=SEED:INDEX SIM=)
+	@$(BIN)/systolith regress $(seed) $(regress)
 
 test: $(READY) ## run the tests
 	$(BIN)/pytest -n auto

@@ -9,19 +9,19 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from golden.formats import code_dtype
 from golden.spec.config import EngineConfig
 from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
 from scripts.products import progress_bar, run_attention
 from verif.engine import FLAT_PES, EngineRun, Gemm, simulate
+from verif.stimulus import random_codes
 
 __all__ = ["ragged_jobs", "random_codes", "run_campaign"]
 
 #: Presets small enough to be simulated with every register compared.
 SIMULATED = ("tiny", "fp8", "bf16")
 EXAMPLE = Path(__file__).parents[1] / "golden" / "data" / "minilm_layer0.npz"
-#: Operands of random GEMMs, see ``random_codes``.
+#: Operands of random GEMMs, see ``verif.stimulus.random_codes``.
 KINDS = ("bits", "finite", "medium")
 TEXT_COLUMNS = ("config", "array", "recipe", "verdict")
 #: GEMMs of random shape beside the ragged ones, for every preset and pace.
@@ -30,25 +30,6 @@ RANDOM_SHAPES = 75
 LARGE_SAMPLE = 4
 #: Idle and stall probabilities of the runs of a preset.
 PACES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
-
-
-def random_codes(rng: np.random.Generator, shape: tuple[int, int], fmt: str, kind: str) -> np.ndarray:
-    """Codes of a kind in ``KINDS``.
-
-    ``bits``: uniformly random bit patterns, NaN and Inf among them. ``finite``: the same, but NaN and Inf become the
-    largest finite number of their sign. ``medium``: random signs and mantissas, exponents within 12 of 1.0, so that
-    long fp32 chains neither overflow nor lose their small terms.
-    """
-    facts = FORMATS[fmt]
-    codes = rng.integers(0, 1 << facts.bits, shape, dtype=code_dtype(fmt))
-    if kind == "bits":
-        return codes
-    if kind == "medium":
-        exponents = rng.integers(max(0, facts.bias - 12), min(facts.max_exp, facts.bias + 12) + 1, shape)
-        others = codes.astype(np.int64) & ~(facts.exp_mask << facts.man_bits)
-        codes = (others | exponents << facts.man_bits).astype(codes.dtype)
-    magnitude = codes & ((1 << facts.bits - 1) - 1)
-    return (codes - np.maximum(magnitude, facts.max_code) + facts.max_code).astype(code_dtype(fmt))
 
 
 def ragged_jobs(config: EngineConfig, rng: np.random.Generator) -> list[Gemm]:

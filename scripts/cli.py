@@ -49,7 +49,7 @@ def _check_formats(config: EngineConfig, preset: str, **formats: str | None) -> 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=False,
-    subcommand_metavar="gemm|attention|verilog|sim ...",
+    subcommand_metavar="gemm|attention|verilog|sim|regress ...",
 )
 def cli() -> None:
     """A systolic matrix engine: golden model and simulated RTL, checked against each other every cycle."""
@@ -194,15 +194,38 @@ def sim(preset, seed, sim, waves) -> int:
     return DISAGREE if run_campaign(preset, seed=seed, simulator=sim, waves=waves) else 0
 
 
+@cli.command()
+@click.option("--runs", type=click.IntRange(1, 1_000_000), help="How many.  [default: 100]")
+@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), help="Of all runs.  [default: a new one]")
+@click.option("--only", metavar="SEED:INDEX", help="One run of those: what the line after a failure says.")
+@click.option("--jobs", type=click.IntRange(1, 1024), help="Processes at a time.  [default: one a processor]")
+@click.option("--dask", metavar="tcp://HOST:PORT", help="Use the workers of this Dask scheduler instead.")
+@click.option("--sim", type=click.Choice(["icarus", "verilator"]), help="[default: icarus where it is installed]")
+@click.option("--out", help="JSON file; JUnit XML goes beside it (.xml).  [default: build/regress/SEED.json]")
+def regress(runs, seed, only, jobs, dask, sim, out) -> int:
+    """Run random GEMMs on random configurations, formats, kinds of operands, idle sources and stalls.
+
+    Each run follows from the seed and its number alone, whatever --runs and --jobs are, and is compared as in sim.
+    """
+    from scripts.regress import choose_runs, run_regression
+
+    planned, out = choose_runs(runs, seed, only, out)
+    regression = run_regression(planned, simulator=sim, jobs=jobs, dask=dask, out=out)
+    if regression.interrupted:
+        return INTERRUPTED
+    return DISAGREE if regression.failed else 0
+
+
 def main() -> None:
     """Entry point: bad input ends with one line and exit code 2."""
+    from scripts.farm import FarmError
     from verif.simulator import SimulatorError
 
     try:
         code = cli.main(prog_name="systolith", standalone_mode=False)
     except click.UsageError as error:
         code = _complain(f"{error.format_message()} {_usage(error)}")
-    except (InputError, SimulatorError) as error:
+    except (FarmError, InputError, SimulatorError) as error:
         code = _complain(str(error))
     except MemoryError:
         code = _complain("not enough memory; needs smaller tensors")

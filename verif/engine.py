@@ -276,7 +276,7 @@ def simulate(
     *,
     simulator: str = "verilator",
     seed: int = 0,
-    idle: float = 0.0,
+    idle: float | Sequence[float] = 0.0,
     stall: float = 0.0,
     waves: bool = False,
     progress: Callable[[int], None] | None = None,

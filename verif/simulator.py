@@ -21,7 +21,7 @@ import find_libpython
 
 from verif.harness import TOP, Harness
 
-__all__ = ["BUILD_ROOT", "Simulation", "SimulatorError", "build", "build_bare", "lint"]
+__all__ = ["BUILD_ROOT", "Simulation", "SimulatorError", "build", "build_bare", "lint", "require"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BUILD_ROOT = REPOSITORY / "build" / "sim"
@@ -149,11 +149,9 @@ def build(
     SimulatorError
         The simulator is missing or too old, or the build fails.
     """
-    if simulator not in ("verilator", "icarus"):
-        raise ValueError(f"simulator must be verilator or icarus, not {simulator!r}")
     if opt_level not in range(4):
         raise ValueError(f"opt_level must be 0..3, not {opt_level!r}")
-    tool = _Verilator.find() if simulator == "verilator" else _Icarus.find()
+    tool = require(simulator)
     files = {f"source_{i}.v": s if isinstance(s, str) else s.read_text() for i, s in enumerate(sources)}
     files["harness.sv"] = harness.text()
     if simulator == "verilator":
@@ -187,6 +185,13 @@ def build(
             # Last: a build that was interrupted has no such file and is made again.
             finished.write_text(json.dumps({"simulator": tool.version, **options}) + "\n")
     return simulation
+
+
+def require(simulator: str) -> "_Verilator | _Icarus":
+    """The simulator's programs; SimulatorError, which says how to get it, where there is none."""
+    if simulator not in ("verilator", "icarus"):
+        raise ValueError(f"simulator must be verilator or icarus, not {simulator!r}")
+    return _Verilator.find() if simulator == "verilator" else _Icarus.find()
 
 
 def build_bare(source: str, top: str, main: str, *, opt_level: int = 3, root: Path = BUILD_ROOT) -> Path:
