@@ -197,10 +197,20 @@ def _import_dask():
 
 
 def _connect(distributed, address: str):
+    """A client. Distributed waits for ever for a handshake with what is no scheduler: a thread waits in our stead."""
+    reached: Future = Future()
+
+    def connect() -> None:
+        try:
+            reached.set_result(distributed.Client(address, timeout=CONNECT_TIMEOUT))
+        except Exception as error:
+            reached.set_exception(error)
+
+    threading.Thread(target=connect, daemon=True).start()
     try:
-        return distributed.Client(address, timeout=CONNECT_TIMEOUT)
+        return reached.result(2 * CONNECT_TIMEOUT)
     except Exception as error:
-        raise FarmError(f"--dask: no Dask scheduler answers at {address}: {_one_line(error)}") from None
+        raise FarmError(f"--dask: no Dask scheduler answers at {address} ({_one_line(error)})") from None
 
 
 def _check_workers(client, expected: dict[str, str]) -> None:
@@ -246,4 +256,4 @@ def fingerprint() -> dict[str, str]:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return " ".join(f"{type(error).__name__} {error}".split())[:300]

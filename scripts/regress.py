@@ -30,6 +30,8 @@ MAX_SEED = (1 << 32) - 1
 SHOWN = 5
 #: Least seconds between two writings of the files while runs come in.
 WRITE_EVERY = 2.0
+#: Large files are written less often: a part of 1/20 of the time goes into that at most.
+WRITE_SHARE = 20
 
 
 def choose_runs(runs: int | None, seed: int | None, only: str | None, out: str | None) -> tuple[list[Run], Path]:
@@ -98,7 +100,7 @@ class Regression:
         return f"{counts}; {configs} configurations, {cycles:,} cycles compared"
 
     def record(self) -> dict:
-        """What the JSON file holds."""
+        """The head of the JSON file."""
         return {
             "seed": self.planned[0].seed,
             "simulator": self.simulator,
@@ -107,7 +109,6 @@ class Regression:
             "failed": len(self.failed),
             "interrupted": self.interrupted,
             "seconds": round(time.monotonic() - self.started, 3),
-            "results": [self._result(verdict) for _, verdict in sorted(self.verdicts.items())],
         }
 
     def _result(self, verdict: Verdict) -> dict:
@@ -143,7 +144,9 @@ class Regression:
 
     def write(self, out: Path) -> None:
         """Both files, each at once: whoever reads them sees the runs of one moment."""
-        save(out, json.dumps(self.record(), indent=1) + "\n")
+        results = ",\n".join(json.dumps(self._result(verdict)) for _, verdict in sorted(self.verdicts.items()))
+        head = json.dumps(self.record(), indent=1).removesuffix("\n}")
+        save(out, f'{head},\n "results": [\n{results}\n]}}\n')  # a run a line
         save(out.with_suffix(".xml"), self.junit())
 
 
@@ -166,8 +169,7 @@ def run_regression(
     written, cost = time.monotonic(), 0.0
     try:
         for _ in _showing_progress(regression, pairs):
-            # Large files are written less often, so that a long regression does not spend its time on them.
-            if time.monotonic() - written > max(WRITE_EVERY, 20 * cost):
+            if time.monotonic() - written > max(WRITE_EVERY, WRITE_SHARE * cost):
                 started = time.monotonic()
                 regression.write(out)
                 written = time.monotonic()

@@ -29,11 +29,20 @@ ARRAYS = {
     "small": ((2, 4), (2, 4)),
     "medium": ((2, 8), (2, 8)),
 }
-FORMAT_SETS = [names for count in (1, 2, 3) for names in combinations(OPERAND_FORMATS, count)]
+#: Sets of formats, each as likely, for either accumulation, each as likely. Exact sums take no bf16.
+FORMAT_SETS = {
+    accumulation: [
+        names
+        for count in (1, 2, 3)
+        for names in combinations(OPERAND_FORMATS, count)
+        if accumulation == "fp32" or "bf16" not in names
+    ]
+    for accumulation in ACCUMULATIONS
+}
 #: PSUM rows, in multiples of the least power of two that the configuration allows: small rings wrap and fill.
 PSUM_MULTIPLES = (1, 2, 8)
 #: Longest contraction of an exact sum: short ones leave few guard bits, and are used to the last.
-K_MAX = (1, 64)
+K_MAX = (1, 128)
 #: GEMMs in a run; the cycles of each (so says ``golden.schedule``), which bounds the time of a run.
 GEMMS, MAX_CYCLES = (1, 5), 400
 #: M, K and N reach so many times the array's side, where they are not at one of its boundaries.
@@ -105,8 +114,8 @@ class Run:
 def draw_config(rng: np.random.Generator) -> EngineConfig:
     """A configuration that ``EngineConfig`` accepts."""
     rows, cols = (int(rng.integers(*span, endpoint=True)) for span in ARRAYS[str(rng.choice(list(ARRAYS)))])
-    formats = FORMAT_SETS[rng.integers(len(FORMAT_SETS))]
-    accumulation = "fp32" if "bf16" in formats else str(rng.choice(ACCUMULATIONS))
+    accumulation = str(rng.choice(ACCUMULATIONS))
+    formats = FORMAT_SETS[accumulation][rng.integers(len(FORMAT_SETS[accumulation]))]
     chosen = {"rows": rows, "cols": cols, "formats": formats, "accumulation": accumulation}
     if accumulation == "exact":
         chosen["k_max"] = _log_uniform(rng, *K_MAX)
