@@ -20,8 +20,8 @@ __all__ = ["GemmSpec", "Run", "Verdict", "execute"]
 # ---- what a run is drawn from --------------------------------------------------------------------
 
 #: So many neighbouring runs share a configuration, and so many configurations belong to a seed: a new one has to be
-#: compiled, which takes longer than a run. N runs compile min(N / 8, 64) of them at most.
-RUNS_PER_CONFIG, CONFIGS = 8, 64
+#: compiled, which takes longer than a run. N runs compile N / 4 of them, 64 at most.
+RUNS_PER_CONFIG, CONFIGS = 4, 64
 #: Shapes of the array, each as likely: least and most rows, least and most columns.
 ARRAYS = {
     "row": ((1, 1), (1, 16)),

@@ -1,11 +1,12 @@
 """The golden model and the benches' expected values against arithmetic that nobody here wrote.
 
 The host's ``fmaf`` (IEEE 754 in hardware, or the C library's), MPFR through gmpy2 (every result correctly rounded),
-and ml_dtypes. ``docs/verification.md`` lists which claim rests on which.
+ml_dtypes, and Python's Fractions. ``docs/verification.md`` lists which claim rests on which.
 """
 
 import ctypes
 import ctypes.util
+from fractions import Fraction
 
 import gmpy2
 import ml_dtypes
@@ -126,6 +127,53 @@ class TestExactSum:
         if finite and k == 300:  # a sum rounded at every step is seen
             chain = gemm(x, w, x_format=pair[0], w_format=pair[1], accumulation="fp32")
             assert not np.array_equal(bits(chain), expected)
+
+
+def is_nearest(code, exact):
+    """Whether an fp32 code is the float nearest to a Fraction, ties to even, told by comparing distances alone."""
+    value = np.uint32(code).view(np.float32)
+    distance = abs(exact - Fraction(float(value)))
+    others = [abs(exact - Fraction(float(np.nextafter(value, np.float32(end))))) for end in (-np.inf, np.inf)]
+    return distance < min(others) or (distance == min(others) and code % 2 == 0)
+
+
+class TestFractions:
+    """The correctly rounded dot product, without a float, a library or a rounding of ours in between."""
+
+    @pytest.mark.parametrize("k", [1, 2, 33])
+    @pytest.mark.parametrize("pair", FP8_PAIRS)
+    def test_gemm_is_nearest_to_the_exact_sum(self, pair, k):
+        generator = rng()
+        x, w = bit_patterns(generator, (15, k), pair[0], True), bit_patterns(generator, (k, 16), pair[1], True)
+        rows, columns = (
+            [[Fraction(value) for value in line] for line in values_of(codes, fmt).tolist()]
+            for codes, fmt in ((x, pair[0]), (w.T.copy(), pair[1]))
+        )
+        result = bits(gemm(x, w, x_format=pair[0], w_format=pair[1], accumulation="exact"))
+        beside = 0
+        for m, n in np.ndindex(15, 16):
+            exact = sum((a * b for a, b in zip(rows[m], columns[n], strict=True)), Fraction(0))
+            code = int(result[m, n])
+            assert is_nearest(code, exact) and (exact or code == 0)
+            beside += not is_nearest(code ^ 1, exact)
+        assert beside == 15 * 16  # the neighbouring code never is
+
+    def test_ties_go_to_even(self):
+        """Sums half way between two floats: 2**24 + 1 down, 2**24 + 3 up, and 2**24 + 1 and a bit up."""
+        ones = {0: [], 1: [2.0**0], 3: [2.0, 1.0], 1.001953125: [1.0, 2.0**-9]}
+        for extra, terms in ones.items():
+            values = np.array([[256.0, *terms]], np.float32), np.array([[256.0] + [1.0] * len(terms)], np.float32)
+            codes = [encode(value, "e4m3") for value in values]
+            assert np.array_equal(values_of(codes[0], "e4m3"), values[0])
+            big = [np.repeat(code[:, :1], 256, 1) for code in codes]  # 256 * 2**16
+            x, w = (np.concatenate([b, c[:, 1:]], 1) for b, c in zip(big, codes, strict=True))
+            result = bits(gemm(x, w.T.copy(), x_format="e4m3", w_format="e4m3", accumulation="exact"))
+            assert is_nearest(int(result[0, 0]), Fraction(2) ** 24 + Fraction(extra))
+
+    def test_sees_a_truncated_sum(self):
+        exact = Fraction(2) ** 24 + 3
+        codes = [int(np.float32(2**24 + step).view(np.uint32)) for step in (2, 4)]
+        assert [is_nearest(code, exact) for code in codes] == [False, True]
 
 
 class TestNarrowing:

@@ -163,11 +163,12 @@ class TestDask:
         ):
             list(run_on_dask(square, ITEMS, address=empty.scheduler_address))
 
-    def test_a_lost_scheduler(self):
+    def test_a_lost_scheduler(self, monkeypatch):
         with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as own:
             pairs = run_on_dask(square, ITEMS, address=own.scheduler_address)
             next(pairs)
             own.close()
+            monkeypatch.setattr(farm, "CONNECT_TIMEOUT", 1)
             with pytest.raises(FarmError, match=r"lost the Dask scheduler at tcp://"):
                 list(pairs)
 

@@ -27,9 +27,10 @@ from verif import regress as runs_of
 from verif.regress import Run, Verdict, execute
 
 SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
-#: Its first runs are of a small array, of 2 x 3 PEs; in the first two, and not in the next, some K is no multiple of 2.
+#: Its first runs are of an array of 2 x 3 PEs; in the first two, and not in the third, some K is no multiple of 2.
 SEED = 3
 PLANNED = [Run.draw(SEED, index) for index in range(4)]
+THREE = ("--runs", "3", "--seed", f"{SEED}", "--out", "o.json")
 SCRIPT = [sys.executable, "-c", "from scripts.cli import main; main()", "regress"]
 
 
@@ -71,21 +72,22 @@ def execute_or_die(run: Run, simulator: str, folder: Path) -> Verdict:
 def check_all_passed(folder: Path, code: int, out: str) -> None:
     assert (folder / "died").exists(), "nothing was killed"
     record = json.loads((folder / "o.json").read_text())
-    assert [result["run"] for result in record["results"]] == ["3:0", "3:1", "3:2", "3:3"]
+    assert [result["run"] for result in record["results"]] == ["3:0", "3:1", "3:2"]
     assert {result["verdict"] for result in record["results"]} == {"passed"}
     assert all(result["cycles"] > 0 for result in record["results"])
-    assert (code, record["passed"], record["failed"], record["interrupted"]) == (0, 4, 0, False)
-    assert "4 of 4 runs: 4 passed, 0 failed; 1 configurations," in out
+    assert (code, record["passed"], record["failed"], record["interrupted"]) == (0, 3, 0, False)
+    assert "3 of 3 runs: 3 passed, 0 failed; 1 configurations," in out
 
 
 def test_a_process_killed_in_mid_run(run, folder, monkeypatch):
     monkeypatch.setattr(regress, "execute", functools.partial(execute_or_die, folder=folder))
-    code, out, err = run("--runs", "4", "--seed", f"{SEED}", "--jobs", "2", "--out", "o.json")
+    code, out, err = run(*THREE, "--jobs", "2")
     check_all_passed(folder, code, out)
-    assert err.splitlines()[-1] == "4 of 4 runs: 4 passed, 0 failed"
+    assert err.splitlines()[-1] == "3 of 3 runs: 3 passed, 0 failed"
 
 
 @dask_warnings
+@pytest.mark.slow
 def test_a_dask_worker_killed_in_mid_run(run, folder, monkeypatch):
     monkeypatch.setattr(regress, "execute", functools.partial(execute_or_die, folder=folder))
     with (
@@ -94,15 +96,15 @@ def test_a_dask_worker_killed_in_mid_run(run, folder, monkeypatch):
     ):
         pids = {worker.process.pid for worker in cluster.workers.values()}
         address = cluster.scheduler_address
-        code, out, _ = run("--runs", "4", "--seed", f"{SEED}", "--dask", address, "--sim", SIMULATOR, "--out", "o.json")
+        code, out, _ = run(*THREE, "--dask", address, "--sim", SIMULATOR)
         assert {worker.process.pid for worker in cluster.workers.values()} != pids
     check_all_passed(folder, code, out)
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy of the sources, compiled kernels included, for a bug to be planted in."""
-    for name in farm.SOURCES:
+    """A copy of the sources, for a bug to be planted in; not of the golden model, whose kernels are compiled here."""
+    for name in ("hw", "scripts", "verif"):
         shutil.copytree(farm.REPOSITORY / name, tmp_path / name)
     return tmp_path
 
@@ -118,11 +120,11 @@ def test_a_planted_bug_is_named_and_reproduced(checkout):
     text = edges.read_text()
     assert text.count("(self.i_tile_k > lane)") == 1
     edges.write_text(text.replace("(self.i_tile_k > lane)", "1"))
-    done = command(checkout, "--runs", "4", "--seed", f"{SEED}", "--jobs", "2", "--out", "o.json")
+    done = command(checkout, *THREE, "--jobs", "2")
     assert done.returncode == 1, done.stderr
-    assert "4 of 4 runs: 2 passed, 2 failed" in done.stdout
+    assert "3 of 3 runs: 1 passed, 2 failed" in done.stdout
     record = json.loads((checkout / "o.json").read_text())
-    assert [result["verdict"] for result in record["results"]] == ["failed", "failed", "passed", "passed"]
+    assert [result["verdict"] for result in record["results"]] == ["failed", "failed", "passed"]
     for result in record["results"][:2]:
         assert f"run {result['run']}: 2x3 e4m3 exact" in done.stdout
         for line in result["report"]:
@@ -131,7 +133,7 @@ def test_a_planted_bug_is_named_and_reproduced(checkout):
     reproduce = f"reproduce: make regress ONLY=3:1 SIM={SIMULATOR}"
     assert reproduce in done.stdout
     cases = list(ElementTree.parse(checkout / "o.xml").iter("testcase"))
-    assert [len(case.findall("failure")) for case in cases] == [1, 1, 0, 0]
+    assert [len(case.findall("failure")) for case in cases] == [1, 1, 0]
     assert cases[1].find("failure").text.splitlines()[-1] == reproduce
 
     again = command(checkout, "--only", "3:1", "--sim", SIMULATOR, "--out", "again.json")
@@ -142,7 +144,7 @@ def test_a_planted_bug_is_named_and_reproduced(checkout):
 
 
 def test_make_passes_its_variables_on():
-    makefile = ["make", "-n", "-C", str(farm.REPOSITORY), "regress"]
+    makefile = ["make", "-n", "--no-print-directory", "-C", str(farm.REPOSITORY), "regress"]
     shown = subprocess.run([*makefile, "ONLY=3:1", "SIM=icarus"], capture_output=True, text=True).stdout
     assert shown.split()[-4:] == ["--only", "3:1", "--sim", "icarus"]
     shown = subprocess.run([*makefile, "RUNS=7", "SEED=2", "JOBS=3"], capture_output=True, text=True).stdout
@@ -151,10 +153,10 @@ def test_make_passes_its_variables_on():
 
 def test_interrupted(folder):
     """Ctrl-C after the first verdicts: the files have those, the summary counts them, and no process is left."""
-    arguments = [*SCRIPT, "--runs", "40", "--seed", f"{SEED}", "--jobs", "2", "--out", "o.json"]
+    arguments = [*SCRIPT, "--runs", "20", "--seed", f"{SEED}", "--jobs", "2", "--out", "o.json"]
     environment = os.environ | {"PYTHONPATH": str(farm.REPOSITORY)}
     with psutil.Popen(arguments, stdout=-1, stderr=-1, text=True, env=environment) as process:
-        assert process.stderr.readline() == "4 of 40 runs: 4 passed, 0 failed\n"
+        assert process.stderr.readline() == "2 of 20 runs: 2 passed, 0 failed\n"
         workers = process.children(recursive=True)
         assert workers
         process.send_signal(signal.SIGINT)
@@ -163,8 +165,8 @@ def test_interrupted(folder):
     assert "Traceback" not in err
     record = json.loads((folder / "o.json").read_text())
     done = len(record["results"])
-    assert 4 <= done < 40 and record["interrupted"] and record["runs"] == 40
-    assert f"{done} of 40 runs: {done} passed, 0 failed" in out
+    assert 2 <= done < 20 and record["interrupted"] and record["runs"] == 20
+    assert f"{done} of 20 runs: {done} passed, 0 failed" in out
     assert len(list(ElementTree.parse(folder / "o.xml").iter("testcase"))) == done
     assert not psutil.wait_procs(workers, timeout=60)[1]
 
