@@ -135,11 +135,14 @@ def check_address(address: str) -> None:
         raise InputError(f"--dask: {address!r} is not a scheduler's address; needs tcp://HOST:PORT or tls://HOST:PORT")
 
 
-def run_on_dask(work: Callable[[T], R], items: Sequence[T], *, address: str) -> Iterator[tuple[T, R | Died]]:
+def run_on_dask(
+    work: Callable[[T], R], items: Sequence[T], *, address: str, needs: Callable[[], object] = tuple
+) -> Iterator[tuple[T, R | Died]]:
     """Each item with its result, as ``run_on_processes``, on the workers of a cluster.
 
     The scheduler gives the items of a dead worker to another one, and gives an item up that has killed as many as its
     ``allowed-failures`` says. Such an item may have been beside the culprit: it is tried again, with nothing beside it.
+    ``needs`` is called on every worker first, and raises what the worker lacks.
 
     Raises
     ------
@@ -150,7 +153,7 @@ def run_on_dask(work: Callable[[T], R], items: Sequence[T], *, address: str) -> 
     client = _connect(distributed, address)
     expected = fingerprint()
     try:
-        _check_workers(client, expected)
+        _check_workers(client, expected, needs)
         checked = functools.partial(_checked, work, expected)
         waiting, suspects = deque(items), deque()
         busy: dict = {}
@@ -213,7 +216,7 @@ def _connect(distributed, address: str):
         raise FarmError(f"--dask: no Dask scheduler answers at {address} ({_one_line(error)})") from None
 
 
-def _check_workers(client, expected: dict[str, str]) -> None:
+def _check_workers(client, expected: dict[str, str], needs: Callable[[], object]) -> None:
     """FarmError unless there are workers and all run what runs here."""
     try:
         found = client.run(fingerprint)
@@ -225,6 +228,10 @@ def _check_workers(client, expected: dict[str, str]) -> None:
         raise FarmError("--dask: the scheduler has no workers; start some with: dask worker ADDRESS --nthreads 1")
     for worker, theirs in found.items():
         _compare(worker, theirs, expected)
+    try:
+        client.run(needs)
+    except Exception as error:
+        raise FarmError(f"--dask: a worker lacks something: {_one_line(error)}") from None
 
 
 def _compare(worker: str, theirs: dict[str, str], expected: dict[str, str]) -> None:

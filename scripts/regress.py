@@ -165,7 +165,10 @@ def run_regression(
     simulator, jobs = _prepare(simulator, jobs, dask)
     regression = Regression(runs, simulator)
     work = functools.partial(execute, simulator=simulator)
-    pairs = run_on_dask(work, runs, address=dask) if dask else run_on_processes(work, runs, jobs=jobs)
+    if dask:
+        pairs = run_on_dask(work, runs, address=dask, needs=functools.partial(require, simulator))
+    else:
+        pairs = run_on_processes(work, runs, jobs=jobs)
     written, cost = time.monotonic(), 0.0
     try:
         for _ in _showing_progress(regression, pairs):

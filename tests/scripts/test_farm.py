@@ -156,6 +156,10 @@ class TestDask:
         finally:
             farm.fingerprint.cache_clear()
 
+    def test_what_a_worker_lacks(self, address):
+        with pytest.raises(FarmError, match=r"--dask: a worker lacks something: FileNotFoundError .*no/such/program"):
+            list(run_on_dask(square, ITEMS, address=address, needs=functools.partial(os.stat, "no/such/program")))
+
     def test_no_workers(self):
         with (
             distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty,
