@@ -229,7 +229,7 @@ GEMM_USAGE = (
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Missing command. Usage: systolith [OPTIONS] gemm|attention|verilog|sim ..., options --help"),
+        ((), "Missing command. Usage: systolith [OPTIONS] gemm|attention|verilog|sim|regress ..., options --help"),
         (("mm",), "No such command 'mm'."),
         (("gemm", "x.npy"), f"Missing argument 'W.npy'. {GEMM_USAGE}"),
         ((*GEMM, "z.npy"), "Got unexpected extra argument (z.npy) Usage: systolith gemm"),
