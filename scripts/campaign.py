@@ -14,14 +14,14 @@ from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
 from scripts.products import progress_bar, run_attention
 from verif.engine import FLAT_PES, EngineRun, Gemm, simulate
-from verif.stimulus import random_codes
+from verif.operands import random_codes
 
 __all__ = ["ragged_jobs", "random_codes", "run_campaign"]
 
 #: Presets small enough to be simulated with every register compared.
 SIMULATED = ("tiny", "fp8", "bf16")
 EXAMPLE = Path(__file__).parents[1] / "golden" / "data" / "minilm_layer0.npz"
-#: Operands of random GEMMs, see ``verif.stimulus.random_codes``.
+#: Operands of random GEMMs, see ``verif.operands.random_codes``.
 KINDS = ("bits", "finite", "medium")
 TEXT_COLUMNS = ("config", "array", "recipe", "verdict")
 #: GEMMs of random shape beside the ragged ones, for every preset and pace.

@@ -12,8 +12,8 @@ from golden.schedule import gemm_cycles
 from golden.spec.config import ACCUMULATIONS, OPERAND_FORMATS, EngineConfig
 from golden.spec.formats import FORMATS
 from verif.engine import Gemm, simulate
+from verif.operands import CLASSES, random_operands
 from verif.simulator import SimulatorError
-from verif.stimulus import CLASSES, random_operands
 
 __all__ = ["GemmSpec", "Run", "Verdict", "execute"]
 

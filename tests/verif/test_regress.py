@@ -12,9 +12,9 @@ from golden.spec.config import EngineConfig
 from golden.spec.formats import FORMATS
 from verif import regress
 from verif.engine import EngineRun
+from verif.operands import CLASSES
 from verif.regress import CONFIGS, MAX_CYCLES, RUNS_PER_CONFIG, Run, execute
 from verif.simulator import SimulatorError
-from verif.stimulus import CLASSES
 
 SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
 RUNS = [Run.draw(5, index) for index in range(400)]

@@ -7,7 +7,7 @@ from golden.formats import decode
 from golden.gemm import gemm
 from golden.spec.config import OPERAND_FORMATS
 from golden.spec.formats import FORMATS
-from verif.stimulus import CLASSES, random_codes, random_operands
+from verif.operands import CLASSES, random_codes, random_operands
 
 SEED = 3
 
