@@ -45,6 +45,8 @@ class Hardware(NamedTuple):
     drain_latency: int
     code_bits: int
     pe_words: int
+    column_bits: int
+    address_bits: int
     ring_mask: int
     arithmetic: Widths
     operands: np.ndarray  # uint32[4, codes]: packed operands by format select and code
@@ -66,6 +68,8 @@ class State(NamedTuple):
     finished: np.ndarray  # int64[depth, 4]: tile_n, out_format, saturate, last row of its tile
     stage_valid: np.ndarray  # int64[4]
     stage_words: np.ndarray  # uint32[4, C + 1]: read-out, by the number of the advance that read the row
+    stage_modes: np.ndarray  # int64[4]: how those rows are read out, packed by ``readout_layout``
+    read_words: np.ndarray  # int64[C, 2]: the PSUM row last read for read-out, in limbs
     result: np.ndarray  # uint32[C + 1]: the payload of o_result
     pes: np.ndarray  # uint32[R * C * pe_words], as in a record
 
@@ -109,16 +113,57 @@ def _decode(beats, position, code_bits, table, fmt, operands, entry):
 
 
 @njit(cache=True)
-def _read_row(memory, finished, row, narrow, stage_words, slot, f):
+def _pack_mode(columns, out_format, saturate, end, bits):
+    """``readout_layout``, whose ``columns`` has so many bits."""
+    return columns | end << bits | out_format << bits + 1 | saturate << bits + 3
+
+
+@njit(cache=True)
+def _read_row(memory, finished, row, narrow, stage_words, slot, read_words, f):
     """Read a finished PSUM row into a stage of the read-out, rounded and converted."""
     cols = stage_words.shape[1] - 1
     out_format, saturate = narrow[finished[row, 1]], finished[row, 2]
     for c in range(cols):
+        read_words[c, 0] = memory[row, c, 0]
+        read_words[c, 1] = memory[row, c, 1]
         code = np.int64(0)
         if c < finished[row, 0]:
             code = _pe.narrow(_pe.round_psum(memory[row, c, 0], memory[row, c, 1], f), out_format, saturate)
         stage_words[slot, c] = code
     stage_words[slot, cols] = finished[row, 3]
+
+
+@njit(cache=True)
+def _put_sum(record, at, lo, hi, f):
+    """Write a psum to a record; returns where the next field goes."""
+    _pe.store(record, at, lo, hi, f)
+    return at + f.psum_words
+
+
+@njit(cache=True)
+def _put_surroundings(record, at, west, north, seeds, rows, memory, pes, pe_words, store_latency, ring_mask, cycle, f):
+    """Write what enters the array and what is at the write side of PSUM, as it is during the cycle."""
+    for r in range(west.size):
+        # An operand that is not enabled does not matter.
+        record[at] = west[r] if west[r] & TAG_ENABLE else west[r] & 15
+        at += 1
+    for c in range(north.size):
+        record[at] = north[c]
+        entry = np.uint64((cycle - 1 - c) & ring_mask)
+        record[at + 1] = 0
+        if rows[entry, VALID]:
+            first = rows[entry, IS_FIRST]
+            record[at + 1] = 3 if first else 1 | rows[entry, ADDRESS] << 2
+        used = pes[c * pe_words + W_PRODUCT] & TAG_VALID
+        at = _put_sum(record, at + 2, seeds[c, 0] if used else 0, seeds[c, 1] if used else 0, f)
+        entry = np.uint64((cycle - store_latency - c) & ring_mask)
+        stores = rows[entry, VALID] and c < rows[entry, COLUMNS]
+        record[at] = 1 | rows[entry, ADDRESS] << 1 if stores else 0
+        entry = np.uint64((cycle - 1 - store_latency - c) & ring_mask)
+        passed = rows[entry, VALID] != 0
+        word = memory[np.uint64(rows[entry, ADDRESS]), c]
+        at = _put_sum(record, at + 1, word[0] if passed else 0, word[1] if passed else 0, f)
+    return at
 
 
 @njit(cache=True)
@@ -245,11 +290,12 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
     n, loader, executor, rows, pes, seeds = s.scalars, s.loader, s.executor, s.rows, s.pes, s.seeds
     row_operands, weight_rows, weight_operands = s.row_operands, s.weight_rows, s.weight_operands
     memory, finished, result = s.memory, s.finished, s.result
-    stage_valid, stage_words = s.stage_valid, s.stage_words
+    stage_valid, stage_words, stage_modes, read_words = s.stage_valid, s.stage_words, s.stage_modes, s.read_words
     commands, weights, activations, command_fields = q.commands, q.weights, q.activations, q.command_fields
     operands, narrow, f, ring_mask = h.operands, h.narrow, h.arithmetic, h.ring_mask
     west, north = np.zeros(h.rows, np.int64), np.zeros(h.cols, np.int64)
     even_seeds, odd_seeds = seeds[0], seeds[1]
+    column_bits, address_bits = h.column_bits, h.address_bits
     sizes = (commands.shape[0], weights.shape[0], activations.shape[0])
     for index in range(trace.shape[0]):
         if until_done and drained(n, stage_valid, sizes, h.drain_latency):
@@ -297,6 +343,7 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
         if registers:
             for i in range(pes.size):
                 record[at + i] = pes[i]
+            at += pes.size
 
         # Rows enter.
         rows[entry, VALID] = 0
@@ -310,12 +357,35 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
             if n[FIRST_WEIGHT] < 0:
                 n[FIRST_WEIGHT] = cycle
 
+        _edges(rows, row_operands, weight_rows, weight_operands, west, north, ring_mask, cycle)
+        here, there = (odd_seeds, even_seeds) if cycle & 1 else (even_seeds, odd_seeds)
+
+        if registers:
+            at = _put_surroundings(
+                record, at, west, north, here, rows, memory, pes, h.pe_words, h.store_latency, ring_mask, cycle, f
+            )
+            # The stages that the last advance and the one before it filled.
+            latest, second = (n[ADVANCES] - 1) & 3, (n[ADVANCES] - 2) & 3
+            for c in range(h.cols):
+                seen = stage_valid[latest] != 0
+                at = _put_sum(record, at, read_words[c, 0] if seen else 0, read_words[c, 1] if seen else 0, f)
+            record[at] = 0
+            if take and executor[LAST]:
+                mode = _pack_mode(executor[TILE_N], executor[OUT_FORMAT], executor[SATURATE], pass_ends, column_bits)
+                record[at] = 1 | rows[entry, ADDRESS] << 1 | mode << 1 + address_bits
+            record[at + 1] = 1 | n[READ_ROW] << 1 if read else 0
+            record[at + 2] = stage_modes[second] if stage_valid[second] else 0
+
         # The read-out: a row enters it in advance a and is on the port after advance a + 3.
         if advance:
             slot, oldest = n[ADVANCES] & 3, (n[ADVANCES] + 1) & 3
             stage_valid[slot] = read
             if read:
-                _read_row(memory, finished, n[READ_ROW], narrow, stage_words, slot, f)
+                row = n[READ_ROW]
+                _read_row(memory, finished, row, narrow, stage_words, slot, read_words, f)
+                stage_modes[slot] = _pack_mode(
+                    finished[row, 0], finished[row, 1], finished[row, 2], finished[row, 3], column_bits
+                )
                 n[READ_ROW] = (n[READ_ROW] + 1) & (h.depth - 1)
             n[RESULT_VALID] = stage_valid[oldest]
             if stage_valid[oldest]:
@@ -324,12 +394,10 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
             n[ADVANCES] += 1
 
         # PSUM and the PEs.
-        here, there = (odd_seeds, even_seeds) if cycle & 1 else (even_seeds, odd_seeds)
         stores, completed = _access_psum(rows, memory, there, pes, h.pe_words, h.store_latency, ring_mask, cycle, f)
         if stores:
             n[LAST_STORE] = cycle
             n[ROWS_STORED] += completed
-        _edges(rows, row_operands, weight_rows, weight_operands, west, north, ring_mask, cycle)
         _clock_pes(pes, here, west, north, h.pe_words, f)
 
         # Counters: a row leaves the hazard window, another becomes readable.

@@ -8,7 +8,7 @@ import numpy as np
 from golden import _engine
 from golden.arithmetic import narrow_table, operand_table, psum_words, widths
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import activation_layout, command_layout, weight_layout
+from golden.spec.encodings import activation_layout, command_layout, read_layout, readout_layout, weight_layout
 from golden.spec.formats import FORMATS
 from golden.spec.trace import engine_fields, record_words
 
@@ -232,6 +232,8 @@ def _hardware(config: EngineConfig) -> _engine.Hardware:
         drain_latency=config.drain_latency,
         code_bits=config.code_bits,
         pe_words=5 + psum_words(config),
+        column_bits=readout_layout(config).fields["columns"],
+        address_bits=read_layout(config).fields["address"],
         ring_mask=(1 << (config.drain_latency + 1).bit_length()) - 1,
         arithmetic=widths(config),
         operands=operands,
@@ -257,6 +259,8 @@ def _reset_state(config: EngineConfig, hardware: _engine.Hardware) -> _engine.St
         finished=np.zeros((config.psum_depth, 4), np.int64),
         stage_valid=np.zeros(4, np.int64),
         stage_words=np.zeros((4, cols + 1), np.uint32),
+        stage_modes=np.zeros(4, np.int64),
+        read_words=np.zeros((cols, 2), np.int64),
         result=np.zeros(cols + 1, np.uint32),
         pes=np.zeros(config.rows * cols * hardware.pe_words, np.uint32),
     )

@@ -12,6 +12,7 @@ from rich.table import Table
 from golden.spec.config import EngineConfig
 from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
+from scripts.failures import show_failures, waves_folder
 from scripts.products import progress_bar, run_attention
 from verif.engine import FLAT_PES, EngineRun, Gemm, simulate
 from verif.operands import random_codes
@@ -113,6 +114,7 @@ def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool) 
                 stall=stall,
                 waves=waves,
                 progress=advance,
+                waves_folder=waves_folder,
             )
             progress.remove_task(task)
             table.add_row(*_row(name, PRESETS[name], idle, stall, run))
@@ -125,13 +127,13 @@ def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool) 
                 break
     console.print(table)
     if failed:
-        lines = [*failed.lines(), f"reproduce: make sim CONFIG={name} SEED={seed} SIM={simulator}"]
+        lines = [*failed.lines(), f"  reproduce make sim CONFIG={name} SEED={seed} SIM={simulator}"]
     else:
         console.print(f"{counted} unhindered GEMMs took the cycles that golden.schedule says", highlight=False)
         more, lines = _real_layer(console) if preset is None and simulator == "verilator" else (0, [])
         cycles += more
-    for line in lines:
-        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+        lines += [f"  reproduce make sim SEED={seed}"] if lines else []
+    show_failures(console, lines)
     if not lines:
         console.print(f"RTL and golden model agree in all {cycles:,} cycles", style="green", highlight=False)
     return bool(lines)

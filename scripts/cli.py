@@ -113,6 +113,8 @@ def attention(q_path, k_path, v_path, preset, x_format, w_format, recipe, causal
 
 def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) -> int:
     """Write the result if the run was right, print the summary, and give the exit code."""
+    from scripts.failures import command_line, show_failures
+
     if out and not summary.mismatches:
         save(out, summary.result)
     record = {"backend": backend, "config": preset} | summary.record()
@@ -122,8 +124,8 @@ def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) 
         Console().print(summary.table(record))
         if out and not summary.mismatches:
             click.echo(f"wrote {click.format_filename(out)}")
-    for line in summary.failures:
-        click.secho(line, fg="red", err=True)
+    if summary.failures:
+        show_failures(Console(stderr=True), [*summary.failures, f"  reproduce {command_line()}"])
     if out and summary.mismatches:
         click.echo(f"{click.format_filename(out)} not written", err=True)
     return DISAGREE if summary.mismatches else 0

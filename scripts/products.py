@@ -16,6 +16,7 @@ from golden.panels import BLOCK_M
 from golden.quantize import quantize
 from golden.schedule import gemm_cycles, ideal_cycles, readout_cycles
 from golden.spec.config import EngineConfig
+from scripts.failures import waves_folder
 from scripts.tensors import InputError
 from verif.engine import EngineRun, Gemm, golden_result, simulate
 
@@ -145,7 +146,7 @@ def _simulate(jobs: Sequence[Gemm], config: EngineConfig) -> EngineRun:
         def advance(cycles: int) -> None:
             progress.update(task, description="simulating, cycles", total=total, completed=min(cycles, total))
 
-        return simulate(config, jobs, progress=advance)
+        return simulate(config, jobs, progress=advance, waves_folder=waves_folder)
 
 
 def _summary(shapes: Sequence[tuple[int, int, int]], run: EngineRun | None, config: EngineConfig, **rest) -> Summary:

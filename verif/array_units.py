@@ -10,19 +10,10 @@ from hw.array.pe import ProcessingElement
 from hw.psum.bank import PsumBank, seed_shape, store_shape
 from verif import unit_vectors as vectors
 from verif.models import ArrayModel, PsumBankModel
+from verif.probes import REGISTERS
 from verif.unit_bench import UnitBench
 
-__all__ = ["REGISTERS", "grid_bench", "pe_bench", "psum_bank_bench"]
-
-#: The registers of a trace, as Verilog expressions over a PE's instance path ``pe``.
-REGISTERS = {
-    "weight": "{pe}.o_weight",
-    "shadow": "{pe}.shadow",
-    "active": "{pe}.active",
-    "beat": "{pe}.o_beat",
-    "product": "{{{pe}.product, {pe}.product_tags}}",
-    "psum": "{pe}.o_psum",
-}
+__all__ = ["grid_bench", "pe_bench", "psum_bank_bench"]
 
 
 def _concatenated(values: np.ndarray, width: int) -> np.ndarray:

@@ -1,66 +1,31 @@
 """Bench of the tensor engine: GEMMs through the simulated RTL, every cycle compared with the golden model."""
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from golden.array import Position, TensorEngine, explain
-from golden.formats import encode
-from golden.gemm import gemm
-from golden.schedule import Pass, assemble, gemm_beats, gemm_cycles, gemm_passes, next_base
+from golden.schedule import assemble, gemm_cycles, gemm_passes
 from golden.spec.config import EngineConfig
-from golden.spec.trace import Field, engine_fields, record_words
+from golden.spec.trace import Field, engine_fields
 from hw.verilog import engine_verilog
-from verif.array_units import REGISTERS
 from verif.harness import Harness, Log
-from verif.replay import Mismatch, replay
-from verif.report import Difference, Divergence
+from verif.probes import expression
+from verif.replay import replay
+from verif.report import Divergence
+from verif.rerun import Case, explain
 from verif.simulator import BUILD_ROOT, WAVES, Simulation, build
+from verif.stimulus import Gemm, golden_result
 
 __all__ = ["EngineRun", "Gemm", "build_engine", "golden_result", "simulate"]
 
-#: Cycles the golden model runs ahead in one go: bounds the memory of a run of any length.
-CHUNK = 1024
 #: Arrays up to this many PEs are simulated flat, with every register compared. Larger ones are built row by row, which
 #: hides registers from the harness, and are compared at their ports.
 FLAT_PES = 256
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Gemm:
-    """One matrix product.
-
-    x : uint8 or uint16[M, K], codes of ``x_format``
-    w : uint8 or uint16[K, N], codes of ``w_format``
-    out_format, saturate : how the engine reads results out
-    """
-
-    x: np.ndarray
-    w: np.ndarray
-    x_format: str
-    w_format: str
-    out_format: str = "fp32"
-    saturate: bool = True
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """M, K, N."""
-        return (*self.x.shape, self.w.shape[1])
-
-    def __str__(self) -> str:
-        m, k, n = self.shape
-        return f"GEMM M={m} K={k} N={n}, {self.x_format} x {self.w_format} to {self.out_format}"
-
-
-def golden_result(job: Gemm, config: EngineConfig) -> np.ndarray:
-    """uint32[M, N]: the codes that ``golden.gemm`` says the engine reads out."""
-    values = gemm(job.x, job.w, x_format=job.x_format, w_format=job.w_format, accumulation=config.accumulation)
-    if job.out_format == "fp32":
-        return values.view(np.uint32)
-    return encode(values, job.out_format, saturate=job.saturate).astype(np.uint32)
+#: Rows and columns of an array of the same parts on which a GEMM that went wrong on a large one is looked at closely.
+CLOSE_LOOK = 16
 
 
 @dataclass
@@ -100,11 +65,8 @@ class EngineRun:
         return (self.divergence.lines() if self.divergence else []) + self.wrong_results + self.wrong_cycles
 
 
-def _path(fld: Field) -> str | None:
-    """Where a field of an engine's record is in the hierarchy; None for a port."""
-    if fld.row is None:
-        return None
-    return REGISTERS[fld.name].format(pe=f"dut.grid.row_{fld.row}.pe_{fld.col}")
+#: Where waveforms are dumped: whether the record before this one differed, at each change.
+DIFFERENCE_LOG = Log(payload="harness_compared", width=64, state="harness_difference !== 0")
 
 
 def _event_log(config: EngineConfig) -> Log:
@@ -169,13 +131,14 @@ def build_engine(
     simulator: str = "verilator",
     registers: bool = True,
     waves: bool = False,
+    window: bool = False,
     rewrite: Callable[[str], str] | None = None,
     root: Path = BUILD_ROOT,
 ) -> tuple[Simulation, Sequence[Field]]:
     """The compiled simulation of a configuration and the fields of its trace.
 
-    ``registers``: compare PE registers, where the array is small enough. ``rewrite`` changes the emitted Verilog first:
-    a bench of the bench plants its bugs with it.
+    ``registers``: compare PE registers, where the array is small enough. ``window``: for waveforms around a difference
+    (see ``Harness``). ``rewrite`` changes the emitted Verilog first: a bench of the bench plants its bugs with it.
     """
     flat = config.rows * config.cols <= FLAT_PES
     fields = engine_fields(config, registers=flat and registers)
@@ -185,89 +148,23 @@ def build_engine(
     harness = Harness(
         dut="tensor_engine",
         fields=fields,
-        path=_path,
-        log=_event_log(config),
+        path=partial(expression, config),
+        log=DIFFERENCE_LOG if window else _event_log(config),
+        window=window,
     )
     hier_blocks = () if flat else ("row",)
-    # Large arrays: most of the time is spent compiling.
-    opt_level = 3 if flat else 1
+    # Large arrays and waveforms: most of the time is spent compiling.
+    opt_level = 3 if flat and not window else 1
     simulation = build(
-        [text], harness, simulator=simulator, waves=waves, hier_blocks=hier_blocks, opt_level=opt_level, root=root
+        [text],
+        harness,
+        simulator=simulator,
+        waves=waves or window,
+        hier_blocks=hier_blocks,
+        opt_level=opt_level,
+        root=root,
     )
     return simulation, fields
-
-
-class _Stimulus:
-    """Feeds GEMMs to the golden cycle model and hands its trace on, a bounded piece at a time.
-
-    A GEMM is offered when the one before has left the engine, so that its cycles can be told apart.
-    """
-
-    def __init__(self, config: EngineConfig, jobs: Sequence[Gemm], *, registers: bool, **pace):
-        self.model = TensorEngine(config, registers=registers)
-        self.config, self.jobs, self.pace = config, jobs, pace
-        self.record_words = record_words(engine_fields(config, registers=registers))
-        names = [f.name for f in engine_fields(config, registers=False) for _ in range(f.words)]
-        self.handshakes = [
-            (names.index(f"{port}__valid"), names.index(f"{port}__ready"))
-            for port in ("i_command", "i_weight", "i_activation")
-        ]
-        self.passes: list[Pass] = []
-        #: Of each job: the cycle in which it was offered, and its first pass.
-        self.starts: list[int] = []
-        self.first_passes: list[int] = []
-
-    def chunks(self) -> Iterator[np.ndarray]:
-        base = 0
-        for job in self.jobs:
-            passes = gemm_passes(*job.shape, self.config, base=base)
-            self.starts.append(self.model.cycle)
-            self.first_passes.append(len(self.passes))
-            self.passes += passes
-            formats = {"x_format": job.x_format, "w_format": job.w_format, "out_format": job.out_format}
-            yield from self._run(gemm_beats(job.x, job.w, self.config, saturate=job.saturate, base=base, **formats))
-            base = next_base(passes, self.config)
-        # Nothing more may come out.
-        yield self.model.run(2 * self.config.drain_latency, **self.pace)
-
-    def _run(self, beats: Iterator[tuple[np.ndarray, ...]]) -> Iterator[np.ndarray]:
-        # A cycle takes at most one beat of each stream: so many waiting never let a source run dry.
-        waiting = np.zeros(3, np.int64)
-        # One buffer for every piece: a new one each time would cost more in page faults than the model does.
-        buffer = np.empty((CHUNK, self.record_words), np.uint32)
-        more = True
-        while more or not self.model.done:
-            while more and waiting.min() < CHUNK:
-                beat = next(beats, None)
-                more = beat is not None
-                if more:
-                    self.model.offer(*beat)
-                    waiting += [len(part) for part in beat]
-            trace = self.model.run(CHUNK, until_done=not more, out=buffer, **self.pace)
-            waiting -= [np.count_nonzero(trace[:, valid] & trace[:, ready]) for valid, ready in self.handshakes]
-            yield trace
-
-    def explain(self, mismatch: Mismatch) -> Divergence:
-        """The divergence at which a replay stopped."""
-        differences = [Difference(*difference) for difference in mismatch.fields]
-        divergence = Divergence(self.config, mismatch.cycle, differences)
-        index = bisect_right(self.starts, mismatch.cycle) - 1
-        job = self.jobs[index]
-        return replace(
-            divergence,
-            position=self._position(divergence.first.field, mismatch.cycle),
-            pass_offset=self.first_passes[index],
-            gemm=f"{job} (number {index})",
-            out_format=job.out_format,
-        )
-
-    def _position(self, first: Field, cycle: int) -> Position | None:
-        """The term a PE's register belongs to; None for ports, and where no activation row passes."""
-        if first.row is None:
-            return None
-        # A weight belongs to the term of the activation it meets.
-        register = first.name if first.name in ("product", "psum") else "beat"
-        return explain(self.config, self.passes, self.model.take_cycles, cycle, first.row, first.col, register=register)
 
 
 def simulate(
@@ -280,6 +177,7 @@ def simulate(
     stall: float = 0.0,
     waves: bool = False,
     progress: Callable[[int], None] | None = None,
+    waves_folder: Callable[[], Path] | None = None,
     rewrite: Callable[[str], str] | None = None,
 ) -> EngineRun:
     """Run GEMMs through the RTL, one after another, and compare everything with the golden model.
@@ -295,6 +193,9 @@ def simulate(
         As for ``golden.array.TensorEngine.run``.
     progress : callable
         Told the number of cycles handed to the simulator.
+    waves_folder : callable
+        Asked at a divergence, before the RTL is built and run once more for waveforms of the cycles around it, where
+        they go: each time to a numbered folder below. Without it there are none.
 
     Raises
     ------
@@ -303,13 +204,21 @@ def simulate(
     """
     simulation, fields = build_engine(config, simulator=simulator, waves=waves, rewrite=rewrite)
     flat = any(f.row is not None for f in fields)
-    stimulus = _Stimulus(config, jobs, registers=flat, seed=seed, idle=idle, stall=stall)
-    outcome = replay(simulation, stimulus.chunks(), progress=progress)
+    case = Case(config=config, jobs=jobs, registers=flat, pace={"seed": seed, "idle": idle, "stall": stall})
+    outcome = replay(simulation, case.stimulus().chunks(), progress=progress)
     run = EngineRun(compared_cycles=outcome.compared_cycles, compared_signals=sum(not f.drive for f in fields))
     if waves:
         run.waves = outcome.log.parent / WAVES
     if outcome.mismatches:
-        run.divergence = stimulus.explain(outcome.mismatches[0])
+        with_waves = partial(build_engine, config, simulator=simulator, window=True, rewrite=rewrite)
+        # Registers of a large array are hidden, in waveforms too.
+        shown = waves_folder if flat else None
+        run.divergence = explain(case, outcome.mismatches[0], build=with_waves, waves_folder=shown)
+        if not flat:
+            smaller = replace(config, rows=min(config.rows, CLOSE_LOOK), cols=min(config.cols, CLOSE_LOOK))
+            job = jobs[run.divergence.job]
+            closer = simulate(smaller, [job], simulator=simulator, waves_folder=waves_folder, rewrite=rewrite)
+            run.divergence = replace(run.divergence, close_look=_close_look(smaller, closer))
     elif not outcome.passed:
         run.wrong_results.append(outcome.failure)
     else:
@@ -317,6 +226,12 @@ def simulate(
         _check_results(run, events.rows, jobs, config)
         _check_cycles(run, events, jobs, config, unhindered=not idle and not stall)
     return run
+
+
+def _close_look(config: EngineConfig, run: EngineRun) -> list[str]:
+    """What the same GEMM on a smaller array shows."""
+    size = f"the same GEMM on a {config.rows}x{config.cols} array of the same parts"
+    return [f"{size}:", *run.lines()] if run.mismatches else [f"{size} agrees"]
 
 
 def _check_results(run: EngineRun, rows: np.ndarray, jobs: Sequence[Gemm], config: EngineConfig) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from golden.spec.trace import Field, record_words
 
-__all__ = ["TOP", "Harness", "Log", "Status"]
+__all__ = ["TOP", "Harness", "Log", "Status", "wave_name"]
 
 TOP = "harness"
 """Name of the generated module."""
@@ -20,6 +20,12 @@ class Status:
     MISMATCH = 2
     TRUNCATED = 3
     NO_FILE = 4
+
+
+def wave_name(f: Field) -> str:
+    """The name of a field in waveforms: with its row, its column, or both."""
+    places = "".join(f"_{letter}{at}" for letter, at in (("r", f.row), ("c", f.col)) if at is not None)
+    return f"{f.name}{places}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +75,11 @@ class Harness:
         False: a combinational device, without ``clk`` and ``rst``.
     reset_cycles : int
         Clock edges with ``rst`` high before the first record.
+    window : bool
+        For waveforms around a difference: dumping to ``+waves=`` starts with record ``+first=``, a record that differs
+        does not stop the replay, and every compared field is beside the value expected of it, as ``rtl.<name>`` and
+        ``golden.expected_<name>`` (see :func:`wave_name`). The log may look at ``harness_difference``, of the record
+        before.
     """
 
     dut: str
@@ -77,6 +88,7 @@ class Harness:
     log: Log | None = None
     has_clock: bool = True
     reset_cycles: int = 2
+    window: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", tuple(self.fields))
@@ -108,6 +120,7 @@ class Harness:
             [
                 *self._declarations(),
                 *self._device(),
+                *self._beside(),
                 *self._start(),
                 *self._cycle(),
                 "endmodule",
@@ -136,7 +149,7 @@ class Harness:
             f"  reg [63:0] harness_compared {public} = 0;",
             f"  bit [31:0] harness_record [0:{last}] {public};",
             f"  reg [31:0] harness_actual [0:{last}] {public};",
-            "  reg [31:0] harness_difference;",
+            "  reg [31:0] harness_difference = 0;",
             "  string harness_name;",
             "  integer harness_trace, harness_log, harness_words;",
             # One edge more than asked for, since rst rises at the first.
@@ -150,6 +163,11 @@ class Harness:
             lines += [
                 f"  reg [{self.log.state_width - 1}:0] harness_state = 0;",
                 f"  reg [{32 * self.log.words - 1}:0] harness_entry;",
+            ]
+        if self.window:
+            lines += [
+                "  reg [63:0] harness_window;",
+                '  initial if (!$value$plusargs("first=%d", harness_window)) harness_window = 0;',
             ]
         return lines
 
@@ -171,6 +189,23 @@ class Harness:
             lines.append(f"  reg {vector} {f.name} = 0;" if f.drive else f"  wire {vector} {f.name};")
             connections.append(f".{f.name}({f.name})")
         return [*lines, f"  {self.dut} dut (", ",\n".join(f"    {c}" for c in connections), "  );"]
+
+    def _beside(self) -> list[str]:
+        """Every compared field and what is expected of it, in the scopes ``rtl`` and ``golden``."""
+        if not self.window:
+            return []
+        rtl, golden = [], []
+        for index, f in enumerate(self.fields):
+            if not f.drive:
+                # A port has the same name: not its own value, but that of the scope around is meant.
+                value = f"{TOP}.{f.name}" if self._is_port(f) else f"harness_field_{index}"
+                rtl.append(f"wire [{f.width - 1}:0] {wave_name(f)} = {value};")
+                golden.append(f"reg [{f.width - 1}:0] expected_{wave_name(f)} = 0;")
+        return [
+            line
+            for name, signals in (("rtl", rtl), ("golden", golden))
+            for line in (f"  generate if (1) begin : {name}", *(f"    {text}" for text in signals), "  end endgenerate")
+        ]
 
     # Comparison
 
@@ -198,14 +233,21 @@ class Harness:
 
     # Processes
 
+    def _record_words(self, start: int, f: Field) -> list[str]:
+        """The words of a field in the record, the most significant first and no wider than the field."""
+        words = [f"harness_record[{start + i}]" for i in range(f.words)]
+        if f.width % 32:
+            words[-1] += f"[{f.width % 32 - 1}:0]"
+        return words[::-1]
+
     def _drives(self) -> list[str]:
         lines, start = [], 0
         for f in self.fields:
+            words = ", ".join(self._record_words(start, f))
             if f.drive:
-                words = [f"harness_record[{start + i}]" for i in range(f.words)]
-                if f.width % 32:
-                    words[-1] += f"[{f.width % 32 - 1}:0]"
-                lines.append(f"{f.name} <= {{{', '.join(reversed(words))}}};")
+                lines.append(f"{f.name} <= {{{words}}};")
+            elif self.window:
+                lines.append(f"golden.expected_{wave_name(f)} = {{{words}}};")
             start += f.words
         return lines
 
@@ -224,18 +266,25 @@ class Harness:
             f"harness_state = {self.log.state};",
         ]
 
-    def _start(self) -> list[str]:
-        """The process that opens the files and makes the clock."""
-        body = [
-            "wait (harness_start);",
-            "#1;",
-            *self._open("log", "wb"),
+    def _dump(self) -> list[str]:
+        if self.window:
+            return ['if ($value$plusargs("waves=%s", harness_name)) $dumpfile(harness_name);']
+        return [
             "`ifndef VERILATOR",
             'if ($value$plusargs("waves=%s", harness_name)) begin',
             "  $dumpfile(harness_name);",
             f"  $dumpvars(0, {TOP});",
             "end",
             "`endif",
+        ]
+
+    def _start(self) -> list[str]:
+        """The process that opens the files and makes the clock."""
+        body = [
+            "wait (harness_start);",
+            "#1;",
+            *self._open("log", "wb"),
+            *self._dump(),
             *self._open("trace", "rb"),
             f"if (harness_trace == 0 || harness_log == 0) harness_status = {Status.NO_FILE};",
             f"while (harness_status == {Status.RUNNING}) begin",
@@ -265,6 +314,14 @@ class Harness:
             "`endif",
         ]
 
+    def _stop(self) -> list[str]:
+        return [
+            "  if (harness_difference !== 0) begin",
+            *(f"    {line}" for line in self._captures()),
+            f"    harness_status = {Status.MISMATCH};",
+            "  end",
+        ]
+
     def _cycle(self) -> list[str]:
         """Each clock edge: compare the cycle that ends, then read and drive the next one."""
         # Inputs and reset change as registers do. Verilator evaluates all logic that depends on a signal set by a timed
@@ -278,12 +335,10 @@ class Harness:
             "  harness_difference = 0;",
             *(f"  {line}" for line in self._compares()),
             "  harness_compared = harness_compared + 1;",
-            "  if (harness_difference !== 0) begin",
-            *(f"    {line}" for line in self._captures()),
-            f"    harness_status = {Status.MISMATCH};",
-            "  end",
+            *([] if self.window else self._stop()),
             "end",
             f"if (harness_reset == 0 && harness_status == {Status.RUNNING}) begin",
+            *([f"  if (harness_compared == harness_window) $dumpvars(0, {TOP});"] if self.window else []),
             # $fread takes a byte at a time. The function below copies a record at once: 7 times as fast on 2,000 words.
             "`ifdef VERILATOR",
             f"  harness_words = trace_read({self.words}, harness_record);",

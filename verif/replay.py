@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ import numpy as np
 from cocotb_tools.check_results import get_results
 
 from golden.spec.trace import Field
-from verif.harness import Status
+from verif.harness import Status, wave_name
 from verif.simulator import Simulation, SimulatorError, log_tail
 
 __all__ = ["Mismatch", "Outcome", "replay"]
@@ -45,9 +45,8 @@ class Mismatch:
     def __str__(self) -> str:
         lines = []
         for field, expected, actual in self.fields:
-            place = "" if field.row is None else f" of PE({field.row},{field.col})"
             shown = actual if isinstance(actual, str) else f"{actual:#x}"
-            lines.append(f"cycle {self.cycle}: {field.name}{place} is {shown}, expected {expected:#x}")
+            lines.append(f"cycle {self.cycle}: {wave_name(field)} is {shown}, expected {expected:#x}")
         return "\n".join(lines)
 
 
@@ -92,6 +91,7 @@ def replay(
     expected_cycles: int | None = None,
     progress: Callable[[int], None] | None = None,
     stall_timeout: float = 600.0,
+    plusargs: Sequence[str] = (),
 ) -> Outcome:
     """Write a trace to a running simulation as it is made, and collect what the simulation says.
 
@@ -109,6 +109,8 @@ def replay(
         Called with the number of records written so far, after each piece.
     stall_timeout : float
         Seconds without progress after which a simulator counts as hung and is stopped.
+    plusargs : sequence of str
+        More of the harness's arguments.
 
     Raises
     ------
@@ -132,6 +134,7 @@ def replay(
             f"+log={run / 'log'}",
             f"+report={run / 'report.json'}",
             f"+announced={run / 'announced'}",
+            *plusargs,
         ],
     )
     feed = _Feed(simulation, process, run, stall_timeout)

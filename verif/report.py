@@ -1,95 +1,63 @@
-"""What a divergence means: register contents in words, and the term of the GEMM a PE was working on."""
+"""What a divergence means, in two dozen lines: where, what was due, what went in, and how to see it again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from golden.array import Position
-from golden.formats import code_dtype, decode
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import (
-    beat_layout,
-    command_layout,
-    operand_layout,
-    product_layout,
-    psum_layout,
-    result_layout,
-)
+from golden.spec.encodings import beat_layout
 from golden.spec.trace import Field
+from verif.decode import decode_field, in_hex
 
-__all__ = ["Difference", "Divergence", "decode_field"]
+__all__ = ["Difference", "Divergence", "Input", "place"]
 
-#: Differences listed in full; those of one cycle beyond it are counted.
-LISTED = 6
+#: Further signals of the same cycle that are named; those beyond are counted.
+LISTED = 4
+#: Columns of a result row that are shown.
+SHOWN = 4
 
-
-def _scaled(sign: int, integer: int, exponent: int) -> str:
-    """``(-1)**sign * integer * 2**exponent``, as a float; exponents beyond float64 stay in the text."""
-    value = float(integer) * 2.0**exponent if -1000 < exponent < 900 else f"{integer} * 2**{exponent}"
-    return f"{'-' if sign else ''}{value}"
-
-
-def _operand(config: EngineConfig, bits: int) -> str:
-    f = operand_layout(config).unpack(bits)
-    if f["nan"]:
-        return "nan"
-    if f.get("inf"):
-        return "-inf" if f["sign"] else "inf"
-    return _scaled(f["sign"], f["significand"], f["exponent"] + config.operand_lsb_exp)
-
-
-def _fp32(bits: int) -> str:
-    return str(np.uint32(bits).view(np.float32))
-
-
-def _psum(config: EngineConfig, bits: int) -> str:
-    if not config.exact:
-        return _fp32(bits)
-    f = psum_layout(config).unpack(bits)
-    acc = f["acc"] - (f["acc"] >> config.acc_bits - 1 << config.acc_bits)
-    special = f["special"]
-    if special == (1 << config.special_bits) - 1:
-        return "nan"
-    if special:
-        return "-inf" if special == 2 else "inf"
-    return _scaled(int(acc < 0), abs(acc), config.product_lsb_exp)
+#: Of each field: how its place is named, the pipeline stage, and the files whose logic gives its value.
+PLACES = {
+    "weight": ("PE({row}, {col}).weight", "weight pipe", "hw/array/pe.py"),
+    "shadow": ("PE({row}, {col}).shadow", "shadow weight plane", "hw/array/pe.py"),
+    "active": ("PE({row}, {col}).active", "active weight plane", "hw/array/pe.py"),
+    "beat": ("PE({row}, {col}).beat", "activation", "hw/array/pe.py"),
+    "product": ("PE({row}, {col}).product", "product", "hw/arithmetic/multiplier.py, hw/array/pe.py"),
+    "psum": ("PE({row}, {col}).psum", "accumulation", "{adder}, hw/array/pe.py"),
+    "west": ("west edge, lane {row}", "activation entry", "hw/array/edges.py, {entry}"),
+    "north": ("north edge, column {col}", "weight entry", "hw/array/edges.py, {entry}"),
+    "seed_request": ("PSUM column {col}, seed request", "PSUM seed", "{request}"),
+    "seed": ("PSUM column {col}, seed", "PSUM seed", "hw/psum/bank.py"),
+    "store": ("PSUM column {col}, store request", "PSUM store", "{request}"),
+    "stored": ("PSUM column {col}, memory after a store", "PSUM store", "hw/psum/bank.py"),
+    "read": ("PSUM column {col}, read-out port", "PSUM read-out", "hw/psum/bank.py"),
+    "finish": ("sequencer, order to read a row out", "read-out order", "hw/sequencer.py"),
+    "read_request": ("read-out, request", "PSUM read-out", "hw/psum/readout.py, hw/sequencer.py (o_finished)"),
+    "finishing": ("read-out, how the row is read out", "read-out", "hw/psum/readout.py"),
+    "o_result__valid": ("port o_result__valid", "read-out", "hw/psum/readout.py"),
+    "o_result__payload": ("port o_result__payload", "read-out", "hw/arithmetic/rounder.py, hw/psum/readout.py"),
+}
+PORT = ("port {name}", "handshake", "hw/sequencer.py")
 
 
-def _product(config: EngineConfig, bits: int) -> str:
-    f = product_layout(config).unpack(bits)
-    tags = " ".join(name for name in ("valid", "enable") if f[name]) or "idle"
-    if config.exact:
-        nan, inf = f["special"] == (1 << config.special_bits) - 1, f["special"]
-    else:
-        nan, inf = f["nan"], f.get("inf")
-    value = _scaled(f["sign"], f["magnitude"], f["exponent"] + config.product_lsb_exp)
-    return f"{'nan' if nan else ('-inf' if f['sign'] else 'inf') if inf else value} ({tags})"
+def place(field: Field) -> str:
+    """Where a field is: ``PE(row, col).register``, a part of the engine, or a port."""
+    return PLACES.get(field.name, PORT)[0].format(name=field.name, row=field.row, col=field.col)
 
 
-def _beat(config: EngineConfig, bits: int) -> str:
-    f = beat_layout(config).unpack(bits)
-    tags = " ".join(name for name in ("valid", "enable", "swap", "load") if f[name]) or "idle"
-    return f"{_operand(config, f['operand'])} ({tags})"
+def _order(field: Field) -> tuple:
+    """Cause before effect, of signals that differ in one cycle.
 
-
-def _result(config: EngineConfig, bits: int, out_format: str) -> str:
-    f = result_layout(config).unpack(bits)
-    codes = np.array([f["codes"] >> 32 * col & 0xFFFFFFFF for col in range(config.cols)], np.uint32)
-    values = decode(codes.astype(code_dtype(out_format)), out_format)
-    return f"[{', '.join(str(value) for value in values)}]{' last' if f['last'] else ''}"
-
-
-def decode_field(config: EngineConfig, field: Field, bits: int, out_format: str = "fp32") -> str:
-    """The contents of a field of an engine's record, for a person; results are codes of ``out_format``."""
+    Registers were all loaded from a state in which nothing differed: none is the cause of another, and the PE nearest
+    the north-west corner, where waves start, stands for all. Only what is not registered may follow from another
+    signal: a wrong handshake lets a wrong row in at once, and the edges show what enters in the very cycle.
+    """
+    if field.name not in PLACES:
+        return (0,)
+    if field.name in ("west", "north", "finish"):
+        return (1, field.row or field.col or 0)
     if field.row is not None:
-        decoders = {"beat": _beat, "product": _product, "psum": _psum}
-        return decoders.get(field.name, _operand)(config, bits)
-    if field.name == "o_result__payload":
-        return _result(config, bits, out_format)
-    if field.name == "i_command__payload":
-        return " ".join(f"{name}={value}" for name, value in command_layout(config).unpack(bits).items())
-    return str(bits)
+        return (2, field.row + field.col, field.row)
+    return (4 if field.name.startswith("o_result") else 3, field.col or 0)
 
 
 @dataclass(frozen=True)
@@ -102,10 +70,17 @@ class Difference:
 
     @property
     def place(self) -> str:
-        """``PE(row, col).register``, or the port's name."""
-        if self.field.row is None:
-            return f"port {self.field.name}"
-        return f"PE({self.field.row}, {self.field.col}).{self.field.name}"
+        """Where it is."""
+        return place(self.field)
+
+
+@dataclass(frozen=True)
+class Input:
+    """A value that went into the one that differs, as RTL and golden model both had it in an earlier cycle."""
+
+    cycle: int
+    place: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -117,48 +92,106 @@ class Divergence:
     cycle : int
         Cycles after reset.
     differences : sequence of Difference
-        Every signal that differs in it. Registers come before the ports they feed.
-    position : Position or None
-        The term the first PE's register belongs to.
-    pass_offset : int
-        Passes before the first of the matrix product in hand.
-    gemm, out_format : str
-        The matrix product in hand, and how its results are read out.
+        Every signal that differs in it, in a record's order.
+    gemm, term : str
+        The matrix product in hand; pass, m, n and k that the first place works on. Empty where none.
+    out_format : str
+        How results are read out.
+    inputs : sequence of Input
+        What went into the first place's value.
+    hint : str
+        What the difference is, where that is certain.
+    job : int
+        The number of the GEMM.
+    ports_only : bool
+        The array is too large for its registers to be compared.
+    close_look : sequence of str
+        What the same GEMM shows on an array small enough, a line each.
+    files : sequence of str
+        What else there is to look at, a line each.
     """
 
     config: EngineConfig
     cycle: int
     differences: Sequence[Difference]
-    position: Position | None = None
-    pass_offset: int = 0
     gemm: str = ""
+    term: str = ""
     out_format: str = "fp32"
+    inputs: Sequence[Input] = ()
+    hint: str = ""
+    job: int = 0
+    ports_only: bool = False
+    close_look: Sequence[str] = ()
+    files: Sequence[str] = ()
 
     @property
     def first(self) -> Difference:
-        """The place to look at: the PE nearest the north-west corner, else the first port."""
-        registers = [d for d in self.differences if d.field.row is not None]
-        return min(registers, key=lambda d: (d.field.row + d.field.col, d.field.row), default=self.differences[0])
+        """The place to look at: the earliest on the way of the data."""
+        return min(self.differences, key=lambda difference: _order(difference.field))
+
+    @property
+    def stage(self) -> str:
+        """The pipeline stage of the first place, and where its logic is."""
+        field = self.first.field
+        _, stage, files = PLACES.get(field.name, PORT)
+        names = {
+            "adder": f"hw/arithmetic/{'exact' if self.config.exact else 'fused'}_adder.py",
+            "entry": self._entry(),
+            # Requests enter column 0 from the sequencer and pass from bank to bank.
+            "request": "hw/psum/bank.py" if field.col else "hw/sequencer.py",
+        }
+        return f"{stage}: {files.format(**names)}"
+
+    def _entry(self) -> str:
+        """What lets activations and weights in: tags are the sequencer's, operands come from the decoder."""
+        first = self.first
+        if first.field.name == "north":
+            return "hw/arithmetic/decoder.py; its format and enable: hw/sequencer.py"
+        tags = (1 << beat_layout(self.config).offset("operand")) - 1
+        if isinstance(first.actual, str) or (first.expected ^ first.actual) & tags:
+            return "hw/sequencer.py"
+        return "hw/arithmetic/decoder.py; its format: hw/sequencer.py"
+
+    @property
+    def columns(self) -> list[int]:
+        """The columns of a result row that differ, where it is one that does."""
+        first = self.first
+        if first.field.name != "o_result__payload" or isinstance(first.actual, str):
+            return []
+        return [c for c in range(self.config.cols) if (first.expected ^ first.actual) >> 32 * c & 0xFFFFFFFF]
+
+    def _value(self, bits: int | str) -> str:
+        field, columns = self.first.field, self.columns
+        if isinstance(bits, str):
+            return f"0b{bits}  undefined"
+        text = decode_field(self.config, field, bits, self.out_format, columns[:SHOWN])
+        more = f", {len(columns) - SHOWN} more" if len(columns) > SHOWN else ""
+        return text + more if columns else f"{in_hex(field, bits)}  {text}"
 
     def lines(self) -> list[str]:
-        """The report, a line each."""
+        """The report, a line each: a label of ten characters, then what it names."""
         first = self.first
-        lines = [f"RTL and golden model differ first in cycle {self.cycle}, at {first.place}"]
+        lines = [
+            f"RTL and golden model differ first in cycle {self.cycle}, at {first.place}",
+            f"  stage     {self.stage}",
+        ]
+        if self.ports_only:
+            lines.append(
+                "  note      an array of that size is compared at its ports only: the cause lies some cycles earlier"
+            )
         if self.gemm:
-            lines.append(f"  working on {self.gemm}")
-        if self.position is not None:
-            index, m, n, k = self.position
-            lines.append(f"  pass {index - self.pass_offset}, m = {m}, n = {n}, k = {k}")
-        rest = [d for d in self.differences if d is not first]
-        for difference in [first, *rest][:LISTED]:
-            digits = -(-difference.field.width // 4)
-            lines.append(f"  {difference.place}")
-            for name, bits in (("expected", difference.expected), ("actual", difference.actual)):
-                if isinstance(bits, str):
-                    lines.append(f"    {name:8} 0b{bits}  undefined")
-                    continue
-                text = decode_field(self.config, difference.field, bits, self.out_format)
-                lines.append(f"    {name:8} 0x{bits:0{digits}x}  {text}")
-        if len(rest) >= LISTED:
-            lines.append(f"  and {len(rest) + 1 - LISTED} more signals in this cycle")
-        return lines
+            lines.append(f"  gemm      {self.gemm}")
+        if self.term:
+            lines.append(f"  term      {self.term}")
+        lines += [f"  expected  {self._value(first.expected)}", f"  actual    {self._value(first.actual)}"]
+        if self.hint:
+            lines.append(f"  hint      {self.hint}")
+        if self.inputs:
+            lines.append("  from, as in both:")
+            width = max(len(f"cycle {i.cycle}  {i.place}") for i in self.inputs)
+            lines += [f"    {f'cycle {i.cycle}  {i.place}':{width}}  {i.text}" for i in self.inputs]
+        rest = [d for d in sorted(self.differences, key=lambda d: _order(d.field)) if d is not first]
+        if rest:
+            more = f", {len(rest) - LISTED} more" if len(rest) > LISTED else ""
+            lines.append(f"  also      {'; '.join(d.place for d in rest[:LISTED])}{more}")
+        return [*lines, *(f"  {line}" for line in (*self.files, *self.close_look))]

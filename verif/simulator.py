@@ -98,12 +98,12 @@ class Simulation:
         """Start cocotb's ``test_module`` in directory ``run``; the output goes to ``simulator.log`` there."""
         if self.simulator == "verilator":
             command = [str(self.directory / "obj" / TOP)]
-            if self.waves:
+            if self.waves and not self.harness.window:
                 command += ["--trace", "--trace-file", str(run / WAVES)]
         else:
             command = ["vvp", "-m", cocotb_tools.config.lib_entry("vpi", "icarus"), str(self.directory / "sim.vvp")]
-            if self.waves:
-                plusargs = [*plusargs, f"+waves={run / WAVES}"]
+        if self.waves and (self.simulator == "icarus" or self.harness.window):
+            plusargs = [*plusargs, f"+waves={run / WAVES}"]
         with open(run / "simulator.log", "wb") as log:
             return subprocess.Popen(
                 [*command, *plusargs],

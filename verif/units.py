@@ -15,10 +15,10 @@ from hw.arithmetic.fused_adder import FusedAdder
 from hw.arithmetic.multiplier import Multiplier
 from hw.arithmetic.rounder import Narrower, Rounder
 from verif import unit_vectors as vectors
-from verif.array_units import REGISTERS, grid_bench, pe_bench, psum_bank_bench
+from verif.array_units import grid_bench, pe_bench, psum_bank_bench
 from verif.unit_bench import UNIT_CONFIGS, UnitBench
 
-__all__ = ["BENCHES", "REGISTERS", "UNIT_CONFIGS", "UnitBench"]
+__all__ = ["BENCHES", "UNIT_CONFIGS", "UnitBench"]
 
 
 def _decoder(key: str, config: EngineConfig) -> UnitBench:

@@ -11,11 +11,16 @@ __all__ = [
     "activation_layout",
     "beat_layout",
     "command_layout",
+    "finish_layout",
     "operand_layout",
     "pe_registers",
     "product_layout",
     "psum_layout",
+    "read_layout",
+    "readout_layout",
     "result_layout",
+    "seed_layout",
+    "store_layout",
     "weight_layout",
 ]
 
@@ -121,6 +126,35 @@ def pe_registers(config: EngineConfig) -> dict[str, int]:
         "product": product_layout(config).width,
         "psum": psum_layout(config).width,
     }
+
+
+def _address_bits(config: EngineConfig) -> int:
+    return max(1, (config.psum_depth - 1).bit_length())
+
+
+def seed_layout(config: EngineConfig) -> Layout:
+    """A column's request for the sum a row adds to. ``first``: start from zero, the address does not matter."""
+    return Layout(valid=1, first=1, address=_address_bits(config))
+
+
+def store_layout(config: EngineConfig) -> Layout:
+    """A column's request to store the sum that leaves the array."""
+    return Layout(valid=1, address=_address_bits(config))
+
+
+def read_layout(config: EngineConfig) -> Layout:
+    """The read-out's request for a finished row."""
+    return Layout(valid=1, address=_address_bits(config))
+
+
+def readout_layout(config: EngineConfig) -> Layout:
+    """How a row is read out: the columns in use, whether it ends its tile, ``Format.select``, ``saturate``."""
+    return Layout(columns=config.cols.bit_length(), end=1, select=2, saturate=1)
+
+
+def finish_layout(config: EngineConfig) -> Layout:
+    """What is noted when an activation row of a last pass is taken: its PSUM row, and how to read that out."""
+    return Layout(valid=1, address=_address_bits(config), **readout_layout(config).fields)
 
 
 def weight_layout(config: EngineConfig) -> Layout:

@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import (
     activation_layout,
+    beat_layout,
     command_layout,
+    finish_layout,
+    operand_layout,
     pe_registers,
+    psum_layout,
+    read_layout,
+    readout_layout,
     result_layout,
+    seed_layout,
+    store_layout,
     weight_layout,
 )
 
@@ -28,7 +36,7 @@ class Field:
     drive : bool
         True: an input the simulation sets. False: compared in every cycle.
     row, col : int or None
-        The PE, for a register of one.
+        The PE, for a register of one. A lane's edge has a row alone; what belongs to a column has a col alone.
     """
 
     name: str
@@ -49,7 +57,7 @@ def record_words(fields: Sequence[Field]) -> int:
 
 
 def engine_fields(config: EngineConfig, *, registers: bool = True) -> tuple[Field, ...]:
-    """The record of a tensor engine: inputs, outputs, then (with ``registers``) every PE, row by row.
+    """The record of a tensor engine: inputs, outputs, then (with ``registers``) the PEs row by row, and what is around.
 
     Values are those during the cycle, just before the clock edge that ends it. A payload offered with
     ``valid`` 0 is 0.
@@ -76,4 +84,31 @@ def engine_fields(config: EngineConfig, *, registers: bool = True) -> tuple[Fiel
         for row in range(config.rows):
             for col in range(config.cols):
                 fields += [Field(n, w, row=row, col=col) for n, w in pe_registers(config).items()]
+        fields += _surroundings(config)
     return tuple(fields)
+
+
+def _surroundings(config: EngineConfig) -> list[Field]:
+    """What enters the array and what goes on at its PSUM, so that a fault there is seen when it happens.
+
+    ``west``, ``north``: the beat and the weight on the way into PE(row, 0) and PE(0, col); an operand whose lane is not
+    enabled is 0.
+    ``seed_request``, then ``seed`` in the next cycle, 0 while no row is there to use it.
+    ``store``, then ``stored`` in the next cycle: the word PSUM now holds at the address, stored there or not; 0
+    without a row. ``read``: the word last read out.
+    ``finish``: what is noted of the activation row of a last pass when it is taken; ``finishing``: the same as the
+    read-out finds it, two advances after ``read_request``. Without ``valid`` all else is 0.
+    """
+    psum = psum_layout(config).width
+    rows = [Field("west", beat_layout(config).width, row=row) for row in range(config.rows)]
+    widths = {
+        "north": operand_layout(config).width,
+        "seed_request": seed_layout(config).width,
+        "seed": psum,
+        "store": store_layout(config).width,
+        "stored": psum,
+    }
+    cols = [Field(name, width, col=col) for col in range(config.cols) for name, width in widths.items()]
+    reads = [Field("read", psum, col=col) for col in range(config.cols)]
+    single = {"finish": finish_layout, "read_request": read_layout, "finishing": readout_layout}
+    return [*rows, *cols, *reads, *(Field(name, layout(config).width) for name, layout in single.items())]

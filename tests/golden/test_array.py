@@ -25,7 +25,8 @@ class Trace:
     def __init__(self, records, config, registers=True):
         self.signals, at = {}, 0
         for field in engine_fields(config, registers=registers):
-            key = field.name if field.row is None else (field.name, field.row, field.col)
+            places = [place for place in (field.row, field.col) if place is not None]
+            key = (field.name, *places) if places else field.name
             self.signals[key] = records[:, at : at + field.words]
             at += field.words
         assert at == records.shape[1]
@@ -127,6 +128,52 @@ def test_registers_of_two_passes(two_passes):
                 # Columns at or beyond N hold the zeros that pad the beat, which are the zero operand.
                 weights[u + 1 + r + c] = int(wo[i, c]) if c < 3 else 0
             assert trace["weight", r, c] == weights
+
+
+def test_surroundings_of_two_passes(two_passes):
+    """What enters the array and happens at PSUM, from the contract and the cycles in which rows were taken."""
+    x, w, engine, trace = two_passes
+    xo, wo = decode_operands(x, "e4m3", TINY), decode_operands(w, "e4m3", TINY)
+    cycles, rows = engine.cycle, engine.take_cycles.tolist()
+    psums = {c: trace["psum", 3, c] for c in range(4)}
+    for r in range(4):
+        west = [0] * cycles
+        for i, t in enumerate(rows):
+            enable = i < 3 or r < 2
+            operand = int(xo[i % 3, r if i < 3 else 4 + r]) if enable else 0
+            west[t + r] = 1 | enable << 1 | (i in (0, 3)) << 2 | operand << 4
+        for u in [1 + r] + [5 + r] * (r < 2):
+            west[u + r] |= 8
+        assert trace["west", r] == west
+    for c in range(4):
+        north = [0] * cycles
+        for i, u in enumerate(range(1, 7)):
+            north[u + c] = int(wo[i, c]) if c < 3 else 0
+        assert trace["north", c] == north
+        request, seed, store, stored = ([0] * cycles for _ in range(4))
+        for i, t in enumerate(rows):
+            used = c < 3
+            request[t + 1 + c] = 3 if i < 3 else 1 | i % 3 << 2
+            # The sum of the first pass, as it was when it was stored.
+            seed[t + 2 + c] = psums[c][rows[i - 3] + 6 + c] if i >= 3 and used else 0
+            store[t + 6 + c] = (1 | i % 3 << 1) if used else 0
+            stored[t + 7 + c] = psums[c][t + 6 + c] if used else 0
+        assert trace["seed_request", c] == request
+        assert trace["seed", c] == seed
+        assert trace["store", c] == store
+        assert trace["stored", c] == stored
+        read = [0] * cycles
+        # Read in cycles 22, 23 and 24, see the handshakes above.
+        read[23:26] = [psums[c][t + 6 + c] if c < 3 else 0 for t in rows[3:]]
+        assert trace["read", c] == read
+    order, requests, finishing = ([0] * cycles for _ in range(3))
+    for i, t in enumerate(rows[3:]):
+        # fp32, without saturation: three columns, and the last row ends the tile.
+        mode = 3 | (i == 2) << 3
+        order[t] = 1 | i << 1 | mode << 11
+        requests[22 + i] = 1 | i << 1
+        finishing[24 + i] = mode
+    assert (trace["finish"], trace["read_request"], trace["finishing"]) == (order, requests, finishing)
 
 
 def test_sums_are_in_the_psum_register_when_they_should_be():
@@ -319,7 +366,7 @@ def test_the_trace_has_every_register():
     engine = TensorEngine(TINY)
     records = engine.run(3)
     fields = engine_fields(TINY)
-    assert [f.name for f in fields[-6:]] == list(pe_registers(TINY)) and product_layout(TINY).width <= 32
+    assert [f.name for f in fields[12:18]] == list(pe_registers(TINY)) and product_layout(TINY).width <= 32
     assert records.shape == (3, sum(f.words for f in fields))
     # Out of reset only o_result.ready and i_command.ready are high.
     assert records.sum() == 2 * 3
@@ -348,5 +395,5 @@ def test_refusals():
         engine.offer(activations=np.zeros(4, np.uint8))
     with pytest.raises(ValueError, match=r"idle and stall must be probabilities, one or three of idle, not 1.5, 0.0"):
         engine.run(1, idle=1.5)
-    with pytest.raises(ValueError, match=r"out must be a contiguous uint32 array of shape \(1, 129\)"):
+    with pytest.raises(ValueError, match=r"out must be a contiguous uint32 array of shape \(1, 172\)"):
         engine.run(1, out=np.zeros((1, 128), np.uint32))

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import subprocess
 import sys
 from functools import partial
@@ -196,11 +197,16 @@ def _off_by_one(text):
 @pytest.mark.parametrize("command", [GEMM, ATTENTION])
 def test_rtl_that_differs(run, monkeypatch, command):
     monkeypatch.setattr(products, "simulate", partial(simulate, rewrite=_off_by_one))
+    monkeypatch.setattr(products, "waves_folder", None)
     Path("old.npy").write_bytes(b"old")
     code, out, err = run(*command, "--backend", "rtl", "--json", "--out", "old.npy")
     record = json.loads(out)
     assert code == 1 and record["mismatches"] == 1 and record["compared_cycles"] > 0
-    assert "PE(0, " in err and ".psum" in err and "cycle" in err and err.endswith("old.npy not written\n")
+    assert "PE(0, " in err and ".psum" in err and "cycle" in err
+    again = shlex.join(["systolith", *command, "--backend", "rtl", "--json", "--out", "old.npy"])
+    assert err.endswith(f"\n  reproduce {again}\nold.npy not written\n")
+    # Not a terminal: nothing but text.
+    assert "\x1b" not in err
     assert Path("old.npy").read_bytes() == b"old"
 
 
@@ -208,7 +214,8 @@ def test_a_wrong_result_alone_is_a_failure(run, monkeypatch):
     wrong = EngineRun(compared_cycles=9, results=[np.zeros((7, 6), np.uint32)], cycles=[5], wrong_results=["[b]m = 0"])
     monkeypatch.setattr(products, "simulate", lambda *_, **__: wrong)
     code, out, err = run(*GEMM, "--backend", "rtl", "--out", "y.npy")
-    assert code == 1 and "wrote" not in out and err == "[b]m = 0\ny.npy not written\n"
+    assert code == 1 and "wrote" not in out and err.startswith("[b]m = 0\n  reproduce systolith ")
+    assert err.endswith(" --out y.npy\ny.npy not written\n")
     assert not os.path.exists("y.npy")
 
 

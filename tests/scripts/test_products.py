@@ -223,7 +223,7 @@ def test_the_rtl_gives_the_same_bits_with_a_recipe(recipe):
 def test_the_result_is_the_rtls_own(monkeypatch):
     """Not the golden model's: a simulation that gives something else, and no mismatch, is believed."""
     fake = EngineRun(compared_cycles=9, results=[np.full((2, 3), 0x3F800000, np.uint32)], cycles=[5])
-    monkeypatch.setattr(products, "simulate", lambda config, jobs, progress: fake)
+    monkeypatch.setattr(products, "simulate", lambda *_, **__: fake)
     summary = run(normal(2, 4), normal(4, 3), backend="rtl")
     assert (summary.result == 1.0).all() and summary.cycles == 5 and summary.compared_cycles == 9
 
@@ -236,16 +236,18 @@ def _off_by_one(text):
 
 def test_a_bug_in_the_rtl_is_found_and_placed(monkeypatch):
     monkeypatch.setattr(products, "simulate", partial(simulate, rewrite=_off_by_one))
+    monkeypatch.setattr(products, "waves_folder", None)
     summary = run(-np.ones((3, 5), np.float32), np.ones((5, 2), np.float32), backend="rtl")
     assert summary.mismatches == 1 and summary.result is None
     text = "\n".join(summary.failures)
-    assert "PE(0, 0).psum" in text
+    assert "at PE(0, 0).psum" in text and "hw/arithmetic/exact_adder.py" in text
     record = summary.record()
     assert record["cycles"] == 0 and record["utilization"] == 0.0 and record["compared_cycles"] > 0
 
 
 def test_a_bug_during_attention_is_found(monkeypatch):
     monkeypatch.setattr(products, "simulate", partial(simulate, rewrite=_off_by_one))
+    monkeypatch.setattr(products, "waves_folder", None)
     summary = attend(normal(2, 3), normal(4, 3, seed=1), normal(4, 3, seed=2), backend="rtl")
     assert summary.mismatches == 1 and summary.failures
 
@@ -322,9 +324,9 @@ def test_attention_replays_the_rtls_own_results(monkeypatch):
     """The final pass takes every product from the simulation."""
     jobs_seen = []
 
-    def fake(config, jobs, progress):
+    def fake(config, jobs, **_):
         jobs_seen.extend(jobs)
-        real = simulate(config, jobs, progress=progress)
+        real = simulate(config, jobs)
         real.results[1] = np.zeros_like(real.results[1])  # the second product is the last: nothing follows from it
         return real
 

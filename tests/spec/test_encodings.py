@@ -41,9 +41,12 @@ def test_infinity_is_built_only_where_a_format_has_one():
 @pytest.mark.parametrize("config", PRESETS.values(), ids=PRESETS)
 def test_a_record_has_every_port_and_register(config):
     fields = engine_fields(config)
-    assert len(fields) == 12 + 6 * config.rows * config.cols
+    # A beat into each row; a weight into each column and five signals of its PSUM; three of the read-out.
+    assert len(fields) == 12 + 6 * config.rows * config.cols + config.rows + 6 * config.cols + 3
     assert record_words(fields) == sum((field.width + 31) // 32 for field in fields)
-    assert [field.name for field in fields if field.row is not None][:6] == list(pe_registers(config))
+    assert [field.name for field in fields if field.row is not None and field.col is not None][:6] == list(
+        pe_registers(config)
+    )
     assert beat_layout(config).offset("operand") == 4
     command = command_layout(config).fields
     assert 1 << command["tile_m"] > config.psum_depth

@@ -17,9 +17,9 @@ from hw.verilog import engine_verilog
 from scripts.campaign import random_codes
 from verif.engine import Gemm, build_engine, simulate
 from verif.harness import Harness
+from verif.probes import expression
 from verif.replay import replay
 from verif.simulator import build
-from verif.units import REGISTERS
 
 SEED = int(os.environ.get("SEED", 5))
 #: For runs of a few thousand cycles Icarus, which builds in a second, is the faster one.
@@ -179,7 +179,7 @@ def test_mixed_passes_back_to_back(name):
 def test_reset_midway():
     """Reset in full traffic, at several moments: what follows is what follows the first reset."""
     fields = (Field("i_reset", 1, drive=True), *engine_fields(WIDE))
-    ports = [f for f in fields if f.row is None]
+    ports = [f for f in fields if expression(WIDE, f) is None]
     declared = ", ".join(f"{'input' if f.drive else 'output'} [{f.width - 1}:0] {f.name}" for f in ports)
     connected = ", ".join(f".{f.name}({f.name})" for f in ports[1:])
     top = f"""
@@ -189,11 +189,7 @@ endmodule
 """
 
     def path(item):
-        return (
-            None
-            if item.row is None
-            else REGISTERS[item.name].format(pe=f"dut.engine.grid.row_{item.row}.pe_{item.col}")
-        )
+        return expression(WIDE, item, "dut.engine")
 
     simulation = build([engine_verilog(WIDE), top], Harness(dut="top", fields=fields, path=path), simulator=SHORT)
     pieces = []

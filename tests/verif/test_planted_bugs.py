@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from traffic import traffic_trace
 
-from golden.array import Position
 from golden.formats import encode
 from golden.spec.config import EngineConfig
 from golden.spec.presets import PRESETS
@@ -89,14 +88,20 @@ def test_dropped_sticky_bit_in_the_adder(simulator):
     job = sticky_job()
     red = run(FP32, job, DROPPED_STICKY, simulator=simulator)
     cycle = psum_cycle(first_take(job, FP32) + 1, 1, 1)
-    assert red.divergence.position == Position(index=0, m=1, n=1, k=1)
     assert red.lines() == [
         f"RTL and golden model differ first in cycle {cycle}, at PE(1, 1).psum",
-        "  working on GEMM M=3 K=2 N=2, bf16 x bf16 to fp32 (number 0)",
-        "  pass 0, m = 1, n = 1, k = 1",
-        "  PE(1, 1).psum",
-        "    expected 0x3f800001  1.0000001",
-        "    actual   0x3f800000  1.0",
+        "  stage     accumulation: hw/arithmetic/fused_adder.py, hw/array/pe.py",
+        "  gemm      GEMM M=3 K=2 N=2, bf16 x bf16 to fp32 (number 0)",
+        "  term      pass 0, m = 1, n = 1, k = 1",
+        "  expected  0x3f800001  1.0000001",
+        "  actual    0x3f800000  1.0",
+        "  hint      one unit in the last place: rounding",
+        "  from, as in both:",
+        # 2**-24 * (1 + 2**-7)**2, and 1 * 1: 0x80 * 2**(133 - 140), squared 0x4000 * 2**(266 - 280).
+        f"    cycle {cycle - 1}  PE(0, 1).psum     0x33820200  6.0539605e-08",
+        f"    cycle {cycle - 1}  PE(1, 1).product  0x{266 << 18 | 0x4000 << 2 | 3:08x}  1.0 (valid enable)",
+        f"    cycle {cycle - 2}  PE(1, 1).beat     0x{133 << 12 | 0x80 << 4 | 3:06x}  1.0 (valid enable)",
+        f"    cycle {cycle - 2}  PE(1, 1).active   0x{133 << 8 | 0x80:05x}  1.0",
     ]
 
 
@@ -107,10 +112,16 @@ def test_dropped_sticky_bit_in_the_readout():
     take = first_take(job, TINY) + 1
     assert red.divergence.first.place == "port o_result__payload"
     assert red.divergence.cycle == take + TINY.drain_latency + TINY.READOUT_LATENCY
-    assert red.lines()[-3:] == [
-        "  port o_result__payload",
-        f"    expected 0x1{0x47800001:032x}  [65536.01, 0.0, 0.0, 0.0] last",
-        f"    actual   0x1{0x47800000:032x}  [65536.0, 0.0, 0.0, 0.0] last",
+    read = red.divergence.cycle - TINY.READOUT_LATENCY
+    assert red.lines()[3:] == [
+        "  term      result row of pass 0: m = 1, n = 0, sum over k = 0..2",
+        "  expected  column 0: 0x47800001 65536.0078125",
+        "  actual    column 0: 0x47800000 65536.0",
+        "  hint      one unit in the last place: rounding",
+        "  from, as in both:",
+        f"    cycle {read}  read-out, request                  0x003  PSUM row 1",
+        f"    cycle {read + 1}  PSUM column 0, read-out port       0x0000400000401  65536.0039100647",
+        f"    cycle {read + 2}  read-out, how the row is read out  0x49  1 columns to fp32, saturating, last row",
     ]
 
 
@@ -119,8 +130,14 @@ def test_weight_swap_one_cycle_late():
     red = run(TINY, job, LATE_SWAP)
     assert [d.place for d in red.divergence.differences] == ["PE(0, 0).active"]
     assert red.divergence.cycle == beat_cycle(first_take(job, TINY), 0, 0)
-    assert red.divergence.position == Position(index=0, m=0, n=0, k=0)
-    assert [line.split()[-1] for line in red.lines()[-2:]] == ["1.0", "0.0"]
+    assert red.divergence.stage == "active weight plane: hw/array/pe.py"
+    assert red.divergence.term == "pass 0, m = 0, n = 0, k = 0"
+    assert red.divergence.hint == "the value due one cycle earlier: late, or not taken over"
+    assert [(i.place, i.text) for i in red.divergence.inputs] == [
+        ("west edge, lane 0", "0x0687  1.0 (valid enable swap)"),
+        ("PE(0, 0).shadow", "0x068  1.0"),
+        ("PE(0, 0).active", "0x000  0.0"),
+    ]
 
 
 SWAPPED_ROWS = ("sequencer", r"(o_load = o_weight_en <<) loaded;", r"\1 (loaded < 2 ? loaded ^ 1 : loaded);", 1)
@@ -133,22 +150,27 @@ SWAPPED_LANES = [
 def test_weights_of_two_rows_exchanged():
     job = gemm(np.ones((2, 4)), [[1] * 4, [2] * 4, [3] * 4, [4] * 4])
     red = run(TINY, job, SWAPPED_ROWS)
-    # Row 0 is taken in cycle 1 and should be captured in it.
-    assert red.divergence.first.place == "PE(0, 0).shadow"
-    assert red.divergence.cycle == 2
-    assert {d.place for d in red.divergence.differences} == {"PE(0, 0).shadow", "PE(0, 0).beat"}
+    # Row 0 is taken in cycle 1, and the tag should enter with it.
+    assert red.divergence.first.place == "west edge, lane 0"
+    assert red.divergence.cycle == 1
+    assert red.divergence.stage == "activation entry: hw/array/edges.py, hw/sequencer.py"
+    assert red.divergence.term == "pass 0, weight row k = 0"
+    assert red.divergence.hint == "only load differs: 1 expected, 0 actual"
 
 
 def test_activations_of_two_lanes_exchanged():
     job = gemm([[1, 2, 3, 4]], np.ones((4, 4)))
     red = run(TINY, job, *SWAPPED_LANES)
-    assert [d.place for d in red.divergence.differences] == ["PE(0, 0).beat"]
-    assert red.divergence.cycle == beat_cycle(first_take(job, TINY), 0, 0)
-    assert red.divergence.position == Position(index=0, m=0, n=0, k=0)
+    assert [d.place for d in red.divergence.differences] == ["west edge, lane 0"]
+    assert red.divergence.cycle == first_take(job, TINY)
+    assert red.divergence.term == "pass 0, m = 0, n = 0..3, k = 0..3"
     # 1.0 is 8 * 2**(6 - 9), 2.0 is 8 * 2**(7 - 9); below the operand the tags.
-    assert red.lines()[-2:] == [
-        "    expected 0x0687  1.0 (valid enable swap)",
-        "    actual   0x0787  2.0 (valid enable swap)",
+    assert red.lines()[4:] == [
+        "  expected  0x0687  1.0 (valid enable swap)",
+        "  actual    0x0787  2.0 (valid enable swap)",
+        "  hint      what lane 1 should have",
+        "  from, as in both:",
+        "    cycle 5  i_activation, lane 0  0x38  1.0 (e4m3, taken)",
     ]
 
 
@@ -156,8 +178,8 @@ def test_another_order_of_k_with_the_same_result():
     """Two lanes exchanged in weights and activations alike: an exact sum does not change, the registers do."""
     job = gemm([[1, 2, 3, 4]], [[1] * 4, [2] * 4, [3] * 4, [4] * 4])
     red = run(TINY, job, SWAPPED_ROWS, *SWAPPED_LANES)
-    assert red.divergence.first.place == "PE(0, 0).shadow"
-    assert red.divergence.cycle == 2
+    assert red.divergence.first.place == "west edge, lane 0"
+    assert red.divergence.cycle == 1
 
 
 @pytest.mark.parametrize("k", [2, 6])
@@ -166,8 +188,9 @@ def test_unmasked_pad_lane(k):
     unmasked = ("west_edge", r"= i_tile_k > \d'h\d;", "= 1'h1;", 4)
     red = run(TINY, job, unmasked)
     take = first_take(job, TINY) + (TINY.hazard_latency if k > TINY.rows else 0)
-    assert [d.place for d in red.divergence.differences] == ["PE(2, 0).beat"]
-    assert red.divergence.cycle == beat_cycle(take, 2, 0)
+    assert [d.place for d in red.divergence.differences] == ["west edge, lane 2"]
+    assert red.divergence.cycle == take + 2
+    assert red.divergence.hint == "only enable differs: 0 expected, 1 actual"
     (difference,) = red.divergence.differences
     assert (difference.expected & 0b11, difference.actual & 0b11) == (0b01, 0b11)
 
@@ -176,31 +199,158 @@ def test_psum_address_off_by_one():
     job = ones(3, 8, 4)
     store_beside = ("psum_bank", r"memory\[i_store\[10:1\]\] <=", "memory[i_store[10:1] + 10'h1] <=", 1)
     red = run(TINY, job, store_beside)
-    # Seen when the second K tile adds to the first one's sums; row 0 then finds what it never stored.
-    take = first_take(job, TINY) + TINY.hazard_latency
-    assert red.divergence.first.place == "PE(0, 0).psum"
-    assert red.divergence.cycle == psum_cycle(take, 0, 0)
-    assert red.divergence.position == Position(index=1, m=0, n=0, k=4)
-    assert [line.split()[-1] for line in red.lines()[-2:]] == ["5.0", "1.0"]
+    # Seen in the cycle after the first store, not when the second K tile adds to what is not there.
+    assert [d.place for d in red.divergence.differences] == ["PSUM column 0, memory after a store"]
+    assert red.divergence.cycle == first_take(job, TINY) + TINY.store_latency + 1
+    assert red.divergence.stage == "PSUM store: hw/psum/bank.py"
+    assert red.divergence.term == "pass 0, m = 0, n = 0, k = 0..3"
+    assert red.divergence.hint == "zero: nothing was ever stored there"
+    assert [(i.place, i.text) for i in red.divergence.inputs] == [
+        ("PSUM column 0, store request", "0x001  PSUM row 0"),
+        ("PE(3, 0).psum", f"0x{4 << 18:013x}  4.0"),
+    ]
 
 
 def test_readout_address_off_by_one():
     job = gemm([[1], [2]], [[1, 2, 3, 4]])
     red = run(TINY, job, ("psum_bank", r"memory\[i_read_address\]", "memory[i_read_address + 10'h1]", 1))
-    take = first_take(job, TINY)
-    assert red.divergence.first.place == "port o_result__payload"
-    assert red.divergence.cycle == take + TINY.drain_latency + TINY.READOUT_LATENCY
+    assert [d.place for d in red.divergence.differences] == [f"PSUM column {c}, read-out port" for c in range(4)]
+    assert red.divergence.cycle == first_take(job, TINY) + TINY.drain_latency + 1
+    assert red.divergence.term == "result row of pass 0: m = 0, n = 0..3, sum over k = 0"
+
+
+def minus_ones() -> Gemm:
+    return gemm([[-1]], [[-1]])
+
+
+#: A block, a bug in it, the product that shows it; then what the report says: cycles from the first row taken, place,
+#: stage and hint.
+BLOCKS = {
+    "sign of a product": (
+        ("multiplier", r"i_x\[8\] \^ i_w\[8\]", "i_x[8] | i_w[8]", 1),
+        minus_ones(),
+        (2, "PE(0, 0).product", "product: hw/arithmetic/multiplier.py, hw/array/pe.py"),
+        "only sign differs: 0 expected, 1 actual",
+    ),
+    "carry of a negative product": (
+        ("exact_adder", r"= (_\d+_) \+ i_product\[13\];", r"= \1;", 1),
+        gemm([[-1]], [[1]]),
+        (3, "PE(0, 0).psum", "accumulation: hw/arithmetic/exact_adder.py, hw/array/pe.py"),
+        "off by one unit, the last place of the sum",
+    ),
+    "product not added": (
+        ("exact_adder", r"aligned = i_product\[7:0\] <<", "aligned = 36'h0 <<", 1),
+        ones(1, 1, 1),
+        (3, "PE(0, 0).psum", "accumulation: hw/arithmetic/exact_adder.py, hw/array/pe.py"),
+        "the incoming sum alone: the product was not added",
+    ),
+    "subnormal weights": (
+        ("decoder", r"(e4m3_scale \} = i_code\[6:3\] -) _\d+_;", r"\1 1'h1;", 1),
+        gemm([[1]], [[2.0**-9]]),
+        (
+            -1,
+            "north edge, column 0",
+            "weight entry: hw/array/edges.py, hw/arithmetic/decoder.py; its format and enable: hw/sequencer.py",
+        ),
+        "",
+    ),
+    "store address": (
+        ("sequencer", r"(store_line\[69:0\], run\[16:14\], o_row_address)", r"\1 + 10'h1", 1),
+        ones(3, 4, 4),
+        (TINY.store_latency, "PSUM column 0, store request", "PSUM store: hw/sequencer.py"),
+        "only address differs: 0 expected, 1 actual",
+    ),
+    "columns in use": (
+        ("psum_bank", r"o_store <= \{ _\d+_\[2:0\],", "o_store <= { i_store[13:11],", 1),
+        ones(3, 4, 2),
+        (TINY.store_latency + 2, "PSUM column 2, store request", "PSUM store: hw/psum/bank.py"),
+        "only valid differs: 0 expected, 1 actual",
+    ),
+    "a seed of zero": (
+        ("psum_bank", r"o_psum = from_zero \?", "o_psum = 1'h1 ?", 1),
+        ones(3, 8, 4),
+        (TINY.hazard_latency + 2, "PSUM column 0, seed", "PSUM seed: hw/psum/bank.py"),
+        "zero: a start from zero, or a sum that was never stored",
+    ),
+    "a row that never ends its tile": (
+        ("sequencer", r"(o_row = \{ run\[38:36\],) last_row,", r"\1 1'h0,", 1),
+        ones(2, 1, 1),
+        (1, "sequencer, order to read a row out", "read-out order: hw/sequencer.py"),
+        "only end differs: 1 expected, 0 actual",
+    ),
+    "how to read out, a row further": (
+        ("readout", r"rows\[i_row_address\] <=", "rows[i_row_address + 10'h1] <=", 1),
+        ones(1, 1, 1),
+        (TINY.drain_latency + 2, "read-out, how the row is read out", "read-out: hw/psum/readout.py"),
+        "",
+    ),
+    "a row read too early": (
+        ("sequencer", r"o_finished = finished_line\[9\];", "o_finished = finished_line[8];", 1),
+        ones(1, 1, 1),
+        (
+            TINY.drain_latency - 1,
+            "read-out, request",
+            "PSUM read-out: hw/psum/readout.py, hw/sequencer.py (o_finished)",
+        ),
+        "only valid differs: 0 expected, 1 actual",
+    ),
+    "a row taken too early": (
+        ("sequencer", r"in_flight < run\[", "in_flight <= run[", 1),
+        ones(3, 8, 4),
+        # Its weights are taken beside the first pass's rows, and complete when the last of them is.
+        (TINY.rows, "port i_activation__ready", "handshake: hw/sequencer.py"),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", BLOCKS)
+def test_the_report_points_to_the_block(bug):
+    change, job, (after, place, stage), hint = BLOCKS[bug]
+    red = run(TINY, job, change).divergence
+    assert (red.cycle - first_take(job, TINY), red.first.place, red.stage, red.hint) == (after, place, stage, hint)
+    assert len(red.lines()) <= 25
+
+
+@pytest.mark.parametrize("places", ["in every PE", "in the large array alone"])
+def test_a_large_array_is_looked_at_in_small(monkeypatch, places):
+    """Ports of the large one are compared; the GEMM is then run on a small one, registers and all."""
+    monkeypatch.setattr("verif.engine.FLAT_PES", 4)
+    monkeypatch.setattr("verif.engine.CLOSE_LOOK", 2)
+    change, *_ = BLOCKS["sign of a product"]
+
+    def rewrite(text):
+        return planted(change)(text) if places == "in every PE" or "rows = 4" in text else text
+
+    other = ones(3, 4, 4)
+    red = simulate(TINY, [other, minus_ones()], simulator=SHORT, rewrite=rewrite).divergence
+    lines = red.lines()
+    assert lines[0] == f"RTL and golden model differ first in cycle {red.cycle}, at port o_result__payload"
+    assert lines[2].startswith("  note      an array of that size is compared at its ports only")
+    assert lines[3:7] == [
+        "  gemm      GEMM M=1 K=1 N=1, e4m3 x e4m3 to fp32 (number 1)",
+        "  term      result row of pass 0: m = 0, n = 0, sum over k = 0",
+        "  expected  column 0: 0x3f800000 1.0",
+        "  actual    column 0: 0xbf800000 -1.0",
+    ]
+    if places == "in every PE":
+        close = lines.index("  the same GEMM on a 2x2 array of the same parts:")
+        assert lines[close + 1].startswith("  RTL and golden model differ first in cycle")
+        assert lines[close + 1].endswith("at PE(0, 0).product")
+        assert len(lines) <= 25
+    else:
+        assert lines[-1] == "  the same GEMM on a 2x2 array of the same parts agrees"
 
 
 #: Bugs that GEMMs one at a time, each of one pair of formats and in an empty ring, cannot show; and where they show.
 BETWEEN_TILES = {
     "weights in the format of the pass before": (
         ("sequencer", r"(o_weight_format =) load\[(\d+:\d+)\];", r"\1 run_valid ? run[\2] : load[\2];", 1),
-        "weight",
+        "north",
     ),
     "activations in the format of the next pass": (
         ("sequencer", r"(o_activation_format =) run\[(\d+:\d+)\];", r"\1 load_valid ? load[\2] : run[\2];", 1),
-        "beat",
+        "west",
     ),
     "saturation of the next row": (
         ("readout", r"\.i_saturate\(row\[", ".i_saturate(first[", FP8.cols),

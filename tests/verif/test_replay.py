@@ -144,7 +144,7 @@ def test_all_differing_fields_are_listed_in_order(adder):
 def test_register_is_named_with_its_place(adder):
     trace = adder_trace(50)
     trace[20, 9] ^= 1
-    assert "held of PE(0,3) is" in replay(adder, [trace]).failure
+    assert "held_r0_c3 is" in replay(adder, [trace]).failure
 
 
 def test_bits_above_a_field_are_compared(adder):

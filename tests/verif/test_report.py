@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from golden.array import Position
 from golden.spec.config import EngineConfig
 from golden.spec.presets import PRESETS
 from golden.spec.trace import Field, engine_fields
-from verif.report import LISTED, Difference, Divergence, decode_field
+from verif.decode import decode_field
+from verif.report import LISTED, Difference, Divergence, Input, place
 
 TINY, FP8 = PRESETS["tiny"], PRESETS["fp8"]
 BF16 = EngineConfig(rows=2, cols=2, formats=("e4m3", "bf16"), accumulation="fp32", psum_depth=16)
@@ -84,6 +84,25 @@ def bf16(significand, exponent, sign=0, nan=0, inf=0):
         (BF16, "psum", 0x00000001, "1e-45"),
         (BF16, "psum", 0xFF800000, "-inf"),
         (BF16, "psum", 0x7FC00000, "nan"),
+        (TINY, "west", e4m3(12, 7) << 4 | 0b0011, "3.0 (valid enable)"),
+        (TINY, "north", e4m3(14, 14, 1), "-448.0"),
+        (TINY, "seed_request", bits((0, 1), (0, 1), (0, 10)), "none"),
+        (TINY, "seed_request", bits((1, 1), (1, 1), (0, 10)), "start from zero"),
+        (TINY, "seed_request", bits((1, 1), (0, 1), (5, 10)), "PSUM row 5"),
+        (TINY, "seed", 1 << 18, "1.0"),
+        (TINY, "store", bits((1, 1), (1023, 10)), "PSUM row 1023"),
+        (TINY, "stored", 3 << 17, "1.5"),
+        (TINY, "read", 1 << 51, "nan"),
+        (TINY, "read_request", bits((0, 1), (0, 10)), "none"),
+        (TINY, "read_request", bits((1, 1), (7, 10)), "PSUM row 7"),
+        (
+            TINY,
+            "finish",
+            bits((1, 1), (7, 10), (4, 3), (1, 1), (3, 2), (1, 1)),
+            "PSUM row 7, 4 columns to e5m2, saturating, last row",
+        ),
+        (TINY, "finishing", bits((2, 3), (0, 1), (0, 2), (0, 1)), "2 columns to fp32"),
+        (TINY, "finishing", 0, "none"),
         (BF16, "o_result__payload", bits((0x3F800000, 32), (0x7E, 32), (1, 1)), "[1.0, 1.77e-43] last"),
         (BF16, "o_result__payload", bits((0, 32), (0xFFFFFFFF, 32), (0, 1)), "[0.0, nan]"),
         (BF16, "i_weight__ready", 1, "1"),
@@ -113,14 +132,28 @@ def test_sum_wider_than_a_float64_loses_only_digits():
 
 def test_report_of_one_register():
     item = Field("psum", 52, row=2, col=3)
-    report = Divergence(TINY, 1234, [Difference(item, 1 << 18, 3 << 17)], Position(4, 5, 6, 7), gemm="GEMM (number 8)")
+    report = Divergence(
+        TINY,
+        1234,
+        [Difference(item, 1 << 18, 3 << 17)],
+        gemm="GEMM (number 8)",
+        term="pass 4, m = 5, n = 6, k = 7",
+        inputs=[Input(1233, "PE(1, 3).psum", "0x1  one"), Input(99, "PE(2, 3).product", "0x2  two")],
+        hint="it is a bug",
+        files=["waves     some.fst"],
+    )
     assert report.lines() == [
         "RTL and golden model differ first in cycle 1234, at PE(2, 3).psum",
-        "  working on GEMM (number 8)",
-        "  pass 4, m = 5, n = 6, k = 7",
-        "  PE(2, 3).psum",
-        "    expected 0x0000000040000  1.0",
-        "    actual   0x0000000060000  1.5",
+        "  stage     accumulation: hw/arithmetic/exact_adder.py, hw/array/pe.py",
+        "  gemm      GEMM (number 8)",
+        "  term      pass 4, m = 5, n = 6, k = 7",
+        "  expected  0x0000000040000  1.0",
+        "  actual    0x0000000060000  1.5",
+        "  hint      it is a bug",
+        "  from, as in both:",
+        "    cycle 1233  PE(1, 3).psum   0x1  one",
+        "    cycle 99  PE(2, 3).product  0x2  two",
+        "  waves     some.fst",
     ]
 
 
@@ -128,28 +161,82 @@ def test_undefined_bits_are_shown_as_they_are():
     item = Field("o_result__valid", 1)
     assert Divergence(TINY, 0, [Difference(item, 0, "X")]).lines() == [
         "RTL and golden model differ first in cycle 0, at port o_result__valid",
-        "  port o_result__valid",
-        "    expected 0x0  0",
-        "    actual   0bX  undefined",
+        "  stage     read-out: hw/psum/readout.py",
+        "  expected  0x0  0",
+        "  actual    0bX  undefined",
     ]
 
 
-def test_first_place_is_the_pe_nearest_the_north_west():
-    places = [("psum", 0, 3), ("beat", 1, 1), ("psum", 1, 1), ("psum", 2, 0), ("o_result__valid", None, None)]
-    order = [4, 3, 0, 2, 1]
-    differences = [Difference(Field(name, 14, row=row, col=col), 0, 1) for name, row, col in places]
-    report = Divergence(TINY, 9, [differences[index] for index in order])
-    # PE(1, 1) and PE(2, 0) are as near: the upper one; of its registers the one listed first.
-    assert report.first is differences[2]
-    assert Divergence(TINY, 9, differences[3:]).first is differences[3]
-    assert Divergence(TINY, 9, differences[4:]).first is differences[4]
+def test_results_are_shown_by_column():
+    item = field_of(FP8, "o_result__payload")
+    actual = sum(0x38 << 32 * c for c in range(2, 8))
+    report = Divergence(FP8, 0, [Difference(item, 0, actual)], out_format="e4m3")
+    assert report.columns == [2, 3, 4, 5, 6, 7]
+    assert report.lines()[2:] == [
+        "  expected  column 2: 0x00 0.0, column 3: 0x00 0.0, column 4: 0x00 0.0, column 5: 0x00 0.0, 2 more",
+        "  actual    column 2: 0x38 1.0, column 3: 0x38 1.0, column 4: 0x38 1.0, column 5: 0x38 1.0, 2 more",
+    ]
+    # Not the codes, but the mark of the last row: all of it is shown.
+    assert Divergence(FP8, 0, [Difference(item, 1 << 512, 0)]).lines()[-1].endswith("0.0]")
 
 
-@pytest.mark.parametrize("count", [1, LISTED - 1, LISTED, LISTED + 1, 100])
+@pytest.mark.parametrize(
+    ("config", "name", "row", "col", "bits", "stage"),
+    [
+        (BF16, "psum", 0, 0, 1, "accumulation: hw/arithmetic/fused_adder.py, hw/array/pe.py"),
+        (TINY, "west", 1, None, 1, "activation entry: hw/array/edges.py, hw/sequencer.py"),
+        (TINY, "store", None, 0, 1, "PSUM store: hw/sequencer.py"),
+        (TINY, "store", None, 1, 1, "PSUM store: hw/psum/bank.py"),
+        (TINY, "i_weight__ready", None, None, 1, "handshake: hw/sequencer.py"),
+        (
+            TINY,
+            "west",
+            1,
+            None,
+            16,
+            "activation entry: hw/array/edges.py, hw/arithmetic/decoder.py; its format: hw/sequencer.py",
+        ),
+    ],
+)
+def test_stage_names_the_files_of_the_block(config, name, row, col, bits, stage):
+    item = Field(name, 14, row=row, col=col)
+    assert Divergence(config, 0, [Difference(item, 0, bits)]).stage == stage
+
+
+def test_every_field_has_a_place_of_its_own():
+    fields = [f for f in engine_fields(TINY) if not f.drive]
+    assert len({place(f) for f in fields}) == len(fields)
+
+
+def test_first_place_is_the_earliest_on_the_way_of_the_data():
+    """A wrong handshake lets a wrong row in; of PEs the one nearest the north-west corner; ports behind all."""
+    order = [
+        ("i_activation__ready", None, None),
+        ("west", 0, None),
+        ("west", 2, None),
+        ("beat", 1, 1),
+        ("psum", 2, 0),
+        ("psum", 0, 3),
+        ("stored", None, 0),
+        ("read", None, 1),
+        ("o_result__valid", None, None),
+    ]
+    differences = [Difference(Field(name, 14, row=row, col=col), 0, 1) for name, row, col in order]
+    # PE(1, 1) and PE(2, 0) are as near, and so is no other: the upper one.
+    for start in range(len(order)):
+        shuffled = [differences[index] for index in np.random.default_rng(start).permutation(range(start, len(order)))]
+        assert Divergence(TINY, 9, shuffled).first is differences[start]
+
+
+@pytest.mark.parametrize("count", [1, 2, LISTED, LISTED + 1, LISTED + 2, 100])
 def test_many_differences_are_counted(count):
     differences = [Difference(Field("weight", 10, row=index, col=0), 0, 1) for index in range(count)]
-    lines = Divergence(TINY, 9, differences).lines()
-    listed = [line.strip() for line in lines if line.endswith(".weight")][1:]
-    assert listed == [f"PE({index}, 0).weight" for index in range(min(count, LISTED))]
-    more = [line for line in lines if "more signal" in line]
-    assert more == ([f"  and {count - LISTED} more signals in this cycle"] if count > LISTED else [])
+    also = [line for line in Divergence(TINY, 9, differences).lines() if line.startswith("  also")]
+    others = [f"PE({index}, 0).weight" for index in range(1, min(count, LISTED + 1))]
+    more = f", {count - 1 - LISTED} more" if count > LISTED + 1 else ""
+    assert also == ([f"  also      {'; '.join(others)}{more}"] if others else [])
+
+
+def test_ports_only_is_said():
+    lines = Divergence(PRESETS["mxu"], 9, [Difference(Field("o_result__valid", 1), 0, 1)], ports_only=True).lines()
+    assert "compared at its ports only" in lines[2]

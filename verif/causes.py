@@ -1,0 +1,156 @@
+"""What went into a value of an engine's record."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from golden.formats import code_dtype, decode
+from golden.spec.encodings import finish_layout, read_layout
+from golden.spec.trace import Field
+from verif.decode import decode_field, in_hex
+from verif.report import Input, place
+from verif.terms import taken
+from verif.window import Window
+
+__all__ = ["inputs"]
+
+
+def _shown(window: Window, cycle: int, name: str, row: int | None = None, col: int | None = None) -> Iterator[Input]:
+    field = window.field(name, row, col)
+    if window.has(cycle, field):
+        bits = window.value(cycle, field)
+        yield Input(cycle, place(field), f"{in_hex(field, bits)}  {decode_field(window.config, field, bits)}")
+
+
+def _code(window: Window, cycle: int, port: str, lane: int, fmt: str) -> Iterator[Input]:
+    """A lane of an input port, as it is offered."""
+    if not window.has(cycle, window.field(f"{port}__payload")):
+        return
+    bits = window.config.code_bits
+    code = window.port(cycle, f"{port}__payload") >> lane * bits & (1 << bits) - 1
+    offered = window.port(cycle, f"{port}__valid")
+    moves = offered and window.port(cycle, f"{port}__ready")
+    value = decode(np.array([code]).astype(code_dtype(fmt)), fmt)[0]
+    text = (
+        f"0x{code:0{bits // 4}x}  {value} ({fmt}, {'taken' if moves else 'not taken'})"
+        if offered
+        else "nothing offered"
+    )
+    yield Input(cycle, f"{port}, lane {lane}", text)
+
+
+def _west_inputs(window: Window, cycle: int, row: int) -> Iterator[Input]:
+    yield from _code(window, cycle, "i_activation", row, window.x_format)
+    if taken(window.weights, cycle) is not None:
+        yield Input(cycle, "i_weight", "a weight row is taken")
+
+
+def _from_west(window: Window, cycle: int, row: int, col: int) -> Iterator[Input]:
+    return _shown(window, cycle, "beat", row, col - 1) if col else _shown(window, cycle, "west", row)
+
+
+def _from_north(window: Window, cycle: int, row: int, col: int) -> Iterator[Input]:
+    return _shown(window, cycle, "weight", row - 1, col) if row else _shown(window, cycle, "north", None, col)
+
+
+def _sum_from_north(window: Window, cycle: int, row: int, col: int) -> Iterator[Input]:
+    return _shown(window, cycle, "psum", row - 1, col) if row else _shown(window, cycle, "seed", None, col)
+
+
+def _pe_inputs(window: Window, field: Field, cycle: int) -> Iterator[Input]:
+    row, col, before = field.row, field.col, cycle - 1
+    if field.name == "psum":
+        yield from _sum_from_north(window, before, row, col)
+        yield from _shown(window, before, "product", row, col)
+        # The product's own factors, a cycle earlier.
+        yield from _shown(window, before - 1, "beat", row, col)
+        yield from _shown(window, before - 1, "active", row, col)
+    elif field.name == "product":
+        yield from _shown(window, before, "beat", row, col)
+        yield from _shown(window, before, "active", row, col)
+    else:
+        if field.name in ("weight", "shadow"):
+            yield from _from_north(window, before, row, col)
+        if field.name != "weight":
+            yield from _from_west(window, before, row, col)
+        if field.name in ("shadow", "active"):
+            yield from _shown(window, before, "shadow", row, col)
+        if field.name == "active":
+            yield from _shown(window, before, "active", row, col)
+
+
+def _advances(window: Window, cycle: int) -> Iterator[int]:
+    """The cycles before this one in which the read-out moved on, the latest first."""
+    for at in range(cycle - 1, window.start - 1, -1):
+        if not window.port(at, "o_result__valid") or window.port(at, "o_result__ready"):
+            yield at
+
+
+def _result_inputs(window: Window, cycle: int, columns: Sequence[int]) -> Iterator[Input]:
+    """The sums of a row on the result port, and how they were to be read out."""
+    moves = [at for at, _ in zip(_advances(window, cycle), range(window.config.READOUT_LATENCY), strict=False)]
+    if len(moves) < window.config.READOUT_LATENCY or not window.registers:
+        return
+    read = moves[-1]
+    yield from _shown(window, read, "read_request")
+    for col in columns:
+        yield from _shown(window, read + 1, "read", None, col)
+    yield from _shown(window, moves[-2] + 1, "finishing")
+
+
+def _last_read(window: Window, cycle: int) -> int:
+    return int(window.reads[np.searchsorted(window.reads, cycle) - 1]) if len(window.reads) else -1
+
+
+def _psum_inputs(window: Window, field: Field, cycle: int) -> Iterator[Input]:
+    col = field.col
+    if field.name in ("seed_request", "store"):
+        if col:
+            yield from _shown(window, cycle - 1, field.name, None, col - 1)
+        else:
+            latency = window.config.store_latency if field.name == "store" else window.config.PRODUCT_LATENCY
+            yield from _shown(window, cycle - latency, "i_activation__valid")
+            yield from _shown(window, cycle - latency, "i_activation__ready")
+    elif field.name == "seed":
+        yield from _shown(window, cycle - 1, "seed_request", None, col)
+    elif field.name == "stored":
+        yield from _shown(window, cycle - 1, "store", None, col)
+        yield from _shown(window, cycle - 1, "psum", window.config.rows - 1, col)
+    else:
+        yield from _shown(window, _last_read(window, cycle), "read_request")
+
+
+def _finish_inputs(window: Window, cycle: int) -> Iterator[Input]:
+    """The read that found how a row is read out, and the order given when the row was taken."""
+    read = _last_read(window, cycle - 1)
+    field, order = window.field("read_request"), window.field("finish")
+    if not window.has(read, field):
+        return
+    yield from _shown(window, read, "read_request")
+    address = read_layout(window.config).unpack(window.value(read, field))["address"]
+    for at in range(read - 1, window.start - 1, -1):
+        found = finish_layout(window.config).unpack(window.value(at, order))
+        if found["valid"] and found["address"] == address:
+            yield from _shown(window, at, "finish")
+            return
+
+
+def inputs(window: Window, field: Field, cycle: int, columns: Sequence[int] = (0,)) -> list[Input]:
+    """What a field's value was made of; ``columns`` are those of a result row that matter."""
+    if field.row is not None and field.col is not None:
+        found = _pe_inputs(window, field, cycle)
+    elif field.name == "west":
+        found = _west_inputs(window, cycle - field.row, field.row)
+    elif field.name == "north":
+        found = _code(window, cycle - field.col, "i_weight", field.col, window.w_format)
+    elif field.col is not None:
+        found = _psum_inputs(window, field, cycle)
+    elif field.name == "finishing":
+        found = _finish_inputs(window, cycle)
+    elif field.name == "o_result__payload":
+        found = _result_inputs(window, cycle, columns)
+    elif field.name.endswith("__ready"):
+        found = _shown(window, cycle, field.name.replace("__ready", "__valid"))
+    else:
+        found = iter(())
+    return list(found)

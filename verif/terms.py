@@ -1,0 +1,97 @@
+"""Which part of a matrix product a field of an engine's record works on: pass, m, n, k."""
+
+import numpy as np
+
+from golden.array import explain
+from golden.schedule import Pass
+from golden.spec.trace import Field
+from verif.window import Window
+
+__all__ = ["taken", "term"]
+
+
+def _row(window: Window, beat: int) -> tuple[int, Pass, int]:
+    """Of the activation row of that number: the pass's index, the pass, and m."""
+    ends = np.cumsum([p.tile_m for p in window.passes])
+    index = int(np.searchsorted(ends, beat, side="right"))
+    p = window.passes[index]
+    return index, p, p.m0 + beat - int(ends[index]) + p.tile_m
+
+
+def taken(cycles: np.ndarray, cycle: int) -> int | None:
+    """The number of the beat taken in a cycle; None if none was."""
+    at = int(np.searchsorted(cycles, cycle))
+    return at if at < len(cycles) and cycles[at] == cycle else None
+
+
+def _span(name: str, first: int, count: int) -> str:
+    return f"{name} = {first}" if count == 1 else f"{name} = {first}..{first + count - 1}"
+
+
+def _weight_term(window: Window, cycle: int, col: int, first_pass: int) -> str:
+    beat = taken(window.weights, cycle)
+    if beat is None:
+        return ""
+    ends = np.cumsum([p.tile_k for p in window.passes])
+    index = int(np.searchsorted(ends, beat, side="right"))
+    p = window.passes[index]
+    n = f"n = {p.n0 + col}" if col < p.tile_n else "a column not in use"
+    return f"pass {index - first_pass}, weight row k = {p.k0 + beat - int(ends[index]) + p.tile_k}, {n}"
+
+
+def _column_term(window: Window, beat: int | None, col: int | None, first_pass: int) -> str:
+    """A whole row of a pass, or a column of it."""
+    if beat is None:
+        return ""
+    index, p, m = _row(window, beat)
+    columns = _span("n", p.n0, p.tile_n) if col is None else f"n = {p.n0 + col}"
+    if col is not None and col >= p.tile_n:
+        columns = "a column not in use"
+    return f"pass {index - first_pass}, m = {m}, {columns}, {_span('k', p.k0, p.tile_k)}"
+
+
+def _result_term(window: Window, number: int, first_pass: int) -> str:
+    """The row that is read out or given as that number since reset."""
+    for index, p in enumerate(window.passes):
+        if p.last:
+            if number < p.tile_m:
+                columns, terms = _span("n", p.n0, p.tile_n), _span("k", 0, p.k0 + p.tile_k)
+                return f"result row of pass {index - first_pass}: m = {p.m0 + number}, {columns}, sum over {terms}"
+            number -= p.tile_m
+    return ""
+
+
+def term(window: Window, field: Field, cycle: int, first_pass: int) -> str:
+    """Pass, m, n and k that a field works on; ``first_pass`` is the number of the GEMM's first since reset."""
+    config, row, col = window.config, field.row, field.col
+    if field.name in ("beat", "active", "product", "psum"):
+        # A weight in use belongs to the term of the activation it meets.
+        register = "beat" if field.name == "active" else field.name
+        found = explain(config, window.passes, window.rows, cycle, row, col, register=register)
+        return f"pass {found.index - first_pass}, m = {found.m}, n = {found.n}, k = {found.k}" if found else ""
+    if field.name in ("weight", "shadow"):
+        return _weight_term(window, cycle - 1 - row - col, col, first_pass)
+    if field.name == "north":
+        return _weight_term(window, cycle - col, col, first_pass)
+    if field.name == "west":
+        load = _weight_term(window, cycle - row, 0, first_pass).partition(", n =")[0]
+        return _column_term(window, taken(window.rows, cycle - row), None, first_pass) or load
+    if field.name == "i_activation__ready":
+        # The row that waits.
+        beat = int(np.searchsorted(window.rows, cycle))
+        waits = beat < sum(p.tile_m for p in window.passes)
+        return _column_term(window, beat if waits else None, None, first_pass)
+    if field.name.startswith("o_result"):
+        return _result_term(window, int(np.searchsorted(window.results, cycle)), first_pass)
+    if field.name in ("read", "read_request"):
+        return _result_term(window, int(np.searchsorted(window.reads, cycle)) - (field.name == "read"), first_pass)
+    latencies = {
+        "finish": 0,
+        "seed_request": config.PRODUCT_LATENCY,
+        "seed": config.PRODUCT_LATENCY + 1,
+        "store": config.store_latency,
+        "stored": config.store_latency + 1,
+    }
+    if field.name not in latencies:
+        return ""
+    return _column_term(window, taken(window.rows, cycle - latencies[field.name] - (col or 0)), col, first_pass)
