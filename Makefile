@@ -48,6 +48,9 @@ test: $(READY) ## run the tests
 test-slow: $(READY) ## run the tests that take minutes
 	$(BIN)/pytest -n auto -m slow
 
+coverage: $(READY) ## measure functional bins, lines and toggles, write build/coverage/index.html (SEED=)
+	@$(BIN)/systolith coverage $(seed)
+
 verilog: $(READY) ## write build/verilog/CONFIG.v and a page on driving it (CONFIG=fp8)
 	@$(BIN)/systolith verilog --config $(or $(CONFIG),fp8)
 

@@ -218,6 +218,22 @@ def regress(runs, seed, only, jobs, dask, sim, out) -> int:
     return DISAGREE if regression.failed else 0
 
 
+@cli.command()
+@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), help="Of the random stimulus.  [default: a new one]")
+@click.option("--out", default="build/coverage", show_default=True, help="Folder of the reports.")
+def coverage(seed, out) -> int:
+    """Measure what simulation exercises: functional bins, lines and toggles, of the presets tiny, fp8 and bf16.
+
+    Writes index.html and coverage.json. Exit code 1 if a bin was missed, or more than 2 % of the lines.
+    """
+    from scripts.coverage import run_coverage
+
+    if seed is None:
+        seed = int(np.random.default_rng().integers(1 << 31))
+    make_folder(out)
+    return DISAGREE if run_coverage(seed=seed, folder=Path(out)) else 0
+
+
 def main() -> None:
     """Entry point: bad input ends with one line and exit code 2."""
     from scripts.farm import FarmError

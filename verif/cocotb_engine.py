@@ -7,6 +7,7 @@ import cocotb
 import numpy as np
 
 from golden.schedule import gemm_cycles, readout_cycles
+from verif.coverage.resets import RESET_STATES
 from verif.engine import Gemm, golden_result
 from verif.engine_bench import INPUTS, EngineBench
 from verif.scoreboard import CycleScoreboard
@@ -100,14 +101,19 @@ async def unused_lanes(dut) -> None:
 
 @cocotb.test(**LIMIT)
 async def reset_in_mid_run(dut) -> None:
-    """Reset at any time; the GEMM after it is right and as fast as ever."""
+    """Reset at any time and in every state; the GEMM after it is right and as fast as ever."""
     bench = EngineBench(dut, "reset_in_mid_run")
     await bench.start()
-    for _ in range(6):
+    rows, cols = bench.config.rows, bench.config.cols
+    # A full PSUM has a bench of its own.
+    for state in (*3 * [None], *RESET_STATES[:-1]):
         bench.pace(idle=0.5, stall=0.5)
         for _ in range(3):
-            bench.offer(bench.gemm())
-        await bench.cycles(bench.rng.randint(1, 100))
+            bench.offer(bench.gemm() if state is None else bench.gemm(2 * rows, 2 * rows, cols))
+        if state is None:
+            await bench.cycles(bench.rng.randint(1, 100))
+        else:
+            await bench.until(state)
         await bench.reset()
         bench.pace(idle=0.0, stall=0.0)
         await _run_alone(bench, bench.gemm())

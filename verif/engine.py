@@ -1,6 +1,6 @@
 """Bench of the tensor engine: GEMMs through the simulated RTL, every cycle compared with the golden model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from verif.probes import expression
 from verif.replay import replay
 from verif.report import Divergence
 from verif.rerun import Case, explain
-from verif.simulator import BUILD_ROOT, WAVES, Simulation, build
+from verif.simulator import BUILD_ROOT, COVERAGE, WAVES, Simulation, build
 from verif.stimulus import Gemm, golden_result
 
 __all__ = ["EngineRun", "Gemm", "build_engine", "golden_result", "simulate"]
@@ -42,8 +42,8 @@ class EngineRun:
         GEMMs whose result is not ``golden.gemm``'s, or whose cycle count is not ``golden.schedule``'s.
     divergence : Divergence or None
         The first cycle that differs from the golden cycle model; the run stops there.
-    waves : Path or None
-        Waveforms, where they were asked for.
+    waves, coverage : Path or None
+        Waveforms, and Verilator's coverage counts, where they were asked for.
     """
 
     compared_cycles: int = 0
@@ -54,6 +54,7 @@ class EngineRun:
     wrong_cycles: list[str] = field(default_factory=list)
     divergence: Divergence | None = None
     waves: Path | None = None
+    coverage: Path | None = None
 
     @property
     def mismatches(self) -> int:
@@ -132,6 +133,7 @@ def build_engine(
     registers: bool = True,
     waves: bool = False,
     window: bool = False,
+    coverage: bool = False,
     rewrite: Callable[[str], str] | None = None,
     root: Path = BUILD_ROOT,
 ) -> tuple[Simulation, Sequence[Field]]:
@@ -155,11 +157,15 @@ def build_engine(
     hier_blocks = () if flat else ("row",)
     # Large arrays and waveforms: most of the time is spent compiling.
     opt_level = 3 if flat and not window else 1
+    if coverage:
+        # Counters make a module's code ten times as long: it is compiled once, and in no time.
+        hier_blocks, opt_level = ("pe", "rounder"), 0
     simulation = build(
         [text],
         harness,
         simulator=simulator,
         waves=waves or window,
+        coverage=coverage,
         hier_blocks=hier_blocks,
         opt_level=opt_level,
         root=root,
@@ -176,6 +182,8 @@ def simulate(
     idle: float | Sequence[float] = 0.0,
     stall: float = 0.0,
     waves: bool = False,
+    coverage: bool = False,
+    observe: Callable[[np.ndarray], None] | None = None,
     progress: Callable[[int], None] | None = None,
     waves_folder: Callable[[], Path] | None = None,
     rewrite: Callable[[str], str] | None = None,
@@ -191,6 +199,12 @@ def simulate(
         None with an empty dimension.
     seed, idle, stall
         As for ``golden.array.TensorEngine.run``.
+    coverage : bool
+        Count lines and toggles of the RTL, and compare ports only: Verilator compiles and counts every instance apart
+        into which the harness looks.
+    observe : callable
+        Shown each piece of the golden trace before the simulator compares it; the array is used again. What it saw
+        happened in the RTL only if the run has no mismatches.
     progress : callable
         Told the number of cycles handed to the simulator.
     waves_folder : callable
@@ -202,13 +216,17 @@ def simulate(
     SimulatorError
         If there is no simulator, or the build or the simulation fails.
     """
-    simulation, fields = build_engine(config, simulator=simulator, waves=waves, rewrite=rewrite)
+    simulation, fields = build_engine(
+        config, simulator=simulator, registers=not coverage, waves=waves, coverage=coverage, rewrite=rewrite
+    )
     flat = any(f.row is not None for f in fields)
     case = Case(config=config, jobs=jobs, registers=flat, pace={"seed": seed, "idle": idle, "stall": stall})
-    outcome = replay(simulation, case.stimulus().chunks(), progress=progress)
+    outcome = replay(simulation, _shown(case.stimulus().chunks(), observe), progress=progress)
     run = EngineRun(compared_cycles=outcome.compared_cycles, compared_signals=sum(not f.drive for f in fields))
     if waves:
         run.waves = outcome.log.parent / WAVES
+    if coverage:
+        run.coverage = outcome.log.parent / COVERAGE
     if outcome.mismatches:
         with_waves = partial(build_engine, config, simulator=simulator, window=True, rewrite=rewrite)
         # Registers of a large array are hidden, in waveforms too.
@@ -232,6 +250,13 @@ def _close_look(config: EngineConfig, run: EngineRun) -> list[str]:
     """What the same GEMM on a smaller array shows."""
     size = f"the same GEMM on a {config.rows}x{config.cols} array of the same parts"
     return [f"{size}:", *run.lines()] if run.mismatches else [f"{size} agrees"]
+
+
+def _shown(chunks: Iterator[np.ndarray], observe: Callable[[np.ndarray], None] | None) -> Iterator[np.ndarray]:
+    for chunk in chunks:
+        if observe:
+            observe(chunk)
+        yield chunk
 
 
 def _check_results(run: EngineRun, rows: np.ndarray, jobs: Sequence[Gemm], config: EngineConfig) -> None:

@@ -1,5 +1,6 @@
 """The testbench of the tensor engine: sources, sink, monitors and scoreboards, for interactive benches."""
 
+import itertools
 import json
 from collections import deque
 from pathlib import Path
@@ -15,6 +16,7 @@ from golden.schedule import assemble, gemm_beats, gemm_passes, next_base
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import result_layout
 from golden.spec.formats import FORMATS
+from verif.coverage.resets import record_reset
 from verif.engine import Gemm, golden_result
 from verif.scoreboard import CycleScoreboard, ValueScoreboard
 from verif.streams import PERIOD, Monitor, Port, Sink, Source, cycle
@@ -64,8 +66,12 @@ class EngineBench:
         self.latency = CycleScoreboard("cycle of result row")
         self.results: list[int] = []
         self.first_rows = 0
-        self.first_weight = self.last_store = self.last_result = -1
+        self.first_weight = self.last_store = self.last_result = self.last_take = -1
         self._base = 0
+        self._reset_cycles = itertools.cycle((1, 2, 3))
+        # Rows of weights and of activations of each pass offered since reset; transfers before it.
+        self._tiles: list[tuple[int, int]] = []
+        self._since = self.transfers
         # Of each activation row offered and not yet taken: first and last of its pass.
         self._ends: deque[tuple[bool, bool]] = deque()
 
@@ -76,13 +82,18 @@ class EngineBench:
         for part in (*self.sources.values(), self.sink, *self.monitors.values()):
             part.start()
         cocotb.start_soon(self._watch_stores())
-        await self.reset()
+        await self._reset(1)
 
     async def reset(self) -> None:
-        """Reset for 1 to 3 cycles while the sources go on; whatever was under way or queued is gone."""
+        """Reset for 1, 2 or 3 cycles in turn while the sources go on; whatever was under way or queued is gone."""
+        length = next(self._reset_cycles)
+        record_reset(self.states(), length)
+        await self._reset(length)
+
+    async def _reset(self, length: int) -> None:
         await FallingEdge(self.dut.clk)
         self.dut.rst.value = 1
-        for _ in range(self.rng.randint(0, 2)):
+        for _ in range(length - 1):
             await FallingEdge(self.dut.clk)
         await ReadOnly()
         for source in self.sources.values():
@@ -90,9 +101,11 @@ class EngineBench:
         for scoreboard in (self.rows, self.latency):
             scoreboard.clear()
         self._ends.clear()
+        self._tiles.clear()
+        self._since = self.transfers
         self.results.clear()
         self.first_rows = self._base = 0
-        self.first_weight = -1
+        self.first_weight = self.last_take = -1
         await FallingEdge(self.dut.clk)
         self.dut.rst.value = 0
         await ReadOnly()
@@ -122,6 +135,7 @@ class EngineBench:
             self.sources["i_weight"].send(_packed(row, config.code_bits) for row in weights)
             self.sources["i_activation"].send(_packed(row, config.code_bits) for row in activations)
             self._ends.extend([(p.first, p.last)] * p.tile_m)
+            self._tiles.append((p.tile_k, p.tile_m))
             for row in range(p.tile_m * p.last):
                 codes = expected[p.m0 + row, p.n0 : p.n0 + p.tile_n]
                 self.rows.expect(result_layout(config).pack(codes=_packed(codes, 32), last=row == p.tile_m - 1))
@@ -169,6 +183,25 @@ class EngineBench:
         assert all(source.empty for source in self.sources.values()), "payloads were never taken"
         await FallingEdge(self.dut.clk)
 
+    def states(self) -> set[str]:
+        """What is under way in this cycle, as ``RESET_STATES`` has it."""
+        taken = {port: count - self._since[port] for port, count in self.transfers.items()}
+        ends = np.cumsum([(0, 0), *self._tiles], axis=0)
+        config = self.config
+        found = {
+            "weights half loaded": taken["i_weight"] not in ends[:, 0],
+            "pass half done": taken["i_activation"] not in ends[:, 1],
+            "sums in the array": 0 <= cycle() - self.last_take < config.store_latency,
+            "result offered": int(self.sink.port.valid.value) == 1,
+            "PSUM full": self.first_rows - len(self.results) == config.psum_depth + config.READOUT_LATENCY,
+        }
+        return {name for name, holds in found.items() if holds} or {"nothing under way"}
+
+    async def until(self, state: str) -> None:
+        """Wait for a state in ``RESET_STATES``; ends in ReadOnly."""
+        while state not in self.states():
+            await self.cycles(1)
+
     @property
     def transfers(self) -> dict[str, int]:
         """Payloads taken so far, by stream."""
@@ -187,6 +220,7 @@ class EngineBench:
 
     def _see_activation(self, _: int) -> None:
         first, last = self._ends.popleft()
+        self.last_take = cycle()
         self.first_rows += first
         if last and self.timed:
             self.latency.expect(cycle() + self.config.drain_latency + self.config.READOUT_LATENCY)

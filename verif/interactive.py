@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 from golden.spec.config import EngineConfig
 from golden.spec.trace import engine_fields
 from hw.verilog import engine_verilog
+from verif.coverage.resets import Reset, recorded_resets
 from verif.harness import TOP, Harness
 from verif.simulator import BUILD_ROOT, SimulatorError, build, log_tail
 
@@ -64,12 +65,15 @@ class InteractiveRun:
         Reproduces the run.
     failures : dict of str to str or None
         Each bench that ran, with why it failed; None if it passed.
+    resets : list of Reset
+        Resets in mid-run.
     log : Path
         The simulator's output.
     """
 
     seed: int
     failures: dict[str, str | None]
+    resets: list[Reset]
     log: Path
 
     @property
@@ -141,7 +145,9 @@ def run_interactive(
     finally:
         process.kill()
         process.wait()
-    outcome = InteractiveRun(seed=seed, failures=_failures(run, code), log=run / "simulator.log")
+    outcome = InteractiveRun(
+        seed=seed, failures=_failures(run, code), resets=recorded_resets(run), log=run / "simulator.log"
+    )
     print(*outcome.lines(), sep="\n")
     return outcome
 

@@ -32,6 +32,7 @@ VERILATOR_MINIMUM = (5, 36)
 WAIVED = ("WIDTHEXPAND", "WIDTHTRUNC", "PROCASSINIT")
 LOG_TAIL = 15
 WAVES = "waves.vcd"
+COVERAGE = "coverage.dat"
 
 # Reads records in the machine's own byte order, straight into the harness's array, and writes log entries likewise.
 TRACE_FILES = """\
@@ -123,6 +124,7 @@ def build(
     hier_blocks: Sequence[str] = (),
     opt_level: int = 2,
     waves: bool = False,
+    coverage: bool = False,
     root: Path = BUILD_ROOT,
 ) -> Simulation:
     """Build the harness and its device, or find the finished build of the same content.
@@ -141,6 +143,9 @@ def build(
         C++ optimisation of the simulated design, 0..3. A higher level takes longer to build.
     waves : bool
         Make runs write waveforms; slows the simulation.
+    coverage : bool
+        Make runs write line and toggle counts of the device to ``coverage.dat``, next to the outcome's log.
+        Verilator only.
     root : Path
         Directory of builds; this one goes to ``root/<hash>``.
 
@@ -151,13 +156,15 @@ def build(
     """
     if opt_level not in range(4):
         raise ValueError(f"opt_level must be 0..3, not {opt_level!r}")
+    if coverage and simulator != "verilator":
+        raise ValueError(f"coverage must be off with {simulator}: only Verilator counts it")
     tool = require(simulator)
     files = {f"source_{i}.v": s if isinstance(s, str) else s.read_text() for i, s in enumerate(sources)}
     files["harness.sv"] = harness.text()
     if simulator == "verilator":
-        files["control.vlt"] = _control_file(hier_blocks)
+        files["control.vlt"] = _control_file(hier_blocks, coverage)
         files["trace_files.cpp"] = TRACE_FILES
-    options = {"hier_blocks": list(hier_blocks), "opt_level": opt_level, "waves": waves}
+    options = {"hier_blocks": list(hier_blocks), "opt_level": opt_level, "waves": waves, "coverage": coverage}
     content = {
         "files": files,
         "options": options,
@@ -207,7 +214,7 @@ def build_bare(source: str, top: str, main: str, *, opt_level: int = 3, root: Pa
         if not program.exists():
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir()
-            files = {"source.v": source, "main.cpp": main, "control.vlt": _control_file(())}
+            files = {"source.v": source, "main.cpp": main, "control.vlt": _control_file((), False)}
             for name, text in files.items():
                 (directory / name).write_text(text)
             tool.compile(directory, top, [str(directory / name) for name in sorted(files)], opt_level)
@@ -237,10 +244,12 @@ def _locked(root: Path, digest: str) -> Iterator[None]:
         yield
 
 
-def _control_file(hier_blocks: Sequence[str]) -> str:
+def _control_file(hier_blocks: Sequence[str], coverage: bool) -> str:
     return "\n".join(
         [
             "`verilator_config",
+            # Of the device alone.
+            *(['coverage_off -file "*harness.sv"'] if coverage else []),
             *(f'lint_off -rule {rule} -file "*source*.v"' for rule in WAIVED),
             *(f'hier_block -module "{name}"' for name in hier_blocks),
             "",
@@ -322,6 +331,7 @@ class _Verilator:
             *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
             # Not --trace-fst: that needs the headers of lz4 installed.
             *(["--trace"] if options["waves"] else []),
+            *(["--coverage-line", "--coverage-toggle"] if options["coverage"] else []),
             *(["--hierarchical"] if options["hier_blocks"] else []),
             str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
             *(str(directory / name) for name in sorted(files)),

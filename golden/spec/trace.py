@@ -20,7 +20,7 @@ from golden.spec.encodings import (
     weight_layout,
 )
 
-__all__ = ["Field", "engine_fields", "record_words"]
+__all__ = ["Field", "engine_fields", "pe_words", "record_words"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,13 @@ class Field:
 def record_words(fields: Sequence[Field]) -> int:
     """32-bit words of one record."""
     return sum(field.words for field in fields)
+
+
+def pe_words(config: EngineConfig) -> slice:
+    """The words of a record with ``registers`` that hold the PEs: as many for each, row by row."""
+    start = record_words(engine_fields(config, registers=False))
+    each = record_words([Field(name, width) for name, width in pe_registers(config).items()])
+    return slice(start, start + config.rows * config.cols * each)
 
 
 def engine_fields(config: EngineConfig, *, registers: bool = True) -> tuple[Field, ...]:

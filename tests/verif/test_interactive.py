@@ -8,6 +8,7 @@ import pytest
 
 from golden.spec.config import EngineConfig
 from golden.spec.presets import PRESETS
+from verif.coverage.resets import RESET_STATES
 from verif.interactive import run_interactive
 from verif.simulator import SimulatorError
 
@@ -32,6 +33,8 @@ def test_rtl_passes(config, simulator, capsys):
     assert f"seed {run.seed} " in capsys.readouterr().out
     assert len(run.failures) == 13
     assert run.passed, run.lines()
+    assert {state for reset in run.resets for state in reset.states} == set(RESET_STATES)
+    assert {reset.cycles for reset in run.resets} == {1, 2, 3}
 
 
 def _replaced(module: str, pattern: str, by: str) -> Callable[[str], str]:

@@ -191,7 +191,11 @@ def test_directory_with_a_space(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"simulator": "vcs"}, "verilator or icarus, not 'vcs'"), ({"opt_level": 4}, r"must be 0\.\.3, not 4")],
+    [
+        ({"simulator": "vcs"}, "verilator or icarus, not 'vcs'"),
+        ({"opt_level": 4}, r"must be 0\.\.3, not 4"),
+        ({"simulator": "icarus", "coverage": True}, "coverage must be off with icarus: only Verilator counts it"),
+    ],
 )
 def test_options(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
