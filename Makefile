@@ -12,10 +12,13 @@ WAVES ?=
 RUNS ?=
 JOBS ?=
 ONLY ?=
+QUICK ?=
 
 # Passed on only where set, so that the command line keeps its own defaults.
 config := $(if $(CONFIG),--config $(CONFIG))
 seed := $(if $(SEED),--seed $(SEED))
+only := $(foreach name,$(ONLY),--only $(name))
+quick := $(if $(QUICK),--quick)
 waves := $(if $(WAVES),--waves)
 # SIM has a default above, which is not the regressions'.
 regress := $(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) \
@@ -59,6 +62,9 @@ bench-golden: $(READY) ## time the golden model against numpy
 
 bench-sim: $(READY) ## time the simulation, bare and checked, and its builds
 	@$(BIN)/python -m scripts.bench_sim
+
+formal: $(READY) ## prove properties of the emitted Verilog (ONLY=the beginning of a name, QUICK=1)
+	@$(BIN)/systolith formal $(only) $(quick)
 
 pictures: $(READY) ## draw the pictures of docs/ anew
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'

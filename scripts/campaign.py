@@ -17,7 +17,7 @@ from scripts.products import progress_bar, run_attention
 from verif.engine import FLAT_PES, EngineRun, Gemm, simulate
 from verif.operands import random_codes
 
-__all__ = ["ragged_jobs", "random_codes", "run_campaign"]
+__all__ = ["plain_table", "ragged_jobs", "random_codes", "run_campaign"]
 
 #: Presets small enough to be simulated with every register compared.
 SIMULATED = ("tiny", "fp8", "bf16")
@@ -70,11 +70,11 @@ def _random_job(config: EngineConfig, rng: np.random.Generator, m, k, n, x_forma
     )
 
 
-def _table(*columns: str) -> Table:
-    """A table that fits 80 columns of plain text: text to the left, figures to the right."""
+def plain_table(*columns: str, text: tuple[str, ...] = TEXT_COLUMNS) -> Table:
+    """A table that fits 80 columns of plain text: ``text`` to the left, figures to the right."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True)
     for column in columns:
-        table.add_column(column, justify="left" if column in TEXT_COLUMNS else "right", no_wrap=True)
+        table.add_column(column, justify="left" if column in text else "right", no_wrap=True)
     return table
 
 
@@ -91,7 +91,7 @@ def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool) 
     """Run it, print what was checked, and say whether anything went wrong."""
     console = Console()
     console.print(f"seed {seed}, {simulator}", highlight=False)
-    table = _table("config", "array", "idle", "stall", "GEMMs", "cycles", "signals", "verdict")
+    table = plain_table("config", "array", "idle", "stall", "GEMMs", "cycles", "signals", "verdict")
     cycles = counted = 0
     failed: EngineRun | None = None
     with progress_bar() as progress:
@@ -157,7 +157,7 @@ def _real_layer(console: Console) -> tuple[int, list[str]]:
     """Every head of a real attention layer through the RTL: cycles compared, and what differs, a line each."""
     example = np.load(EXAMPLE)
     q, k, v = example["q"], example["k"], example["v"]
-    table = _table("config", "recipe", "cycles", "busy", "cosine", "rel. L1", "RMSE", "verdict")
+    table = plain_table("config", "recipe", "cycles", "busy", "cosine", "rel. L1", "RMSE", "verdict")
     compared, failed = 0, []
     for preset, fmt, recipe in (
         ("fp8", "e4m3", "per-token"),

@@ -234,16 +234,30 @@ def coverage(seed, out) -> int:
     return DISAGREE if run_coverage(seed=seed, folder=Path(out)) else 0
 
 
+@cli.command()
+@click.option("--only", multiple=True, metavar="NAME", help="Only properties whose names begin so; may be repeated.")
+@click.option("--quick", is_flag=True, help="Only properties that take seconds.")
+def formal(only, quick) -> int:
+    """Prove properties of the emitted Verilog for all inputs, or for runs of any length.
+
+    Exit code 1 if one is not proved. build/formal/formal.json has the table, and counterexamples step by step.
+    """
+    from scripts.formal import run_formal
+
+    return DISAGREE if run_formal(only, quick=quick) else 0
+
+
 def main() -> None:
     """Entry point: bad input ends with one line and exit code 2."""
     from scripts.farm import FarmError
+    from verif.formal.model import FormalError
     from verif.simulator import SimulatorError
 
     try:
         code = cli.main(prog_name="systolith", standalone_mode=False)
     except click.UsageError as error:
         code = _complain(f"{error.format_message()} {_usage(error)}")
-    except (FarmError, InputError, SimulatorError) as error:
+    except (FarmError, FormalError, InputError, SimulatorError) as error:
         code = _complain(str(error))
     except MemoryError:
         code = _complain("not enough memory; needs smaller tensors")

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["golden", "golden.spec", "hw", "verif", "scripts"])
+@pytest.mark.parametrize("name", ["golden", "golden.spec", "hw", "verif", "verif.formal", "scripts"])
 def test_package_resolves_inside_the_repository(name):
     module = importlib.import_module(name)
     assert Path(module.__file__).is_relative_to(ROOT)

@@ -166,7 +166,7 @@ class Rounder(wiring.Component):
         # Stage 1: sign and magnitude. |acc| < 2**(acc_bits - 1) within k_max.
         width = config.acc_bits - 1
         acc = psum.acc.as_signed()
-        sign, magnitude = Signal(), Signal(width)
+        sign, magnitude = Signal(name="sign"), Signal(width, name="magnitude")
         special = Signal(config.special_bits)
         with m.If(self.i_en):
             m.d.sync += [sign.eq(acc < 0), magnitude.eq(Mux(acc < 0, -acc, acc)), special.eq(psum.special)]

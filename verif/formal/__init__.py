@@ -1,0 +1,1 @@
+"""Proofs about the emitted Verilog against specifications in plain SystemVerilog."""
