@@ -27,9 +27,10 @@ from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
 from golden.spec.trace import Field, engine_fields
 from hw.verilog import engine_verilog
-from verif.engine import CHUNK, Gemm, build_engine, simulate
+from verif.engine import build_engine, simulate
 from verif.replay import replay
 from verif.simulator import BUILD_ROOT, Simulation, build_bare
+from verif.stimulus import CHUNK, Gemm
 
 __all__ = ["bare_main", "main"]
 
