@@ -13,6 +13,7 @@ RUNS ?=
 JOBS ?=
 ONLY ?=
 QUICK ?=
+COUNT ?=
 
 # Passed on only where set, so that the command line keeps its own defaults.
 config := $(if $(CONFIG),--config $(CONFIG))
@@ -20,6 +21,7 @@ seed := $(if $(SEED),--seed $(SEED))
 only := $(foreach name,$(ONLY),--only $(name))
 quick := $(if $(QUICK),--quick)
 waves := $(if $(WAVES),--waves)
+count := $(if $(COUNT),--count $(COUNT))
 # SIM has a default above, which is not the regressions'.
 regress := $(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) \
 	$(if $(filter-out file,$(origin SIM)),--sim $(SIM))
@@ -53,6 +55,12 @@ test-slow: $(READY) ## run the tests that take minutes
 
 coverage: $(READY) ## measure functional bins, lines and toggles, write build/coverage/index.html (SEED=)
 	@$(BIN)/systolith coverage $(seed)
+
+mutants: $(READY) ## put 200 faults into the RTL of two configurations and see each caught (CONFIG= COUNT= SEED=)
+	@$(BIN)/systolith mutants $(config) $(count) $(seed)
+
+mutants-sample: $(READY) ## the same with 15 faults each
+	@$(BIN)/systolith mutants --count 15
 
 verilog: $(READY) ## write build/verilog/CONFIG.v and a page on driving it (CONFIG=fp8)
 	@$(BIN)/systolith verilog --config $(or $(CONFIG),fp8)

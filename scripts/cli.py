@@ -247,6 +247,18 @@ def formal(only, quick) -> int:
     return DISAGREE if run_formal(only, quick=quick) else 0
 
 
+@cli.command()
+@click.option("--config", help="tiny or small_fp32.  [default: both]")
+@click.option("--count", type=click.IntRange(1, 60_000), default=200, show_default=True, help="Mutants of each.")
+@click.option("--seed", type=click.IntRange(0, (1 << 31) - 1), default=1, show_default=True, help="Of their choice.")
+@click.option("--only", type=click.IntRange(1), help="This mutant alone, and what it does.")
+def mutants(config, count, seed, only) -> int:
+    """Put faults into the RTL, one at a time: the benches must see each, or a proof show that it is none."""
+    from scripts.mutants import run_mutants
+
+    return DISAGREE if run_mutants(config, count=count, seed=seed, only=only) else 0
+
+
 def main() -> None:
     """Entry point: bad input ends with one line and exit code 2."""
     from scripts.farm import FarmError

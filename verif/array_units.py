@@ -34,12 +34,15 @@ def _run_array(config: EngineConfig, rng: np.random.Generator, cycles: int):
     beats = vectors.random_beats(config, rng, cycles * rows).reshape(cycles, rows)
     weights = vectors.random_operands(config, rng, cycles * cols).reshape(cycles, cols)
     psums = vectors.random_psums(config, rng, cycles * cols).reshape(cycles, cols, -1)
+    resets = vectors.random_resets(rng, cycles)
     registers = {name: [] for name in REGISTERS}
     for cycle in range(cycles):
         for name, value in model.registers().items():
             registers[name].append(value)
         model.step(beats[cycle], weights[cycle], psums[cycle])
-    return beats, weights, psums, {name: np.array(value) for name, value in registers.items()}
+        if resets[cycle]:
+            model.reset()
+    return resets, beats, weights, psums, {name: np.array(value) for name, value in registers.items()}
 
 
 def pe_bench(key: str, config: EngineConfig) -> UnitBench:
@@ -51,12 +54,13 @@ def pe_bench(key: str, config: EngineConfig) -> UnitBench:
     inside = ("shadow", "active", "product")
 
     def values(rng):
-        beats, weights, psums, registers = _run_array(single, rng, 20_000)
+        resets, beats, weights, psums, registers = _run_array(single, rng, 20_000)
         registers = {name: value[:, 0, 0] for name, value in registers.items()}
-        ports = {"i_beat": beats[:, 0], "i_weight": weights[:, 0], "i_psum": psums[:, 0]}
+        ports = {"i_reset": resets, "i_beat": beats[:, 0], "i_weight": weights[:, 0], "i_psum": psums[:, 0]}
         return ports | {name if name in inside else f"o_{name}": value for name, value in registers.items()}
 
     fields = (
+        Field("i_reset", 1, drive=True),
         *(Field(f"i_{name}", widths[name], drive=True) for name in ("beat", "weight", "psum")),
         *(Field(f"o_{name}", widths[name]) for name in ("beat", "weight", "psum")),
         *(Field(name, widths[name], row=0, col=0) for name in inside),
@@ -76,8 +80,9 @@ def grid_bench(key: str, config: EngineConfig) -> UnitBench:
     widths = pe_registers(config)
 
     def values(rng):
-        beats, weights, psums, registers = _run_array(config, rng, 4_000)
+        resets, beats, weights, psums, registers = _run_array(config, rng, 4_000)
         return {
+            "i_reset": resets,
             "i_beats": _concatenated(beats, widths["beat"]),
             "i_weights": _concatenated(weights, widths["weight"]),
             "i_psums": _concatenated(psums, widths["psum"]),
@@ -85,6 +90,7 @@ def grid_bench(key: str, config: EngineConfig) -> UnitBench:
         }
 
     fields = (
+        Field("i_reset", 1, drive=True),
         Field("i_beats", widths["beat"] * config.rows, drive=True),
         Field("i_weights", widths["weight"] * config.cols, drive=True),
         Field("i_psums", widths["psum"] * config.cols, drive=True),
@@ -102,6 +108,7 @@ def psum_bank_bench(key: str, config: EngineConfig) -> UnitBench:
         cycles = 20_000
         model = PsumBankModel(config)
         psums = vectors.random_psums(config, rng, cycles)
+        resets = vectors.random_resets(rng, cycles)
         columns = {item.name: [] for item in fields}
         for cycle in range(cycles):
             # Few addresses, so that reads and writes of one row meet in one cycle.
@@ -123,7 +130,10 @@ def psum_bank_bench(key: str, config: EngineConfig) -> UnitBench:
                 shape = seed if name.endswith("seed") else store
                 packed = shape.const(value).as_value().value if isinstance(value, dict) else value
                 columns[name].append(packed)
+            columns["i_reset"].append(int(resets[cycle]))
             model.step(*drive.values())
+            if resets[cycle]:
+                model.reset()
         words = -(-width // 32)
         return {
             name: np.array([[value >> 32 * w & 0xFFFFFFFF for w in range(words)] for value in column], np.uint32)
@@ -134,6 +144,7 @@ def psum_bank_bench(key: str, config: EngineConfig) -> UnitBench:
 
     address = max(1, (config.psum_depth - 1).bit_length())
     fields = (
+        Field("i_reset", 1, drive=True),
         Field("i_seed", seed.size, drive=True),
         Field("i_store", store.size, drive=True),
         Field("i_psum", width, drive=True),

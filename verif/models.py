@@ -18,13 +18,17 @@ class ArrayModel:
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        shape = (config.rows, config.cols)
-        self.weight, self.shadow, self.active, self.beat, self.product = np.zeros((5, *shape), np.uint64)
-        self.psum = np.zeros((*shape, psum_words(config)), np.uint32)
+        self.reset()
         beat = beat_layout(config)
         self._tags = np.uint64((1 << beat.offset("operand")) - 1)
         self._bit = {name: np.uint64(1 << beat.offset(name)) for name in ("valid", "enable", "swap", "load")}
         self._payload_at = np.uint64(product_layout(config).offset("magnitude"))
+
+    def reset(self) -> None:
+        """All registers zero, as after an edge with reset."""
+        shape = (self.config.rows, self.config.cols)
+        self.weight, self.shadow, self.active, self.beat, self.product = np.zeros((5, *shape), np.uint64)
+        self.psum = np.zeros((*shape, psum_words(self.config)), np.uint32)
 
     def step(self, beats: np.ndarray, weights: np.ndarray, psums: np.ndarray) -> None:
         """One clock edge with ``beats`` uint64[R] from the west, ``weights`` uint64[C] and ``psums``
@@ -61,9 +65,13 @@ class PsumBankModel:
     def __init__(self, config: EngineConfig):
         self.memory = [0] * config.psum_depth
         self.width = psum_layout(config).width
-        self.psum = 0
         self.read = 0
         self._word = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """What reset clears at the edge of a :meth:`step`: not the memory, nor the words read from it."""
+        self.psum = self._word
         self.seed = {"valid": 0, "first": 0, "address": 0}
         self.store = {"valid": 0, "address": 0, "columns": 0}
 

@@ -110,7 +110,7 @@ def replay(
     stall_timeout : float
         Seconds without progress after which a simulator counts as hung and is stopped.
     plusargs : sequence of str
-        More of the harness's arguments.
+        More arguments, of the harness or of what the device itself reads with ``$value$plusargs``.
 
     Raises
     ------

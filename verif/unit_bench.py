@@ -42,6 +42,8 @@ class UnitBench:
         Ports, and registers as ``registers`` names them.
     values : callable
         From a random generator to an array for every field name: unsigned[n] of up to 64 bits, or uint32[n, words].
+    has_clock : bool
+        It has ``clk`` and ``rst``, and may have a driven field ``i_reset``: a reset in mid-run.
     """
 
     name: str
@@ -142,11 +144,15 @@ endmodule
     def _instance(self, index: int, bench: UnitBench, module: str) -> tuple[list[str], list[str]]:
         """Lines that place a unit, and its outputs in whole words, the first lowest."""
         wires, shown, at = [], [], 0
-        connections = [".clk(clk)", ".rst(rst)"] if bench.has_clock else []
+        connections, reset = [".clk(clk)"] if bench.has_clock else [], "rst"
         for item in bench.fields:
             if item.drive:
-                connections.append(f".{item.name}(i_bits[{at + item.width - 1}:{at}])")
+                bits = f"i_bits[{at + item.width - 1}:{at}]"
                 at += 32 * item.words
+                if item.name == "i_reset":
+                    reset = f"rst | {bits}"
+                else:
+                    connections.append(f".{item.name}({bits})")
                 continue
             value = bench.path(item)
             if value is None:
@@ -158,6 +164,8 @@ endmodule
             pad = 32 * item.words - item.width
             shown.append(f"{pad}'h0, {value}" if pad else value)
             shown[-1] = f"{{{shown[-1]}}}"
+        if bench.has_clock:
+            connections.append(f".rst({reset})")
         return [*wires, f"  {module} unit_{index} ({', '.join(connections)});"], shown
 
     def records(self, bench: UnitBench, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -22,6 +22,7 @@ __all__ = [
     "random_operands",
     "random_products",
     "random_psums",
+    "random_resets",
 ]
 
 #: Random vectors of the arithmetic units that cannot be exhausted.
@@ -131,6 +132,11 @@ def random_psums(config: EngineConfig, rng: np.random.Generator, count: int) -> 
     if config.exact:
         return exact_psums(config, rng, count)
     return fp32_psums(random_products(config, rng, count), config, rng)[:, None]
+
+
+def random_resets(rng: np.random.Generator, cycles: int) -> np.ndarray:
+    """Cycles in which a block is reset, one in a hundred: bool[cycles]."""
+    return rng.random(cycles) < 0.01
 
 
 def random_operands(config: EngineConfig, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from verif import unit_vectors as vectors
 from verif.array_units import grid_bench, pe_bench, psum_bank_bench
 from verif.unit_bench import UNIT_CONFIGS, UnitBench
 
-__all__ = ["BENCHES", "UNIT_CONFIGS", "UnitBench"]
+__all__ = ["BENCHES", "UNIT_CONFIGS", "UnitBench", "narrower_bench", "unit_benches"]
 
 
 def _decoder(key: str, config: EngineConfig) -> UnitBench:
@@ -80,7 +80,8 @@ def _adder(key: str, config: EngineConfig) -> UnitBench:
     return UnitBench(name=f"{adder.module_name}-{key}", block=lambda: adder(config), fields=fields, values=values)
 
 
-def _narrower() -> UnitBench:
+def narrower_bench() -> UnitBench:
+    """The bench of the one unit that is the same in every configuration."""
     any_config = UNIT_CONFIGS["bf16"]
 
     def values(rng):
@@ -114,12 +115,23 @@ def _rounder(key: str, config: EngineConfig) -> UnitBench:
         select, saturate = rng.integers(0, len(formats), count), rng.integers(0, 2, count)
         codes = np.array([[arithmetic.read_out(psums, config, f, saturate=bool(s)) for s in (0, 1)] for f in formats])
         # The sum whose code shows in a cycle is the second last one taken; before that, the reset's zero.
-        taken = np.flatnonzero(enable)
-        order = np.cumsum(enable) - enable
-        code = np.where(order >= 2, codes[select, saturate, taken[np.maximum(order - 2, 0)]], 0)
-        return {"i_en": enable, "i_psum": psums, "i_select": select, "i_saturate": saturate, "o_code": code}
+        reset = vectors.random_resets(rng, count)
+        takes = enable & ~reset
+        taken = np.flatnonzero(takes)
+        order = np.cumsum(takes) - takes
+        since_reset = order - np.maximum.accumulate(np.where(np.roll(reset, 1), order, 0))
+        code = np.where(since_reset >= 2, codes[select, saturate, taken[np.maximum(order - 2, 0)]], 0)
+        return {
+            "i_reset": reset,
+            "i_en": enable,
+            "i_psum": psums,
+            "i_select": select,
+            "i_saturate": saturate,
+            "o_code": code,
+        }
 
     fields = (
+        Field("i_reset", 1, drive=True),
         Field("i_en", 1, drive=True),
         Field("i_psum", psum_layout(config).width, drive=True),
         Field("i_select", 2, drive=True),
@@ -129,11 +141,17 @@ def _rounder(key: str, config: EngineConfig) -> UnitBench:
     return UnitBench(name=f"rounder-{key}", block=lambda: Rounder(config), fields=fields, values=values, has_clock=True)
 
 
+def unit_benches(key: str, config: EngineConfig) -> list[UnitBench]:
+    """The benches of every unit as a configuration has it, names ending in ``key``."""
+    return [
+        make(key, config) for make in (_decoder, _multiplier, _adder, _rounder, pe_bench, grid_bench, psum_bank_bench)
+    ]
+
+
 def _benches() -> dict[str, UnitBench]:
-    benches = [_narrower()]
+    benches = [narrower_bench()]
     for key, config in UNIT_CONFIGS.items():
-        makers = (_decoder, _multiplier, _adder, _rounder, pe_bench, grid_bench, psum_bank_bench)
-        benches += [maker(key, config) for maker in makers]
+        benches += unit_benches(key, config)
     return {bench.name: bench for bench in benches}
 
 

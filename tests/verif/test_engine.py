@@ -6,7 +6,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from traffic import traffic_trace
 
 from golden.formats import code_dtype
 from golden.spec.config import EngineConfig
@@ -20,6 +19,7 @@ from verif.harness import Harness
 from verif.probes import expression
 from verif.replay import replay
 from verif.simulator import build
+from verif.traffic import traffic_trace
 
 SEED = int(os.environ.get("SEED", 5))
 #: For runs of a few thousand cycles Icarus, which builds in a second, is the faster one.

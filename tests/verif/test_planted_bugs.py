@@ -8,13 +8,13 @@ import shutil
 
 import numpy as np
 import pytest
-from traffic import traffic_trace
 
 from golden.formats import encode
 from golden.spec.config import EngineConfig
 from golden.spec.presets import PRESETS
 from verif.engine import EngineRun, Gemm, build_engine, simulate
 from verif.replay import replay
+from verif.traffic import traffic_trace
 
 TINY = PRESETS["tiny"]
 FP32 = EngineConfig(rows=2, cols=2, formats=("bf16",), accumulation="fp32", psum_depth=16)

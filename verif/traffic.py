@@ -1,4 +1,4 @@
-"""Random passes for the tests of the engine: whatever a command may say, without a pause between tiles."""
+"""Random passes for benches of the engine: whatever a command may say, without a pause between tiles."""
 
 import numpy as np
 
@@ -8,6 +8,8 @@ from golden.formats import code_dtype
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import command_layout
 from golden.spec.formats import FORMATS
+
+__all__ = ["Traffic", "traffic_trace"]
 
 
 class Traffic:
@@ -90,6 +92,7 @@ class Traffic:
             self.expected.append(codes)
 
     def offer(self, model: TensorEngine) -> None:
+        """Hand every beat to the cycle model."""
         commands = np.array(self.commands, np.uint64)
         model.offer(commands, np.concatenate(self.weights), np.concatenate(self.activations))
 
