@@ -1,15 +1,10 @@
 """Replays a trace, as it is made, through a running simulation, and says where the device first differs."""
 
-import fcntl
 import json
-import os
-import select
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +13,12 @@ import numpy as np
 from cocotb_tools.check_results import get_results
 
 from golden.spec.trace import Field
+from verif.feed import make_feed
 from verif.harness import Status, wave_name
-from verif.simulator import Simulation, SimulatorError, log_tail
+from verif.simulator import Simulation
 
 __all__ = ["Mismatch", "Outcome", "replay"]
 
-PIPE_BYTES = 1 << 20
 # Directories of earlier runs left beside a build; waveforms may make them large.
 KEPT_RUNS = 20
 
@@ -95,7 +90,7 @@ def replay(
 ) -> Outcome:
     """Write a trace to a running simulation as it is made, and collect what the simulation says.
 
-    The iterable runs in this process while the simulator compares what it has yielded; a pipe of a megabyte lies
+    The iterable runs in this process while the simulator compares what it has yielded; a buffer of a megabyte lies
     between.
 
     Parameters
@@ -123,23 +118,21 @@ def replay(
     runs.mkdir(exist_ok=True)
     _prune(runs)
     run = Path(tempfile.mkdtemp(prefix=f"{datetime.now():%Y%m%d-%H%M%S-%f}-", dir=runs))
-    pipe = run / "trace"
-    os.mkfifo(pipe)
+    feed = make_feed(simulation, run, stall_timeout)
     started = time.monotonic()
     process = simulation.start(
         "verif.cocotb_replay",
         run,
         [
-            f"+trace={pipe}",
+            f"+trace={feed.pipe}",
             f"+log={run / 'log'}",
             f"+report={run / 'report.json'}",
             f"+announced={run / 'announced'}",
             *plusargs,
         ],
     )
-    feed = _Feed(simulation, process, run, stall_timeout)
     try:
-        feed.open(pipe)
+        feed.open(process)
         for chunk in chunks:
             if not feed.write(chunk):
                 break
@@ -149,7 +142,6 @@ def replay(
         feed.wait()
     finally:
         feed.stop()
-        pipe.unlink()
     return _outcome(simulation, run, time.monotonic() - started)
 
 
@@ -158,81 +150,6 @@ def _prune(runs: Path) -> None:
     for run in sorted(runs.iterdir(), reverse=True)[KEPT_RUNS:]:
         if not (run / "trace").exists():  # the pipe of a run under way
             shutil.rmtree(run, ignore_errors=True)
-
-
-class _Feed:
-    """The writing end of the pipe, and the process that reads it."""
-
-    def __init__(self, simulation: Simulation, process: subprocess.Popen, run: Path, stall_timeout: float) -> None:
-        self.records = 0
-        self._dtype = np.dtype(simulation.trace_dtype)
-        self._words = simulation.harness.words
-        self._process = process
-        self._run = run
-        self._stall_timeout = stall_timeout
-        self._fd: int | None = None
-
-    def open(self, pipe: Path) -> None:
-        """Wait until the simulator has opened the pipe, or has ended."""
-        deadline = time.monotonic() + self._stall_timeout
-        while self._fd is None:
-            try:
-                # Without O_NONBLOCK this would wait for ever for a simulator that died before it opened the pipe.
-                self._fd = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:
-                if self._process.poll() is not None:
-                    raise self._crashed("ended before it read the trace") from None
-                if time.monotonic() > deadline:
-                    raise self._crashed("did not open the trace") from None
-                time.sleep(0.01)
-        if hasattr(fcntl, "F_SETPIPE_SZ"):
-            with suppress(OSError):
-                fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-
-    def write(self, chunk: np.ndarray) -> bool:
-        """Write records; False once the simulator reads no more."""
-        if chunk.dtype != np.uint32 or chunk.ndim != 2 or chunk.shape[1] != self._words:
-            raise ValueError(f"a piece of trace must be uint32[cycles, {self._words}], not {chunk.dtype}{chunk.shape}")
-        data = memoryview(np.ascontiguousarray(chunk, dtype=self._dtype)).cast("B") if chunk.size else b""
-        while data:
-            if not select.select([], [self._fd], [], self._stall_timeout)[1]:
-                raise self._crashed(f"made no progress for {self._stall_timeout:g} s")
-            try:
-                data = data[os.write(self._fd, data) :]
-            except BlockingIOError:
-                continue
-            except BrokenPipeError:
-                # It stopped at a mismatch, or crashed: its report tells.
-                return False
-        self.records += len(chunk)
-        return True
-
-    def close(self, announced: int) -> None:
-        """End the trace. The number of records is on disk before the simulator can see that end."""
-        (self._run / "announced").write_text(str(announced))
-        os.close(self._fd)
-        self._fd = None
-
-    def wait(self) -> None:
-        """Wait for the simulator to end; SimulatorError if it did not end by itself with a report."""
-        try:
-            code = self._process.wait(self._stall_timeout)
-        except subprocess.TimeoutExpired:
-            raise self._crashed(f"did not end within {self._stall_timeout:g} s of the trace's end") from None
-        if code or not (self._run / "report.json").exists():
-            raise self._crashed(f"ended with exit code {code} and no report" if not code else f"ended with code {code}")
-
-    def stop(self) -> None:
-        """Leave no process and no open file behind."""
-        if self._fd is not None:
-            os.close(self._fd)
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-    def _crashed(self, how: str) -> SimulatorError:
-        log = self._run / "simulator.log"
-        return SimulatorError(f"the simulator {how} ({log}):\n{log_tail(log)}")
 
 
 def _outcome(simulation: Simulation, run: Path, seconds: float) -> Outcome:

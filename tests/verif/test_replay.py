@@ -11,6 +11,7 @@ import pytest
 
 import verif.replay
 from golden.spec.trace import Field, record_words
+from verif.feed import HALF_BYTES, PIPE_BYTES
 from verif.harness import Harness, Log
 from verif.replay import replay
 from verif.simulator import SimulatorError, build
@@ -98,6 +99,20 @@ def test_agreement(adder, seed):
     assert outcome.passed and outcome.failure is None and outcome.mismatches == []
     assert outcome.compared_cycles == 1000
     assert fed[-1] == 1000 and len(fed) == 7
+
+
+@pytest.mark.parametrize("flip", [None, 0, -1])
+def test_trace_longer_than_the_buffer_between(adder, seed, flip):
+    """Pieces shorter and longer than what fits between the processes; a wrong bit in the first or the last record."""
+    cycles = 4 * max(HALF_BYTES, PIPE_BYTES) // (4 * record_words(FIELDS))
+    trace = adder_trace(cycles, seed)
+    if flip is not None:
+        trace[flip, record_words(FIELDS[:3])] ^= 1
+    pieces = np.split(trace, [1, 3, cycles // 2, cycles // 2 + 1000])
+    outcome = replay(adder, pieces)
+    assert outcome.passed == (flip is None)
+    assert outcome.compared_cycles == (1 if flip == 0 else cycles)
+    assert [m.cycle for m in outcome.mismatches] == ([] if flip is None else [flip % cycles])
 
 
 def test_log_comes_from_the_device(adder, seed):
