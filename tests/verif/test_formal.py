@@ -39,7 +39,7 @@ BUGS = {
     # A command is taken while the loader holds one: that pass is dropped.
     "sequencer-passes": (("sequencer", r"assign i_command__ready = .*;", "assign i_command__ready = 1'h1;"), "ready"),
     # One row more than ``distance`` in flight.
-    "sequencer-seeds": (("sequencer", r"in_flight < run", "in_flight <= run"), "seed_after_store"),
+    "sequencer-seeds": (("sequencer", r"in_flight < run", "in_flight <= run"), "seed_after_store|seed_request"),
     # Two cycles before the last column is stored.
     "sequencer-ring": (
         ("sequencer", r"o_finished = finished_line\[5\]", "o_finished = finished_line[3]"),

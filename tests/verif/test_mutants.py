@@ -84,8 +84,10 @@ def test_place_names_module_cell_net_and_line():
 
 
 @pytest.mark.slow
-def test_benches_are_green_without_a_mutant(mutation, engine, units):
+def test_benches_are_green_without_a_mutant(mutation, engine):
     assert engine.run("pe") is None
+    # Verilator, as in the campaign: a bank that has read nothing yet gives undefined bits, which Icarus Verilog has.
+    units = Units(mutation)
     assert [module for module in KILLED if units.covers(module) and units.run(module)] == []
 
 
