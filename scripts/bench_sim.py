@@ -239,8 +239,8 @@ def main(rounds: int, cycles: int, seed: int, builds: bool) -> None:
     JSON.parent.mkdir(parents=True, exist_ok=True)
     JSON.write_text(json.dumps(figures, indent=1) + "\n")
     figure = JSON.relative_to(Path.cwd()) if JSON.is_relative_to(Path.cwd()) else JSON
-    note = f"One thread, medians of {rounds} runs in turn, seed {seed}. x bare: of neighbouring runs. All figures: {figure}"
-    console.print(note, highlight=False, soft_wrap=True)
+    note = f"one thread, medians of {rounds} runs in turn, seed {seed}; x bare: of neighbouring runs"
+    console.print(f"{note}\nall figures: {figure}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
