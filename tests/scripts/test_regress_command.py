@@ -129,7 +129,7 @@ def test_a_planted_bug_is_named_and_reproduced(checkout):
         assert f"run {result['run']}: 2x3 e4m3 exact" in done.stdout
         for line in result["report"]:
             assert line in done.stdout
-        assert any("PE(1, 0).beat" in line for line in result["report"])
+        assert any("west edge, lane 1" in line for line in result["report"])
     reproduce = f"reproduce: make regress ONLY=3:1 SIM={SIMULATOR}"
     assert reproduce in done.stdout
     cases = list(ElementTree.parse(checkout / "o.xml").iter("testcase"))
