@@ -224,7 +224,7 @@ def _large_table(figures: dict, seed: int, status) -> Table:
 
 
 @click.command()
-@click.option("--rounds", default=7, show_default=True, help="Timed runs of each, in turn; medians count.")
+@click.option("--rounds", default=15, show_default=True, help="Timed runs of each, in turn; medians count.")
 @click.option("--cycles", default=40_000, show_default=True, help="Length of a run.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--builds/--no-builds", default=True, show_default=True, help="Time cold builds of the large arrays.")
