@@ -15,7 +15,6 @@ from statistics import median
 
 import click
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +26,7 @@ from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
 from golden.spec.trace import Field, engine_fields
 from hw.verilog import engine_verilog
+from scripts.campaign import plain_table
 from verif.engine import build_engine, simulate
 from verif.replay import replay
 from verif.simulator import BUILD_ROOT, Simulation, build_bare
@@ -182,9 +182,8 @@ def check_gemm(config: EngineConfig, seed: int) -> tuple[int, float]:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index > 1 else "left", no_wrap=True)
+    table = plain_table(*columns, text=columns[:2])
+    table.title, table.title_justify = title, "left"
     return table
 
 

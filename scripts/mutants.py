@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from scripts.campaign import plain_table
 from scripts.products import progress_bar
 from scripts.tensors import InputError
 from verif.equivalence import broken_promises, prove
@@ -151,11 +151,8 @@ def _print(console: Console, lines: Iterable[str], style: str | None = None) -> 
 
 def _table(mutation: Mutation, fates: list[Fate], benches: Sequence[Bench]) -> Table:
     """A row per module, and their sum."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, collapse_padding=True)
     columns = ["mutants", *(f"killed by {bench.name}" for bench in benches), "equivalent", "survived"]
-    table.add_column(mutation.name, no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+    table = plain_table(mutation.name, *columns, text=(mutation.name,))
 
     def row(title: str, chosen: Callable[[Fate], bool]) -> None:
         some = [fate for fate in fates if chosen(fate)]
