@@ -22,8 +22,8 @@ COMMAND, WEIGHT, ACTIVATION = range(3)
 # Entries of State.rows: an activation row on its way.
 VALID, SWAP, ADDRESS, IS_FIRST, IS_LAST, LANES, COLUMNS = range(7)
 
-# Words of a PE in a trace.
-W_WEIGHT, W_SHADOW, W_ACTIVE, W_BEAT, W_PRODUCT, W_PSUM = range(6)
+# Words of a PE in a trace; the psum follows the product's one or two.
+W_WEIGHT, W_SHADOW, W_ACTIVE, W_BEAT, W_PRODUCT = range(5)
 
 # Entries of State.scalars; PRESENTED and POSITION have one per stream.
 CYCLE, LOADER_VALID, LOADED, EXECUTOR_VALID, TAKEN, IN_FLIGHT, OCCUPIED, ROWS_READY, READ_ROW, ADVANCES = range(10)
@@ -44,6 +44,9 @@ class Hardware(NamedTuple):
     store_latency: int
     drain_latency: int
     code_bits: int
+    product_latency: int
+    add_latency: int
+    readout_latency: int
     pe_words: int
     column_bits: int
     address_bits: int
@@ -66,12 +69,14 @@ class State(NamedTuple):
     seeds: np.ndarray  # int64[2, C, 2]: the read port of PSUM, in even and odd cycles
     memory: np.ndarray  # int64[depth, C, 2]: PSUM, in limbs
     finished: np.ndarray  # int64[depth, 4]: tile_n, out_format, saturate, last row of its tile
-    stage_valid: np.ndarray  # int64[4]
-    stage_words: np.ndarray  # uint32[4, C + 1]: read-out, by the number of the advance that read the row
-    stage_modes: np.ndarray  # int64[4]: how those rows are read out, packed by ``readout_layout``
+    stage_valid: np.ndarray  # int64[stages]
+    stage_words: np.ndarray  # uint32[stages, C + 1]: read-out, by the number of the advance that read the row
+    stage_modes: np.ndarray  # int64[stages]: how those rows are read out, packed by ``readout_layout``
     read_words: np.ndarray  # int64[C, 2]: the PSUM row last read for read-out, in limbs
     result: np.ndarray  # uint32[C + 1]: the payload of o_result
     pes: np.ndarray  # uint32[R * C * pe_words], as in a record
+    products: np.ndarray  # int64[product_latency - 1, R * C]: what follows the product registers, the youngest first
+    sums: np.ndarray  # int64[add_latency - 1, R * C, 3]: valid and the limbs of a sum on its way to the psum register
 
 
 class Queues(NamedTuple):
@@ -141,25 +146,26 @@ def _put_sum(record, at, lo, hi, f):
 
 
 @njit(cache=True)
-def _put_surroundings(record, at, west, north, seeds, rows, memory, pes, pe_words, store_latency, ring_mask, cycle, f):
+def _put_surroundings(record, at, west, north, seeds, rows, memory, h, cycle):
     """Write what enters the array and what is at the write side of PSUM, as it is during the cycle."""
+    f, ring_mask = h.arithmetic, h.ring_mask
     for r in range(west.size):
         # An operand that is not enabled does not matter.
         record[at] = west[r] if west[r] & TAG_ENABLE else west[r] & 15
         at += 1
     for c in range(north.size):
         record[at] = north[c]
-        entry = np.uint64((cycle - 1 - c) & ring_mask)
+        entry = np.uint64((cycle - h.product_latency - c) & ring_mask)
         record[at + 1] = 0
         if rows[entry, VALID]:
             first = rows[entry, IS_FIRST]
             record[at + 1] = 3 if first else 1 | rows[entry, ADDRESS] << 2
-        used = pes[c * pe_words + W_PRODUCT] & TAG_VALID
+        used = rows[np.uint64((cycle - 1 - h.product_latency - c) & ring_mask), VALID]
         at = _put_sum(record, at + 2, seeds[c, 0] if used else 0, seeds[c, 1] if used else 0, f)
-        entry = np.uint64((cycle - store_latency - c) & ring_mask)
+        entry = np.uint64((cycle - h.store_latency - c) & ring_mask)
         stores = rows[entry, VALID] and c < rows[entry, COLUMNS]
         record[at] = 1 | rows[entry, ADDRESS] << 1 if stores else 0
-        entry = np.uint64((cycle - 1 - store_latency - c) & ring_mask)
+        entry = np.uint64((cycle - 1 - h.store_latency - c) & ring_mask)
         passed = rows[entry, VALID] != 0
         word = memory[np.uint64(rows[entry, ADDRESS]), c]
         at = _put_sum(record, at + 1, word[0] if passed else 0, word[1] if passed else 0, f)
@@ -167,14 +173,14 @@ def _put_surroundings(record, at, west, north, seeds, rows, memory, pes, pe_word
 
 
 @njit(cache=True)
-def _access_psum(rows, memory, seeds, pes, pe_words, store_latency, ring_mask, cycle, f):
+def _access_psum(rows, memory, seeds, pes, h, cycle):
     """Seeds of the next cycle's top row, then the stores of this one: a read gets what was there before.
 
     Returns the stores, and of them those that complete an activation row.
     """
-    cols = seeds.shape[0]
+    f, ring_mask, cols = h.arithmetic, h.ring_mask, h.cols
     for c in range(cols):
-        entry = np.uint64((cycle - 1 - c) & ring_mask)
+        entry = np.uint64((cycle - h.product_latency - c) & ring_mask)
         if rows[entry, VALID]:
             if rows[entry, IS_FIRST]:
                 seeds[c, 0] = 0
@@ -184,12 +190,12 @@ def _access_psum(rows, memory, seeds, pes, pe_words, store_latency, ring_mask, c
                 seeds[c, 0] = memory[address, c, 0]
                 seeds[c, 1] = memory[address, c, 1]
     stores = completed = 0
-    last_row = pes.size - cols * pe_words + W_PSUM
+    last_row = pes.size - cols * h.pe_words + W_PRODUCT + f.product_words
     for c in range(cols):
-        entry = np.uint64((cycle - store_latency - c) & ring_mask)
+        entry = np.uint64((cycle - h.store_latency - c) & ring_mask)
         if rows[entry, VALID] and c < rows[entry, COLUMNS]:
             address = np.uint64(rows[entry, ADDRESS])
-            at = last_row + c * pe_words
+            at = last_row + c * h.pe_words
             memory[address, c, 0] = _pe.load_lo(pes, at, f)
             memory[address, c, 1] = _pe.load_hi(pes, at, f)
             stores += 1
@@ -198,10 +204,11 @@ def _access_psum(rows, memory, seeds, pes, pe_words, store_latency, ring_mask, c
 
 
 @njit(cache=True)
-def _edges(rows, row_operands, weight_rows, weight_operands, west, north, ring_mask, cycle):
+def _edges(rows, row_operands, weight_rows, weight_operands, west, north, h, cycle):
     """What enters every lane (packed as a beat) and every column (an operand) in this cycle."""
+    ring_mask = h.ring_mask
     for r in range(west.size):
-        entry = np.uint64((cycle - r) & ring_mask)
+        entry = np.uint64((cycle - r * h.add_latency) & ring_mask)
         beat = np.int64(0)
         if rows[entry, VALID]:
             beat = row_operands[entry, r] << 4 | TAG_VALID
@@ -214,35 +221,57 @@ def _edges(rows, row_operands, weight_rows, weight_operands, west, north, ring_m
 
 
 @njit(cache=True)
-def _clock_pes(pes, seeds, west, north, size, f):
+def _clock_pes(pes, seeds, west, north, weight_rows, weight_operands, products, sums, h, cycle):
     """One clock edge of every PE, in place: from the south-east corner, so that a PE's neighbours are still old."""
-    row_size = north.size * size
-    for r in range(west.size - 1, -1, -1):
-        for c in range(north.size - 1, -1, -1):
-            at = r * row_size + c * size
-            product = np.int64(pes[np.uint64(at + W_PRODUCT)])
-            if product & TAG_VALID:
+    f, size, product_stages, sum_stages = h.arithmetic, h.pe_words, h.product_latency - 1, h.add_latency - 1
+    row_size, w_psum = h.cols * size, W_PRODUCT + f.product_words
+    for r in range(h.rows - 1, -1, -1):
+        for c in range(h.cols - 1, -1, -1):
+            pe = r * h.cols + c
+            at = pe * size
+            product = _pe.load_product(pes, at + W_PRODUCT, f)
+            ready = product
+            if product_stages:
+                ready = products[product_stages - 1, pe]
+                for stage in range(product_stages - 1, 0, -1):
+                    products[stage, pe] = products[stage - 1, pe]
+                products[0, pe] = product
+            lo, hi = np.int64(0), np.int64(0)
+            if ready & TAG_VALID:
                 if r:
-                    lo = _pe.load_lo(pes, at - row_size + W_PSUM, f)
-                    hi = _pe.load_hi(pes, at - row_size + W_PSUM, f)
+                    lo = _pe.load_lo(pes, at - row_size + w_psum, f)
+                    hi = _pe.load_hi(pes, at - row_size + w_psum, f)
                 else:
                     lo, hi = seeds[c, 0], seeds[c, 1]
-                if product & TAG_ENABLE:
+                if ready & TAG_ENABLE:
                     if f.exact:
-                        lo, hi = _pe.add_exact(lo, hi, product >> 2, f)
+                        lo, hi = _pe.add_exact(lo, hi, ready >> 2, f)
                     else:
-                        lo = _pe.add_fp32(lo, product >> 2, f)
-                _pe.store(pes, at + W_PSUM, lo, hi, f)
+                        lo = _pe.add_fp32(lo, ready >> 2, f)
+            valid = ready & TAG_VALID
+            if sum_stages:
+                # A sum comes out of the slot in which it was put ``sum_stages`` cycles ago.
+                slot = cycle % sum_stages
+                entering, entering_lo, entering_hi = valid, lo, hi
+                valid, lo, hi = sums[slot, pe, 0], sums[slot, pe, 1], sums[slot, pe, 2]
+                sums[slot, pe, 0], sums[slot, pe, 1], sums[slot, pe, 2] = entering, entering_lo, entering_hi
+            if valid:
+                _pe.store(pes, at + w_psum, lo, hi, f)
             beat = np.int64(pes[np.uint64(at + W_BEAT)])
+            product = beat & 3
             if beat & TAG_ENABLE:
-                product = _pe.product_payload(beat >> 4, np.int64(pes[np.uint64(at + W_ACTIVE)]), f) << 2
-            pes[np.uint64(at + W_PRODUCT)] = (product & ~3) | (beat & 3)
+                product |= _pe.product_payload(beat >> 4, np.int64(pes[np.uint64(at + W_ACTIVE)]), f) << 2
+            _pe.store_product(pes, at + W_PRODUCT, product, f)
             arriving = np.int64(pes[np.uint64(at - size + W_BEAT)]) if c else west[r]
             weight = np.int64(pes[np.uint64(at - row_size + W_WEIGHT)]) if r else north[c]
             if arriving & TAG_SWAP:
                 pes[np.uint64(at + W_ACTIVE)] = pes[np.uint64(at + W_SHADOW)]
             if arriving & TAG_LOAD:
                 pes[np.uint64(at + W_SHADOW)] = weight
+            if sum_stages:
+                # On its way south it is as late as the wave: what arrived here ``sum_stages`` cycles ago.
+                entry = np.uint64((cycle - sum_stages - r * h.add_latency - c) & h.ring_mask)
+                weight = weight_operands[entry, c] if weight_rows[entry] >= 0 else 0
             pes[np.uint64(at + W_WEIGHT)] = weight
             pes[np.uint64(at + W_BEAT)] = arriving if arriving & TAG_ENABLE else (beat & ~15) | (arriving & 15)
 
@@ -274,8 +303,8 @@ def drained(n, stage_valid, sizes, drain_latency):
         if n[POSITION + i] < sizes[i]:
             return False
     # The stage that the next advance fills holds what has left already.
-    for i in range(4):
-        if stage_valid[i] and i != (n[ADVANCES] & 3):
+    for i in range(stage_valid.size):
+        if stage_valid[i] and i != n[ADVANCES] % stage_valid.size:
             return False
     return n[LAST_TAKE] < 0 or n[CYCLE] - n[LAST_TAKE] > drain_latency
 
@@ -357,15 +386,13 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
             if n[FIRST_WEIGHT] < 0:
                 n[FIRST_WEIGHT] = cycle
 
-        _edges(rows, row_operands, weight_rows, weight_operands, west, north, ring_mask, cycle)
+        _edges(rows, row_operands, weight_rows, weight_operands, west, north, h, cycle)
         here, there = (odd_seeds, even_seeds) if cycle & 1 else (even_seeds, odd_seeds)
 
         if registers:
-            at = _put_surroundings(
-                record, at, west, north, here, rows, memory, pes, h.pe_words, h.store_latency, ring_mask, cycle, f
-            )
+            at = _put_surroundings(record, at, west, north, here, rows, memory, h, cycle)
             # The stages that the last advance and the one before it filled.
-            latest, second = (n[ADVANCES] - 1) & 3, (n[ADVANCES] - 2) & 3
+            latest, second = (n[ADVANCES] - 1) % h.readout_latency, (n[ADVANCES] - 2) % h.readout_latency
             for c in range(h.cols):
                 seen = stage_valid[latest] != 0
                 at = _put_sum(record, at, read_words[c, 0] if seen else 0, read_words[c, 1] if seen else 0, f)
@@ -376,9 +403,9 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
             record[at + 1] = 1 | n[READ_ROW] << 1 if read else 0
             record[at + 2] = stage_modes[second] if stage_valid[second] else 0
 
-        # The read-out: a row enters it in advance a and is on the port after advance a + 3.
+        # The read-out: a row enters it in advance a and is on the port after advance a + readout_latency - 1.
         if advance:
-            slot, oldest = n[ADVANCES] & 3, (n[ADVANCES] + 1) & 3
+            slot, oldest = n[ADVANCES] % h.readout_latency, (n[ADVANCES] + 1) % h.readout_latency
             stage_valid[slot] = read
             if read:
                 row = n[READ_ROW]
@@ -394,11 +421,11 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
             n[ADVANCES] += 1
 
         # PSUM and the PEs.
-        stores, completed = _access_psum(rows, memory, there, pes, h.pe_words, h.store_latency, ring_mask, cycle, f)
+        stores, completed = _access_psum(rows, memory, there, pes, h, cycle)
         if stores:
             n[LAST_STORE] = cycle
             n[ROWS_STORED] += completed
-        _clock_pes(pes, here, west, north, h.pe_words, f)
+        _clock_pes(pes, here, west, north, weight_rows, weight_operands, s.products, s.sums, h, cycle)
 
         # Counters: a row leaves the hazard window, another becomes readable.
         n[IN_FLIGHT] += take - rows[(cycle - h.hazard + 1) & ring_mask, VALID]

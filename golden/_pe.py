@@ -46,7 +46,8 @@ def product_payload(x, w, f):
 def add_exact(lo, hi, payload, f):
     """A packed exact sum (acc, then flags) plus a product payload; acc wraps modulo ``2**acc_bits``.
 
-    A magnitude has 8 bits and an exponent at most 63: the shifted magnitude needs two limbs in general.
+    A magnitude of 8 bits has an exponent of at most 63: the shifted magnitude needs two limbs in general. One of 36
+    bits, of integer operands, has none.
     """
     magnitude = payload & ((1 << 2 * f.significand_bits) - 1)
     exponent = payload >> 2 * f.significand_bits & ((1 << f.product_exponent_bits) - 1)
@@ -182,6 +183,23 @@ def narrow(code, fmt, saturate):
 
 
 # Unsigned subscripts spare the test for a negative one.
+
+
+@njit(cache=True)
+def load_product(words, at, f):
+    """The product register, tags at bit 0, at ``words[at:]``."""
+    product = np.int64(words[np.uint64(at)])
+    if f.product_words > 1:
+        product |= np.int64(words[np.uint64(at + 1)]) << 32
+    return product
+
+
+@njit(cache=True)
+def store_product(words, at, product, f):
+    """Write a product register to ``words[at:]``."""
+    words[np.uint64(at)] = product & 0xFFFFFFFF
+    if f.product_words > 1:
+        words[np.uint64(at + 1)] = product >> 32
 
 
 @njit(cache=True)

@@ -8,7 +8,7 @@ import numpy as np
 from golden import _pe
 from golden.formats import code_dtype, resolve
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import operand_layout, psum_layout
+from golden.spec.encodings import operand_layout, product_layout, psum_layout
 from golden.spec.formats import FORMATS, Format
 
 __all__ = ["add_products", "decode_operands", "multiply", "psum_words", "read_out", "round_psums"]
@@ -25,6 +25,7 @@ class Widths(NamedTuple):
     product_lsb_exp: int
     acc_bits: int
     special_bits: int
+    product_words: int
     psum_words: int
 
 
@@ -40,6 +41,7 @@ def widths(config: EngineConfig) -> Widths:
         product_lsb_exp=config.product_lsb_exp,
         acc_bits=config.acc_bits if config.exact else 32,
         special_bits=config.special_bits if config.exact else 0,
+        product_words=(product_layout(config).width + 31) // 32,
         psum_words=psum_words(config),
     )
 
@@ -64,7 +66,9 @@ def operand_table(fmt: Format, config: EngineConfig) -> np.ndarray:
         inf, nan = np.zeros_like(top), top & (mantissa == (1 << fmt.man_bits) - 1)
     significand = np.where(inf | nan, 0, mantissa + (exponent > 0) * (1 << fmt.man_bits))
     exponent = np.maximum(exponent, 1) - fmt.bias - fmt.man_bits - config.operand_lsb_exp
-    if not config.exact:
+    if config.integer_operands:
+        significand, exponent = significand << exponent, np.zeros_like(exponent)
+    elif not config.exact:
         hidden = 1 << (config.significand_bits - 1)
         for _ in range(config.significand_bits):
             low = (significand != 0) & (significand < hidden)

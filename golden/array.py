@@ -52,8 +52,6 @@ class TensorEngine:
     """
 
     def __init__(self, config: EngineConfig, *, registers: bool = True):
-        if config.PRODUCT_LATENCY != 1 or config.ADD_LATENCY != 1:
-            raise ValueError("the cycle model has a product and an add latency of 1, as in docs/architecture.md")
         self.config = config
         self.registers = registers
         self._record_words = record_words(engine_fields(config, registers=registers))
@@ -231,7 +229,10 @@ def _hardware(config: EngineConfig) -> _engine.Hardware:
         store_latency=config.store_latency,
         drain_latency=config.drain_latency,
         code_bits=config.code_bits,
-        pe_words=5 + psum_words(config),
+        product_latency=config.product_latency,
+        add_latency=config.add_latency,
+        readout_latency=config.readout_latency,
+        pe_words=4 + widths(config).product_words + psum_words(config),
         column_bits=readout_layout(config).fields["columns"],
         address_bits=read_layout(config).fields["address"],
         ring_mask=(1 << (config.drain_latency + 1).bit_length()) - 1,
@@ -243,7 +244,7 @@ def _hardware(config: EngineConfig) -> _engine.Hardware:
 
 def _reset_state(config: EngineConfig, hardware: _engine.Hardware) -> _engine.State:
     """Everything as reset leaves it, and PSUM zero."""
-    ring, cols = hardware.ring_mask + 1, config.cols
+    ring, cols, pes = hardware.ring_mask + 1, config.cols, config.rows * config.cols
     scalars = np.zeros(_engine.SCALARS, np.int64)
     scalars[[_engine.FIRST_WEIGHT, _engine.LAST_STORE, _engine.LAST_TAKE]] = -1
     return _engine.State(
@@ -257,12 +258,14 @@ def _reset_state(config: EngineConfig, hardware: _engine.Hardware) -> _engine.St
         seeds=np.zeros((2, cols, 2), np.int64),
         memory=np.zeros((config.psum_depth, cols, 2), np.int64),
         finished=np.zeros((config.psum_depth, 4), np.int64),
-        stage_valid=np.zeros(4, np.int64),
-        stage_words=np.zeros((4, cols + 1), np.uint32),
-        stage_modes=np.zeros(4, np.int64),
+        stage_valid=np.zeros(config.readout_latency, np.int64),
+        stage_words=np.zeros((config.readout_latency, cols + 1), np.uint32),
+        stage_modes=np.zeros(config.readout_latency, np.int64),
         read_words=np.zeros((cols, 2), np.int64),
         result=np.zeros(cols + 1, np.uint32),
-        pes=np.zeros(config.rows * cols * hardware.pe_words, np.uint32),
+        pes=np.zeros(pes * hardware.pe_words, np.uint32),
+        products=np.zeros((config.product_latency - 1, pes), np.int64),
+        sums=np.zeros((config.add_latency - 1, pes, 3), np.int64),
     )
 
 
@@ -352,10 +355,10 @@ def explain(
         The ``k`` of a partial sum is that of the last term added to it; a lane not in use has sums pass through,
         so that there is one for them, too.
     """
-    stages = {"beat": 0, "product": config.PRODUCT_LATENCY, "psum": config.PRODUCT_LATENCY + config.ADD_LATENCY}
+    stages = {"beat": 0, "product": 1, "psum": config.product_latency + config.add_latency}
     if register not in stages:
         raise ValueError(f"register must be one of {', '.join(stages)}, not {register!r}")
-    taken = cycle - 1 - stages[register] - row * config.ADD_LATENCY - col
+    taken = cycle - 1 - stages[register] - row * config.add_latency - col
     beat = int(np.searchsorted(take_cycles, taken))
     if beat == len(take_cycles) or take_cycles[beat] != taken:
         return None

@@ -341,7 +341,7 @@ def readout_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
     if 0 in (m, k, n):
         return 0
     tail = _tail(m, k, n, config)
-    return tail.last_take + config.drain_latency + config.READOUT_LATENCY - tail.last_store
+    return tail.last_take + config.drain_latency + config.readout_latency - tail.last_store
 
 
 def ideal_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:

@@ -7,20 +7,33 @@ from types import SimpleNamespace
 
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Shape, Signal, Value, ValueLike
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Shape, Signal, Value, ValueLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from golden.spec.encodings import Layout
 
-__all__ = ["emit_modules", "place", "struct"]
+__all__ = ["delayed", "emit_modules", "place", "struct"]
 
 _placed: ContextVar[dict[str, tuple[wiring.Component, tuple]]] = ContextVar("placed")
 
 
 def struct(layout: Layout, **nested: data.Layout) -> data.StructLayout:
-    """The Amaranth shape of a packed layout, fields named in ``nested`` seen through that shape."""
-    return data.StructLayout({name: nested.get(name, width) for name, width in layout.fields.items()})
+    """The Amaranth shape of a packed layout, fields named in ``nested`` seen through that shape.
+
+    Fields without bits, as an exponent of integers, are left out: Verilog has no such wires.
+    """
+    return data.StructLayout({name: nested.get(name, width) for name, width in layout.fields.items() if width})
+
+
+def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
+    """``value`` as it was ``cycles`` clock cycles ago (zero before), as one shift register ``name``."""
+    value = Value.cast(value)
+    if cycles == 0:
+        return value
+    line = Signal(len(value) * cycles, name=name)
+    m.d.sync += line.eq(Cat(value, line))
+    return line[-len(value) :]
 
 
 def place(m: Module, name: str, block: type[wiring.Component], *parameters, **inputs: ValueLike) -> SimpleNamespace:

@@ -6,8 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import command_layout
-from hw.array.edges import delayed
-from hw.blocks import struct
+from hw.blocks import delayed, struct
 from hw.psum.bank import seed_shape, store_shape
 from hw.psum.readout import row_shape
 
@@ -164,7 +163,7 @@ class Sequencer(wiring.Component):
             store.address.eq(address),
             store.columns.eq(self.run.tile_n),
             finished.eq(self.take_row & self.run.last),
-            self.o_seed.eq(delayed(m, seed, config.PRODUCT_LATENCY, "seed_line")),
+            self.o_seed.eq(delayed(m, seed, config.product_latency, "seed_line")),
             self.o_store.eq(delayed(m, store, config.store_latency, "store_line")),
             self.o_row_en.eq(finished),
             self.o_row_address.eq(address),

@@ -23,7 +23,7 @@ class TensorEngine(wiring.Component):
     tiles' last passes. ``docs/architecture.md`` gives every cycle, ``golden.schedule`` makes the beats of a GEMM.
 
     Latency: ``config.store_latency`` cycles from an activation row to its sum in PSUM column 0, one more per column;
-    ``config.drain_latency + config.READOUT_LATENCY`` from the last pass's activation row to the result.
+    ``config.drain_latency + config.readout_latency`` from the last pass's activation row to the result.
     Throughput: one activation row, one weight row and one result row per cycle.
 
     Members

@@ -128,7 +128,7 @@ present one computes. Results of a tile come out after its last pass, one row pe
 |---|---|---|
 | activation row taken | partial sum stored, column 0 | {config.store_latency} |
 | activation row taken | partial sum stored, column {config.cols - 1} | {config.store_latency + config.cols - 1} |
-| activation row of a last pass taken | result valid | {config.drain_latency + config.READOUT_LATENCY} |
+| activation row of a last pass taken | result valid | {config.drain_latency + config.readout_latency} |
 
 A pass costs max(`tile_m`, next pass's `tile_k`) cycles.
 """

@@ -92,8 +92,8 @@ def draw_timing(path: Path) -> None:
         for port in ("i_weight", "i_activation", "o_result")
     }
     takes = taken["i_activation"]
-    products = takes + 1 + CONFIG.PRODUCT_LATENCY
-    last_row = products + CONFIG.rows * CONFIG.ADD_LATENCY
+    products = takes + 1 + CONFIG.product_latency
+    last_row = products + CONFIG.rows * CONFIG.add_latency
     lanes = {
         "weight row taken": (taken["i_weight"], CONFIG.rows),
         "activation row taken": (takes, m),

@@ -1,5 +1,7 @@
 """Benches of the array and of the memory under it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from golden.spec.config import EngineConfig
@@ -47,9 +49,7 @@ def _run_array(config: EngineConfig, rng: np.random.Generator, cycles: int):
 
 def pe_bench(key: str, config: EngineConfig) -> UnitBench:
     """Bench of one processing element, every register of it."""
-    single = EngineConfig(
-        rows=1, cols=1, formats=config.formats, accumulation=config.accumulation, psum_depth=config.psum_depth
-    )
+    single = replace(config, rows=1, cols=1)
     widths = pe_registers(single)
     inside = ("shadow", "active", "product")
 

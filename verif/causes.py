@@ -88,8 +88,8 @@ def _advances(window: Window, cycle: int) -> Iterator[int]:
 
 def _result_inputs(window: Window, cycle: int, columns: Sequence[int]) -> Iterator[Input]:
     """The sums of a row on the result port, and how they were to be read out."""
-    moves = [at for at, _ in zip(_advances(window, cycle), range(window.config.READOUT_LATENCY), strict=False)]
-    if len(moves) < window.config.READOUT_LATENCY or not window.registers:
+    moves = [at for at, _ in zip(_advances(window, cycle), range(window.config.readout_latency), strict=False)]
+    if len(moves) < window.config.readout_latency or not window.registers:
         return
     read = moves[-1]
     yield from _shown(window, read, "read_request")
@@ -108,7 +108,7 @@ def _psum_inputs(window: Window, field: Field, cycle: int) -> Iterator[Input]:
         if col:
             yield from _shown(window, cycle - 1, field.name, None, col - 1)
         else:
-            latency = window.config.store_latency if field.name == "store" else window.config.PRODUCT_LATENCY
+            latency = window.config.store_latency if field.name == "store" else window.config.product_latency
             yield from _shown(window, cycle - latency, "i_activation__valid")
             yield from _shown(window, cycle - latency, "i_activation__ready")
     elif field.name == "seed":

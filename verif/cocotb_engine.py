@@ -40,7 +40,7 @@ async def _fill(bench: EngineBench, job: Gemm) -> None:
     bench.sink.stall = 1.0
     bench.offer(job)
     await bench.settle()
-    rows = bench.config.psum_depth + bench.config.READOUT_LATENCY
+    rows = bench.config.psum_depth + bench.config.readout_latency
     assert bench.first_rows == rows, f"the engine holds {bench.first_rows} rows, it has room for {rows}"
     assert int(bench.sink.port.valid.value), "no result is offered to a sink that is not ready"
 

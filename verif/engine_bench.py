@@ -167,7 +167,7 @@ class EngineBench:
 
     async def settle(self) -> None:
         """Wait until no stream has moved for twice the time that a row takes, and for no bad luck with ``idle``."""
-        limit = 2 * (self.config.rows + self.config.drain_latency + self.config.READOUT_LATENCY) + UNLUCKY
+        limit = 2 * (self.config.rows + self.config.drain_latency + self.config.readout_latency) + UNLUCKY
         quiet, before = 0, self.transfers
         while quiet < limit:
             await self.cycles(1)
@@ -193,7 +193,7 @@ class EngineBench:
             "pass half done": taken["i_activation"] not in ends[:, 1],
             "sums in the array": 0 <= cycle() - self.last_take < config.store_latency,
             "result offered": int(self.sink.port.valid.value) == 1,
-            "PSUM full": self.first_rows - len(self.results) == config.psum_depth + config.READOUT_LATENCY,
+            "PSUM full": self.first_rows - len(self.results) == config.psum_depth + config.readout_latency,
         }
         return {name for name, holds in found.items() if holds} or {"nothing under way"}
 
@@ -223,7 +223,7 @@ class EngineBench:
         self.last_take = cycle()
         self.first_rows += first
         if last and self.timed:
-            self.latency.expect(cycle() + self.config.drain_latency + self.config.READOUT_LATENCY)
+            self.latency.expect(cycle() + self.config.drain_latency + self.config.readout_latency)
 
     def _see_result(self, payload: int) -> None:
         self.results.append(payload)

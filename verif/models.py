@@ -29,6 +29,10 @@ class ArrayModel:
         shape = (self.config.rows, self.config.cols)
         self.weight, self.shadow, self.active, self.beat, self.product = np.zeros((5, *shape), np.uint64)
         self.psum = np.zeros((*shape, psum_words(self.config)), np.uint32)
+        # What is on its way to the adder, to the psum and to the weight register, the oldest first.
+        self._products = [np.zeros(shape, np.uint64)] * (self.config.product_latency - 1)
+        self._sums = [(np.zeros(shape, bool), self.psum)] * (self.config.add_latency - 1)
+        self._weights = [np.zeros(shape, np.uint64)] * (self.config.add_latency - 1)
 
     def step(self, beats: np.ndarray, weights: np.ndarray, psums: np.ndarray) -> None:
         """One clock edge with ``beats`` uint64[R] from the west, ``weights`` uint64[C] and ``psums``
@@ -40,18 +44,22 @@ class ArrayModel:
 
         enable = (self.beat & bit["enable"]) != 0
         products = multiply((self.beat >> np.uint64(4)).astype(np.uint32), self.active.astype(np.uint32), self.config)
-        payload = np.where(enable, products, self.product >> self._payload_at)
-        stored = self.product
+        payload = np.where(enable, products, 0)
+        self._products.append(self.product)
+        stored = self._products.pop(0)
         sums = add_products(above, stored >> self._payload_at, self.config)
         through = np.where(((stored & bit["enable"]) != 0)[..., None], sums, above)
 
-        self.psum = np.where(((stored & bit["valid"]) != 0)[..., None], through, self.psum)
+        self._sums.append(((stored & bit["valid"]) != 0, through))
+        valid, through = self._sums.pop(0)
+        self.psum = np.where(valid[..., None], through, self.psum)
         self.product = payload << self._payload_at | (self.beat & (bit["valid"] | bit["enable"]))
         self.active = np.where((west & bit["swap"]) != 0, self.shadow, self.active)
         self.shadow = np.where((west & bit["load"]) != 0, north, self.shadow)
         operand = np.where((west & bit["enable"]) != 0, west, self.beat) & ~tags
         self.beat = operand | (west & tags)
-        self.weight = north
+        self._weights.append(north)
+        self.weight = self._weights.pop(0)
 
     def registers(self) -> dict[str, np.ndarray]:
         """Every register by its name in a trace: uint64[R, C], or uint32[R, C, words] for ``psum``."""

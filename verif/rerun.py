@@ -56,7 +56,7 @@ class Case:
 def _window(case: Case, cycle: int) -> tuple[Window, int, int]:
     """The golden model around a cycle, the number of the GEMM in hand, and that of its first pass."""
     # A sum takes so long from the array to the port.
-    start = max(0, cycle - BEFORE - case.config.drain_latency - case.config.READOUT_LATENCY)
+    start = max(0, cycle - BEFORE - case.config.drain_latency - case.config.readout_latency)
     stimulus = case.stimulus()
     names = [f.name for f in engine_fields(case.config, registers=case.registers) for _ in range(f.words)]
     seen: dict[str, list[np.ndarray]] = {"i_weight": [], "o_result": [], "read_request": []}

@@ -87,8 +87,8 @@ def term(window: Window, field: Field, cycle: int, first_pass: int) -> str:
         return _result_term(window, int(np.searchsorted(window.reads, cycle)) - (field.name == "read"), first_pass)
     latencies = {
         "finish": 0,
-        "seed_request": config.PRODUCT_LATENCY,
-        "seed": config.PRODUCT_LATENCY + 1,
+        "seed_request": config.product_latency,
+        "seed": config.product_latency + 1,
         "store": config.store_latency,
         "stored": config.store_latency + 1,
     }

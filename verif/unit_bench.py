@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +25,8 @@ CHUNK = 1 << 16
 UNIT_CONFIGS: dict[str, EngineConfig] = {
     "e4m3": PRESETS["tiny"],
     "fp8": EngineConfig(rows=3, cols=2, formats=("e4m3", "e5m2"), accumulation="exact", psum_depth=32),
+    "e4m3_integer": replace(PRESETS["tiny"], integer_operands=True),
+    "e4m3_pipelined": replace(PRESETS["tiny"], product_latency=2),
     "bf16": EngineConfig(rows=2, cols=3, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32", psum_depth=32),
     "fp8_fp32": EngineConfig(rows=2, cols=2, formats=("e4m3", "e5m2"), accumulation="fp32", psum_depth=32),
 }

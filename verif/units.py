@@ -67,8 +67,11 @@ def _adder(key: str, config: EngineConfig) -> UnitBench:
             psums = vectors.exact_psums(config, rng, len(products))
         else:
             psums = vectors.fp32_psums(products, config, rng)[:, None]
+        # A product comes before its sum by the latency from it to the adder, the first ones in reset: there are none.
+        early = config.product_latency - 1
+        products[:early] = 0
         sums = arithmetic.add_products(psums, products, config)
-        return {"i_psum": psums, "i_product": products, "o_psum": sums}
+        return {"i_psum": psums, "i_product": np.roll(products, -early), "o_psum": sums}
 
     psum = psum_layout(config).width
     fields = (
@@ -77,7 +80,13 @@ def _adder(key: str, config: EngineConfig) -> UnitBench:
         Field("o_psum", psum),
     )
     adder = ExactAdder if config.exact else FusedAdder
-    return UnitBench(name=f"{adder.module_name}-{key}", block=lambda: adder(config), fields=fields, values=values)
+    return UnitBench(
+        name=f"{adder.module_name}-{key}",
+        block=lambda: adder(config),
+        fields=fields,
+        values=values,
+        has_clock=not getattr(adder(config), "COMBINATIONAL", False),
+    )
 
 
 def narrower_bench() -> UnitBench:

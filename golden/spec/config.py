@@ -35,6 +35,18 @@ class EngineConfig:
         The longest contraction the exact accumulator holds without overflow, 1..65536.
     psum_depth : int
         Rows of PSUM memory under each column, a power of two. A row holds one partial sum per column.
+    product_latency : int
+        Cycles from the operand register of a PE to what its adder takes: 1, the product, or 2, the product of an exact
+        sum aligned.
+    add_latency : int
+        Cycles a partial sum takes from one row to the next: 1, or under fp32 accumulation 1..4.
+    readout_latency : int
+        Cycles from a PSUM read to the rounded row on the result port, 4..6.
+    integer_operands : bool
+        Exact accumulation of formats whose numbers are integers of at most 18 bits (``e4m3``): the array's edges
+        decode them to that, and a PE is one integer multiplication, made for hard multipliers, and an addition.
+
+    Latencies change the time, never a result.
 
     Raises
     ------
@@ -48,21 +60,26 @@ class EngineConfig:
     accumulation: str
     k_max: int = 16384
     psum_depth: int = 1024
+    product_latency: int = 1
+    add_latency: int = 1
+    readout_latency: int = 4
+    integer_operands: bool = False
 
-    #: Cycles from the operand register of a PE to its product register.
-    PRODUCT_LATENCY = 1
-    #: Cycles a partial sum takes from one row to the next.
-    ADD_LATENCY = 1
-    #: Cycles from a PSUM read to the rounded row on the result port: memory, fp32 rounding, conversion.
-    READOUT_LATENCY = 4
     #: The most activation rows one pass may have: the M tile.
     MAX_TILE_M = 512
+    #: The widest integer operand: what the hard multipliers of most FPGAs take.
+    MAX_INTEGER_BITS = 18
 
     def __post_init__(self) -> None:
         _integer("rows", self.rows, 1, 256)
         _integer("cols", self.cols, 1, 256)
         _integer("k_max", self.k_max, 1, 65536)
         _integer("psum_depth", self.psum_depth, 1, 65536)
+        _integer("product_latency", self.product_latency, 1, 2)
+        _integer("add_latency", self.add_latency, 1, 4)
+        _integer("readout_latency", self.readout_latency, 4, 6)
+        if not isinstance(self.integer_operands, bool):
+            raise TypeError(f"integer_operands must be a bool, not {self.integer_operands!r}")
         if not isinstance(self.formats, tuple):
             raise TypeError(f"formats must be a tuple of names, not {self.formats!r}")
         for name in self.formats:
@@ -76,6 +93,17 @@ class EngineConfig:
             raise ValueError(f"accumulation must be exact or fp32, not {self.accumulation!r}")
         if self.accumulation == "exact" and "bf16" in self.formats:
             raise ValueError("accumulation exact takes e4m3 and e5m2 only; bf16 needs accumulation fp32")
+        if not self.exact and self.product_latency != 1:
+            raise ValueError(f"product_latency must be 1 under fp32 accumulation, not {self.product_latency}")
+        if self.exact and self.add_latency != 1:
+            raise ValueError(f"add_latency must be 1 under exact accumulation, not {self.add_latency}")
+        if self.integer_operands and not self.exact:
+            raise ValueError("integer_operands needs accumulation exact")
+        if self.integer_operands and self._max_operand.bit_length() > self.MAX_INTEGER_BITS:
+            raise ValueError(
+                f"integer_operands takes formats of at most {self.MAX_INTEGER_BITS} bits as integers, not "
+                f"{self._max_operand.bit_length()} as {', '.join(self.formats)} need"
+            )
         if self.psum_depth & (self.psum_depth - 1):
             raise ValueError(f"psum_depth must be a power of two, not {self.psum_depth}")
         if self.psum_capacity < 1:
@@ -109,7 +137,9 @@ class EngineConfig:
 
     @property
     def significand_bits(self) -> int:
-        """Width of a decoded significand, hidden bit included."""
+        """Width of a decoded significand, hidden bit included; of an integer operand all of it."""
+        if self.integer_operands:
+            return self._max_operand.bit_length()
         return 1 + max(fmt.man_bits for fmt in self.operand_formats)
 
     @property
@@ -124,7 +154,9 @@ class EngineConfig:
 
     @property
     def exponent_bits(self) -> int:
-        """Width of a decoded, non-negative exponent."""
+        """Width of a decoded, non-negative exponent; 0 for integer operands."""
+        if self.integer_operands:
+            return 0
         # The largest finite number has its significand's top bit set; see encodings.operand for the rule.
         top = max(fmt.max_exp - 1 + fmt.lsb_exp - self._alignment(fmt) for fmt in self.operand_formats)
         return (top - self.operand_lsb_exp).bit_length()
@@ -136,7 +168,7 @@ class EngineConfig:
     @property
     def product_exponent_bits(self) -> int:
         """Width of the sum of two decoded exponents."""
-        return self.exponent_bits + 1
+        return 0 if self.integer_operands else self.exponent_bits + 1
 
     @property
     def product_lsb_exp(self) -> int:
@@ -146,9 +178,14 @@ class EngineConfig:
     # ---- partial sums -------------------------------------------------------------------------
 
     @property
+    def _max_operand(self) -> int:
+        """The largest magnitude of an operand, in units of ``2**operand_lsb_exp``."""
+        return int(max(fmt.max_value for fmt in self.operand_formats) * 2.0**-self.operand_lsb_exp)
+
+    @property
     def _max_product(self) -> int:
         """The largest magnitude of a product, in units of ``2**product_lsb_exp``."""
-        return int(max(fmt.max_value for fmt in self.operand_formats) * 2.0**-self.operand_lsb_exp) ** 2
+        return self._max_operand**2
 
     @property
     def max_product_bits(self) -> int:
@@ -178,12 +215,15 @@ class EngineConfig:
     @property
     def store_latency(self) -> int:
         """Cycles from taking an activation row to storing column 0's partial sum in PSUM."""
-        return 1 + self.PRODUCT_LATENCY + self.rows * self.ADD_LATENCY
+        return 1 + self.product_latency + self.rows * self.add_latency
 
     @property
     def hazard_latency(self) -> int:
-        """Least cycles between taking two activation rows of which the second adds to the first's PSUM row."""
-        return self.store_latency
+        """Least cycles between taking two activation rows of which the second adds to the first's PSUM row.
+
+        A seed is read ``product_latency`` cycles after its row is taken, in a cycle after the store of what it reads.
+        """
+        return self.store_latency + 1 - self.product_latency
 
     @property
     def drain_latency(self) -> int:

@@ -70,19 +70,22 @@ class Decoder(wiring.Component):
             scale.eq(exponent - normal),
         ]
 
-        # Exact accumulation keeps the significand where it is; fp32 normalises it by its leading zeros.
-        # The highest bit that is set is the last to assign.
-        width = config.significand_bits
-        aligned = Signal(width, name=f"{fmt.name}_aligned")
+        aligned = Signal(config.significand_bits, name=f"{fmt.name}_aligned")
         scaled = Signal(config.exponent_bits, name=f"{fmt.name}_scaled")
-        shifts = [0] if config.exact else [width - 1 - bit for bit in range(fmt.man_bits + 1)]
-        for bit, shift in enumerate(shifts):
-            with m.If(significand.any() if config.exact else significand[bit]):
-                m.d.comb += [
-                    aligned.eq(significand << shift),
-                    # Never negative: operand_lsb_exp lies below the smallest subnormal by the largest shift.
-                    scaled.eq(scale + (fmt.lsb_exp - config.operand_lsb_exp - shift)),
-                ]
+        if config.integer_operands:
+            m.d.comb += aligned.eq(significand << scale + (fmt.lsb_exp - config.operand_lsb_exp))
+        else:
+            # Exact accumulation keeps the significand where it is; fp32 normalises it by its leading zeros.
+            # The highest bit that is set is the last to assign.
+            top_bit = config.significand_bits - 1
+            shifts = [0] if config.exact else [top_bit - bit for bit in range(fmt.man_bits + 1)]
+            for bit, shift in enumerate(shifts):
+                with m.If(significand.any() if config.exact else significand[bit]):
+                    m.d.comb += [
+                        aligned.eq(significand << shift),
+                        # Never negative: operand_lsb_exp lies below the smallest subnormal by the largest shift.
+                        scaled.eq(scale + (fmt.lsb_exp - config.operand_lsb_exp - shift)),
+                    ]
         fields = {
             "significand": aligned,
             "exponent": scaled,
@@ -90,4 +93,4 @@ class Decoder(wiring.Component):
             "nan": nan,
             "inf": top & ~fraction.any() if fmt.has_inf else Const(0, 1),
         }
-        return Cat(fields[name] for name in operand_layout(config).fields)
+        return Cat(fields[name] for name, width in operand_layout(config).fields.items() if width)

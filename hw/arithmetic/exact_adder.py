@@ -1,13 +1,14 @@
 """The adder of an exact PE: a fixed-point sum that never rounds."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import psum_layout
+from hw.arithmetic.aligner import Aligner, coarse_step
 from hw.arithmetic.multiplier import payload_shape
-from hw.blocks import struct
+from hw.blocks import place, struct
 
 __all__ = ["ExactAdder", "psum_parts"]
 
@@ -36,43 +37,57 @@ class ExactAdder(wiring.Component):
     ``acc`` counts units of ``2**config.product_lsb_exp`` and is wide enough for ``k_max`` products, so it
     never overflows within a legal GEMM; beyond that it wraps.
 
-    Latency: 0 cycles (combinational).
+    The last level of the product's shifter is in the adder: one carry chain of four-input logic does both.
+
+    Latency: 0 cycles from ``i_psum``, ``config.product_latency - 1`` from ``i_product``.
 
     Members
     -------
     i_psum, o_psum : ``psum_layout(config)``
         The sum before and after.
     i_product : ``In(payload_shape(config))``
-        The product.
+        The product, ``config.product_latency - 1`` cycles before the sum it is added to.
     """
 
     module_name = "exact_adder"
-    COMBINATIONAL = True
 
     def __init__(self, config: EngineConfig):
         self.config = config
         psum = struct(psum_layout(config))
         super().__init__({"i_psum": In(psum), "i_product": In(payload_shape(config)), "o_psum": Out(psum)})
 
+    @property
+    def COMBINATIONAL(self) -> bool:
+        """Without the register behind the aligner there is none."""
+        return self.config.product_latency == 1
+
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        product = self.i_product
-        largest = config.max_product_bits
-        aligned = Signal(largest)
-        inverted = Signal(largest)
-        m.d.comb += [
-            aligned.eq(product.magnitude << product.exponent),
-            # Two's complement as one's complement with a carry-in, so that one carry chain does it all.
-            inverted.eq(aligned ^ product.sign.replicate(largest)),
-        ]
-        addend = Cat(inverted, product.sign.replicate(config.acc_bits - largest))
+        # An integer product is where it belongs, and is inverted by the adder's own logic.
+        addend = self.i_product
+        if not config.integer_operands:
+            addend = place(m, "aligner", Aligner, config, i_product=self.i_product).o
+        if config.product_latency == 2:
+            aligned, addend = addend, Signal.like(addend, name="addend")
+            m.d.sync += addend.eq(aligned)
         *limbs, special = psum_parts(config, self.i_psum)
-        carry, sums, start = product.sign, [], 0
+        carry, sums, start = addend.sign, [], 0
+        aligned = self._coarsely_aligned(addend)
         for index, limb in enumerate(limbs):
             total = Signal(len(limb) + 1, name=f"sum_{index}")
-            m.d.comb += total.eq(limb + addend[start : start + len(limb)] + carry)
+            # Two's complement as one's complement with a carry-in, so that one carry chain does it all.
+            m.d.comb += total.eq(limb + aligned[start : start + len(limb)] + carry)
             sums.append(total[:-1])
             carry, start = total[-1], start + len(limb)
-        m.d.comb += self.o_psum.eq(Cat(*sums, special | product.special))
+        m.d.comb += self.o_psum.eq(Cat(*sums, special | addend.special))
         return m
+
+    def _coarsely_aligned(self, addend: data.View) -> Value:
+        """The one's complement of the product, in the places of the sum."""
+        bits = self.config.acc_bits
+        if self.config.integer_operands:
+            return Cat(addend.magnitude, Const(0, bits))[:bits] ^ addend.sign.replicate(bits)
+        step = coarse_step(self.config)
+        near, far = (Cat(addend.sign.replicate(low), addend.fine, addend.sign.replicate(bits)) for low in (0, step))
+        return Mux(addend.coarse, far[:bits], near[:bits])

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import operand_layout, product_layout
+from golden.spec.encodings import Layout, operand_layout, product_layout
 from hw.blocks import struct
 
 __all__ = ["Multiplier", "payload_shape"]
@@ -14,13 +14,14 @@ __all__ = ["Multiplier", "payload_shape"]
 def payload_shape(config: EngineConfig) -> data.StructLayout:
     """The product without its tags."""
     fields = product_layout(config).fields
-    return data.StructLayout({n: w for n, w in fields.items() if n not in ("valid", "enable")})
+    return struct(Layout(**{n: w for n, w in fields.items() if n not in ("valid", "enable")}))
 
 
 class Multiplier(wiring.Component):
     """Multiplies two operands exactly; the significand multiplier is as wide as the widest format built in.
 
-    FP8 arrays get a 4 x 4-bit multiplier, arrays with BF16 an 8 x 8-bit one. NaN operands and
+    FP8 arrays get a 4 x 4-bit multiplier, arrays with BF16 an 8 x 8-bit one, arrays of integer operands an 18 x 18-bit
+    one, which FPGAs have. NaN operands and
     0 x Inf give NaN; the sign of a NaN is 0.
 
     Latency: 0 cycles (combinational).
@@ -58,9 +59,10 @@ class Multiplier(wiring.Component):
             m.d.comb += nan.eq(x.nan | w.nan)
         m.d.comb += [
             self.o.magnitude.eq(x.significand * w.significand),
-            self.o.exponent.eq(x.exponent + w.exponent),
             self.o.sign.eq((x.sign ^ w.sign) & ~nan),
         ]
+        if not self.config.integer_operands:
+            m.d.comb += self.o.exponent.eq(x.exponent + w.exponent)
         if not self.config.exact:
             m.d.comb += self.o.nan.eq(nan)
             if self.config.has_inf:

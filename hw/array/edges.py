@@ -1,6 +1,6 @@
 """West and north edges of the array: decode what enters and skew it to the wavefront."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,25 +8,15 @@ from golden.spec.config import EngineConfig
 from golden.spec.encodings import beat_layout, operand_layout
 from hw.arithmetic.decoder import Decoder
 from hw.array.pe import beat_shape
-from hw.blocks import place
+from hw.blocks import delayed, place
 
-__all__ = ["NorthEdge", "WestEdge", "delayed"]
-
-
-def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
-    """``value`` as it was ``cycles`` clock cycles ago (zero before), as one shift register ``name``."""
-    value = Value.cast(value)
-    if cycles == 0:
-        return value
-    line = Signal(len(value) * cycles, name=name)
-    m.d.sync += line.eq(Cat(value, line))
-    return line[-len(value) :]
+__all__ = ["NorthEdge", "WestEdge"]
 
 
 class WestEdge(wiring.Component):
     """Decodes activation rows and starts each lane's tags on their way east.
 
-    Latency: lane r leaves r * ``config.ADD_LATENCY`` cycles after it entered.
+    Latency: lane r leaves r * ``config.add_latency`` cycles after it entered.
     Throughput: one activation row per cycle.
 
     Members
@@ -88,7 +78,7 @@ class WestEdge(wiring.Component):
                 beat.load.eq(self.i_load[lane]),
                 beat.operand.eq(operand.o),
             ]
-            beats.append(delayed(m, beat, lane * config.ADD_LATENCY, f"skew_{lane}"))
+            beats.append(delayed(m, beat, lane * config.add_latency, f"skew_{lane}"))
         m.d.comb += self.o_beats.eq(Cat(beats))
         return m
 

@@ -15,7 +15,7 @@ __all__ = ["Grid"]
 class Grid(wiring.Component):
     """Stacks the rows from north to south. All inputs are skewed by the edges already.
 
-    Latency: a partial sum crosses the array in ``config.rows * config.ADD_LATENCY`` cycles.
+    Latency: a partial sum crosses the array in ``config.rows * config.add_latency`` cycles.
     Throughput: one activation row per cycle; nothing stalls.
 
     Members

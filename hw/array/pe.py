@@ -9,7 +9,7 @@ from golden.spec.encodings import beat_layout, operand_layout, psum_layout
 from hw.arithmetic.exact_adder import ExactAdder, psum_parts
 from hw.arithmetic.fused_adder import FusedAdder
 from hw.arithmetic.multiplier import Multiplier, payload_shape
-from hw.blocks import place, struct
+from hw.blocks import delayed, place, struct
 
 __all__ = ["ProcessingElement", "beat_shape"]
 
@@ -26,8 +26,8 @@ class ProcessingElement(wiring.Component):
     ``swap``, on the first activation row of a pass, makes it the active one. A lane that is not enabled passes sums
     on unchanged: it is masked, not multiplied by zero.
 
-    Latency: ``config.PRODUCT_LATENCY + 1`` cycles from ``i_beat`` to the product, ``config.ADD_LATENCY`` from
-    ``i_psum`` to ``o_psum``; 1 cycle from ``i_beat`` to ``o_beat`` and from ``i_weight`` to ``o_weight``.
+    Latency: ``config.product_latency + 1`` cycles from ``i_beat`` to what the adder takes, ``config.add_latency`` from
+    ``i_psum`` to ``o_psum``; and from ``i_weight`` to ``o_weight``; 1 cycle from ``i_beat`` to ``o_beat``.
     Throughput: one activation per cycle; nothing stalls.
 
     Members
@@ -43,8 +43,6 @@ class ProcessingElement(wiring.Component):
     module_name = "pe"
 
     def __init__(self, config: EngineConfig):
-        if (config.PRODUCT_LATENCY, config.ADD_LATENCY) != (1, 1):
-            raise ValueError("a PE must have one product and one add stage")
         self.config = config
         beat, operand = beat_shape(config), struct(operand_layout(config))
         psum = psum_layout(config).width
@@ -62,22 +60,19 @@ class ProcessingElement(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        weight, shadow, active = (Signal.like(self.o_weight, name=name) for name in ("weight", "shadow", "active"))
+        shadow, active = (Signal.like(self.o_weight, name=name) for name in ("shadow", "active"))
         # Tags and data apart: data changes only where its tag says so.
         tags = Signal(data.StructLayout({"valid": 1, "enable": 1, "swap": 1, "load": 1}))
         operand = Signal.like(self.i_beat.operand, name="operand")
         product_tags = Signal(data.StructLayout({"valid": 1, "enable": 1}))
         product = Signal(payload_shape(config))
         psum = [Signal(len(part), name=f"psum_{index}") for index, part in enumerate(psum_parts(config, self.i_psum))]
-        m.d.comb += [self.o_beat.eq(Cat(tags, operand)), self.o_weight.eq(weight), self.o_psum.eq(Cat(psum))]
+        m.d.comb += [self.o_beat.eq(Cat(tags, operand)), self.o_psum.eq(Cat(psum))]
 
         multiplier = place(m, "multiplier", Multiplier, config, i_x=operand, i_w=active)
-        adder = place(
-            m, "adder", ExactAdder if config.exact else FusedAdder, config, i_psum=self.i_psum, i_product=product
-        )
 
-        # Weights: pipe, shadow plane, active plane.
-        m.d.sync += weight.eq(self.i_weight)
+        # Weights: pipe, as long as the way of a partial sum, shadow plane, active plane.
+        m.d.comb += self.o_weight.eq(delayed(m, self.i_weight, config.add_latency, "weight"))
         with m.If(self.i_beat.load):
             m.d.sync += shadow.eq(self.i_weight)
         with m.If(self.i_beat.swap):
@@ -88,13 +83,19 @@ class ProcessingElement(wiring.Component):
         with m.If(self.i_beat.enable):
             m.d.sync += operand.eq(self.i_beat.operand)
 
-        # Product.
-        m.d.sync += [product_tags.valid.eq(tags.valid), product_tags.enable.eq(tags.enable)]
-        with m.If(tags.enable):
-            m.d.sync += product.eq(multiplier.o)
+        # Product: zero where the lane is not enabled, so that it adds nothing.
+        m.d.sync += [
+            product_tags.valid.eq(tags.valid),
+            product_tags.enable.eq(tags.enable),
+            product.eq(Mux(tags.enable, multiplier.o, 0)),
+        ]
 
-        # Partial sum: a lane that is not enabled passes it on.
-        parts = zip(psum, psum_parts(config, self.i_psum), psum_parts(config, adder.o_psum), strict=True)
-        with m.If(product_tags.valid):
-            m.d.sync += [register.eq(Mux(product_tags.enable, added, passed)) for register, passed, added in parts]
+        # Partial sum, when the product has come to the adder.
+        adding = place(
+            m, "adder", ExactAdder if config.exact else FusedAdder, config, i_psum=self.i_psum, i_product=product
+        )
+        total = adding.o_psum if config.exact else Mux(product_tags.enable, adding.o_psum, self.i_psum)
+        valid = delayed(m, product_tags.valid, config.product_latency - 1, "addend_valid")
+        with m.If(valid):
+            m.d.sync += [part.eq(new) for part, new in zip(psum, psum_parts(config, total), strict=True)]
         return m

@@ -21,7 +21,7 @@ def row_shape(config: EngineConfig) -> data.StructLayout:
 class Readout(wiring.Component):
     """Reads finished rows in ring order, one per cycle, all columns at once.
 
-    Latency: ``config.READOUT_LATENCY`` cycles from the read of a row to ``o.valid``, while ``o`` does not stall.
+    Latency: ``config.readout_latency`` cycles from the read of a row to ``o.valid``, while ``o`` does not stall.
     Throughput: one row per cycle. A stall of ``o`` stops the whole pipeline; rows wait in PSUM.
 
     Members
@@ -41,7 +41,7 @@ class Readout(wiring.Component):
     module_name = "readout"
 
     def __init__(self, config: EngineConfig):
-        if config.READOUT_LATENCY != 4:
+        if config.readout_latency != 4:
             raise ValueError("the read-out must have four stages")
         self.config = config
         address = range(max(2, config.psum_depth))
@@ -86,7 +86,7 @@ class Readout(wiring.Component):
         ]
 
         # Stages after the read: memory word, magnitude, fp32 code, result.
-        stages = Signal(config.READOUT_LATENCY - 1)
+        stages = Signal(config.readout_latency - 1)
         first = Signal(row_shape(config))
         row = Signal(row_shape(config))
         with m.If(advance):

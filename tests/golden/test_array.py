@@ -104,11 +104,12 @@ def test_registers_of_two_passes(two_passes):
                 beats[at] |= 1 | enable << 1 | (i in (0, 3)) << 2
                 products[at + 1] |= 1 | enable << 1
                 if enable:
-                    # Payloads stay until the next row that uses the lane. Padding columns hold the zero operand.
+                    # An operand stays until the next row that uses the lane, a product does not.
+                    # Padding columns hold the zero operand.
                     weight = wo[k, c] if c < 3 else np.uint32(0)
                     beats[at:] = [beat & 15 | int(xo[i % 3, k]) << 4 for beat in beats[at:]]
                     payload = int(multiply(xo[i % 3, k], weight, TINY))
-                    products[at + 1 :] = [product & 3 | payload << 2 for product in products[at + 1 :]]
+                    products[at + 1] |= payload << 2
             # The weight row of lane r is taken in cycle u = 1 + r, or 5 + r; the tag is in the register a cycle later.
             for u in [1 + r] + [5 + r] * (r < 2):
                 beats[u + 1 + r + c] |= 8

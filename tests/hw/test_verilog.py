@@ -90,7 +90,7 @@ def test_the_page_names_every_field_and_latency():
     page = describe(config)
     for name in command_layout(config).fields:
         assert f"`{name}`" in page
-    for cycles in (config.store_latency, config.drain_latency + config.READOUT_LATENCY):
+    for cycles in (config.store_latency, config.drain_latency + config.readout_latency):
         assert f"| {cycles} |" in page
 
 

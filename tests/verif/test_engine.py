@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -26,10 +27,18 @@ SEED = int(os.environ.get("SEED", 5))
 SHORT = "icarus" if shutil.which("iverilog") else "verilator"
 #: Rings of few rows, so that they wrap and fill; sums of few products, so that the accumulator is used to its top.
 WIDE = EngineConfig(rows=2, cols=5, formats=("e4m3", "e5m2"), accumulation="exact", k_max=9, psum_depth=16)
+#: The same with pipelined products; and operands as integers.
+PIPELINED = replace(WIDE, product_latency=2)
+INTEGER = EngineConfig(
+    rows=3, cols=4, formats=("e4m3",), accumulation="exact", k_max=10, psum_depth=16, integer_operands=True
+)
 TALL = EngineConfig(rows=5, cols=2, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32", psum_depth=16)
 CONFIGS = {
     "wide": (WIDE, "verilator"),
     "tall": (TALL, "verilator"),
+    "pipelined": (PIPELINED, SHORT),
+    "integer": (INTEGER, SHORT),
+    "pipelined_integer": (replace(INTEGER, product_latency=2), SHORT),
     "one": (EngineConfig(rows=1, cols=1, formats=("bf16",), accumulation="fp32", psum_depth=8), SHORT),
     "row": (EngineConfig(rows=1, cols=4, formats=("e5m2",), accumulation="exact", k_max=5, psum_depth=16), SHORT),
     "column": (EngineConfig(rows=4, cols=1, formats=("e4m3",), accumulation="exact", k_max=13, psum_depth=16), SHORT),

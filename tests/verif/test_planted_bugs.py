@@ -111,8 +111,8 @@ def test_dropped_sticky_bit_in_the_readout():
     red = run(TINY, job, ("rounder", r"= (\| shifted\[24:0\];)", r"= 1'h0 & \1", 1))
     take = first_take(job, TINY) + 1
     assert red.divergence.first.place == "port o_result__payload"
-    assert red.divergence.cycle == take + TINY.drain_latency + TINY.READOUT_LATENCY
-    read = red.divergence.cycle - TINY.READOUT_LATENCY
+    assert red.divergence.cycle == take + TINY.drain_latency + TINY.readout_latency
+    read = red.divergence.cycle - TINY.readout_latency
     assert red.lines()[3:] == [
         "  term      result row of pass 0: m = 1, n = 0, sum over k = 0..2",
         "  expected  column 0: 0x47800001 65536.0078125",

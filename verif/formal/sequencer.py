@@ -140,7 +140,7 @@ module proof(input clk, rst, command_valid, weight_valid, activation_valid, read
     .o_read_en(read_en), .o_read_address(read_address), .i_psums({psum_layout(config).width * config.cols}'b0),
     .o__valid(valid), .o__ready(ready), .o__payload(payload));
   wire [{count - 1}:0] r_rows_ready;
-  wire [{config.READOUT_LATENCY - 2}:0] r_stages;
+  wire [{config.readout_latency - 2}:0] r_stages;
 
   // Tiles take rows in ring order and finish in ring order: `handed` and `ended` are the next row of either kind.
   reg [{address - 1}:0] handed = 0, ended = 0;
@@ -149,7 +149,7 @@ module proof(input clk, rst, command_valid, weight_valid, activation_valid, read
   (* anyconst *) wire [{address - 1}:0] tag;
   reg held = 0, done = 0;
   reg [{age - 1}:0] age = 0;
-  reg [{config.READOUT_LATENCY - 1}:0] leaving = 0;
+  reg [{config.readout_latency - 1}:0] leaving = 0;
   wire taken = m_row_taken && address == tag;
   wire read = read_en && read_address == tag;
   wire first_row = m_row_taken && x_first;
@@ -194,8 +194,8 @@ module proof(input clk, rst, command_valid, weight_valid, activation_valid, read
     row_is_free: assert (!taken || !x_first || !held);
     // The last column's store is {config.store_latency + config.cols - 1} cycles after the row was taken.
     read_after_store: assert (!read || (held && done && age >= {config.store_latency + config.cols}));
-    row_leaves_once: assert ({{valid, r_stages}} == {{leaving[{config.READOUT_LATENCY - 1}], leaving[{
-        config.READOUT_LATENCY - 2
+    row_leaves_once: assert ({{valid, r_stages}} == {{leaving[{config.readout_latency - 1}], leaving[{
+        config.readout_latency - 2
     }:0]}});
   end
 endmodule

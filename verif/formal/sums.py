@@ -146,8 +146,9 @@ endmodule
 
 def sum_properties() -> Iterator[Property]:
     """In every configuration with exact sums; the narrower is one for all."""
-    exact = {key: config for key, config in UNIT_CONFIGS.items() if config.exact}
-    for make in (_exact_adder, _rounder):
-        for key, config in exact.items():
-            yield make(key, config)
+    for key, config in UNIT_CONFIGS.items():
+        if config.exact and config.product_latency == 1:
+            yield _exact_adder(key, config)
+            if not config.integer_operands:
+                yield _rounder(key, config)
     yield _narrower()
