@@ -8,9 +8,10 @@ import click
 import numpy as np
 from rich.console import Console
 
-from golden.spec.config import ACCUMULATIONS, OPERAND_FORMATS, EngineConfig
+from golden.spec.config import OPERAND_FORMATS, EngineConfig
 from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
+from scripts.configs import config_options
 from scripts.tensors import InputError, check_writable, load, make_folder, save
 
 __all__ = ["main"]
@@ -132,13 +133,9 @@ def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) 
 
 
 @cli.command()
-@click.option("--config", "preset", type=click.Choice(list(PRESETS)), help="A preset.  [default: fp8]")
-@click.option("--rows", type=int, help="Rows of the array, 1..256.")
-@click.option("--cols", type=int, help="Columns of the array, 1..256.")
-@click.option("--formats", help=f"Operand formats, from {','.join(OPERAND_FORMATS)}.")
-@click.option("--accumulation", type=click.Choice(ACCUMULATIONS), help="How partial sums are kept.")
+@config_options
 @click.option("--out", help="File to write.  [default: build/verilog/NAME.v]")
-def verilog(preset, rows, cols, formats, accumulation, out) -> int:
+def verilog(chosen, out) -> int:
     """Write the engine's Verilog, and beside it a page (.md) on its ports and on driving it.
 
     Start from a preset and change what the options name.
@@ -146,23 +143,9 @@ def verilog(preset, rows, cols, formats, accumulation, out) -> int:
     from hw.verilog import describe, engine_verilog
     from scripts.products import progress_bar
 
-    base = PRESETS[preset or "fp8"]
-    changes = {
-        "rows": rows,
-        "cols": cols,
-        "formats": tuple(name.strip() for name in formats.split(",")) if formats is not None else None,
-        "accumulation": accumulation,
-    }
-    changes = {name: value for name, value in changes.items() if value is not None}
-    parameters = {name: getattr(base, name) for name in base.__dataclass_fields__} | changes
-    try:
-        config = EngineConfig(**parameters)
-    except (TypeError, ValueError) as error:
-        raise InputError(str(error)) from None
+    config = chosen.config
     if out is None:
-        formats_part = "_".join(config.formats)
-        own = f"{config.rows}x{config.cols}_{formats_part}_{config.accumulation}"
-        out = f"build/verilog/{own if changes else preset or 'fp8'}.v"
+        out = f"build/verilog/{chosen.name}.v"
         make_folder("build/verilog")
     page = str(Path(out).with_suffix(".md"))
     if page == out:
