@@ -12,6 +12,7 @@ from golden.spec.config import OPERAND_FORMATS, EngineConfig
 from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
 from scripts.configs import config_options
+from scripts.fpga_command import fpga
 from scripts.tensors import InputError, check_writable, load, make_folder, save
 
 __all__ = ["main"]
@@ -242,9 +243,13 @@ def mutants(config, count, seed, only) -> int:
     return DISAGREE if run_mutants(config, count=count, seed=seed, only=only) else 0
 
 
+cli.add_command(fpga)
+
+
 def main() -> None:
     """Entry point: bad input ends with one line and exit code 2."""
     from scripts.farm import FarmError
+    from scripts.fpga_tools import ToolError
     from verif.formal.model import FormalError
     from verif.simulator import SimulatorError
 
@@ -252,7 +257,7 @@ def main() -> None:
         code = cli.main(prog_name="systolith", standalone_mode=False)
     except click.UsageError as error:
         code = _complain(f"{error.format_message()} {_usage(error)}")
-    except (FarmError, FormalError, InputError, SimulatorError) as error:
+    except (FarmError, FormalError, InputError, SimulatorError, ToolError) as error:
         code = _complain(str(error))
     except MemoryError:
         code = _complain("not enough memory; needs smaller tensors")

