@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +15,26 @@ from scripts.fpga_netlist import Netlist, stage_of
 from scripts.fpga_tools import Device, ToolError, Tools, error_line, utilization, versions
 from scripts.tensors import save
 
-__all__ = ["CACHE", "PARTS", "Job", "Routed", "Synthesis", "place_route", "synthesise"]
+__all__ = [
+    "CACHE",
+    "PARTS",
+    "Job",
+    "Routed",
+    "Synthesis",
+    "capacity",
+    "critical_path",
+    "place_route",
+    "synthesise",
+]
 
 CACHE = Path("build") / "fpga" / "cache"
 #: What can be built: the whole engine, the grid of PEs, one PE.
 PARTS = ("engine", "array", "pe")
 #: Yosys maps modules of ours to a family's cells as this file says, before anything is flattened.
 MAPS = Path(__file__).parents[1] / "hw" / "fpga"
+
+#: Amaranth is not made for several threads.
+_EMITTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,9 @@ class Job:
         from hw.verilog import join_modules
 
         block = {"engine": TensorEngine, "array": Grid, "pe": ProcessingElement}[self.part](self.config)
-        files = {"design.v": join_modules(emit_modules(block)), "wrapper.v": join_modules(emit_modules(Wrapper(block)))}
+        with _EMITTING:
+            texts = {"design.v": emit_modules(block), "wrapper.v": emit_modules(Wrapper(block))}
+        files = {name: join_modules(modules) for name, modules in texts.items()}
         mapping = MAPS / f"{self.device.family.name}_map.v"
         return files | ({"map.v": mapping.read_text()} if mapping.exists() else {})
 
@@ -180,11 +196,25 @@ def _route(job: Job, seed: int, tag: str, tools: Tools, watch: Callable[[str], N
             routed.error = error_line(log)
             if not routed.used:
                 raise ToolError(f"nextpnr: {routed.error} ({log})")
+            watch("given up")
+            return routed
         save(done, json.dumps(vars(routed), indent=1))
     record = json.loads(done.read_text())
     record["used"] = {name: tuple(pair) for name, pair in record["used"].items()}
     watch("done")
     return Routed(**record)
+
+
+def capacity(job: Job, tools: Tools, watch: Callable[[str], None]) -> dict[str, tuple[int, int]]:
+    """Used and available of everything on the device, without placing: nextpnr's own names."""
+    watch("packing")
+    log = job.folder / f"{job.device.name}-pack.log"
+    tools.nextpnr(job.device, ["--json", "top.json", "--top", "fpga_top", "--pack-only"], log, watch)
+    used = utilization(log)
+    if not used:
+        raise ToolError(f"nextpnr: {error_line(log)} ({log})")
+    watch("done")
+    return used
 
 
 def critical_path(report: dict, netlist: Netlist) -> dict:

@@ -34,3 +34,25 @@ def fpga(ctx, chosen, device, part, seeds, jobs, dsp, freq) -> int:
         chosen, device=device, part=part, seeds=seeds, jobs=jobs, dsp=dsp, frequency=freq, command=shlex.join(words)
     )
     return 0
+
+
+@fpga.command()
+@click.option("--device", default="ecp5-85k", show_default=True, help="A device nextpnr-ecp5 or -ice40 knows.")
+@click.option("--sizes", default="2,4,8", show_default=True, help="Rows and columns of the square arrays.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only variants whose names begin so; may be repeated.")
+@click.option("--seeds", type=click.IntRange(1, 100), help="[default: 3, and 1 for arrays of more than 32 PEs]")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Variants at a time.")
+@click.option("--docs", is_flag=True, help="Rewrite the table in docs/fpga.md and docs/fpga.svg.")
+def sweep(device, sizes, only, seeds, jobs, docs) -> int:
+    """Build arrays of several sizes, formats and accumulations: a table and a plot.
+
+    What was built before from the same Verilog with the same tools is not built again.
+    """
+    from scripts.fpga_sweep import run_sweep
+
+    words = ["systolith", "fpga", "sweep", "--device", device, "--sizes", sizes]
+    words += [word for name in only for word in ("--only", name)]
+    words += ["--seeds", str(seeds)] if seeds else []
+    words += ["--docs"] if docs else []
+    run_sweep(device=device, only=only, sizes=sizes, seeds=seeds, jobs=jobs, docs=docs, command=shlex.join(words))
+    return 0

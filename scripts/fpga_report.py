@@ -11,13 +11,13 @@ from scripts.campaign import plain_table
 from scripts.fpga_build import Job, Routed, Synthesis
 from scripts.fpga_tools import versions
 
-__all__ = ["KINDS", "lut_equivalents", "make_record", "markdown", "tables"]
+__all__ = ["KINDS", "figures", "lut_equivalents", "make_record", "markdown", "tables"]
 
 #: Kinds of cells, in the order of every listing.
 KINDS = {
     "lut4": "LUT4",
     "carry": "carry",
-    "lut4_equivalents": "LUT4-equivalents",
+    "lut4_equivalents": "LUT4-eq",
     "ff": "flip-flops",
     "dsp": "DSP",
     "block_ram": "block RAM",
@@ -74,35 +74,33 @@ def make_record(job: Job, name: str, synthesis: Synthesis, routed: Sequence[Rout
     }
 
 
+def _shown(record: dict) -> list[str]:
+    """Kinds that there are any of."""
+    return [kind for kind in KINDS if record["cells"][kind] or kind in ("lut4", "ff")]
+
+
 def _cell_rows(record: dict) -> list[tuple[str, ...]]:
-    """Kind, of the design, by block, per PE, of the wrapper."""
-    blocks = record["blocks"]
-    rows = []
-    for kind, title in KINDS.items():
-        if kind in ("dsp", "block_ram", "lut_ram") and not record["cells"][kind]:
-            continue
-        per_pe = record["per_pe"].get(kind)
-        rows.append(
-            (
-                title,
-                f"{record['cells'][kind]:,}",
-                *(f"{blocks[block][kind]:,}" for block in blocks),
-                "" if per_pe is None else f"{per_pe:,.1f}",
-                f"{record['wrapper'][kind]:,}",
-            )
-        )
+    """The design, its blocks, a PE, the wrapper: cells of each kind."""
+    kinds = _shown(record)
+    parts = {"all": record["cells"]}
+    if len(record["blocks"]) > 1:
+        parts |= record["blocks"]
+    rows = [(name, *(f"{cells[kind]:,}" for kind in kinds)) for name, cells in parts.items()]
+    per_pe = record["per_pe"]
+    rows.append(("array per PE", *(f"{per_pe[kind]:,.1f}" if kind in per_pe else "" for kind in kinds)))
+    rows.append(("(wrapper)", *(f"{record['wrapper'][kind]:,}" for kind in kinds)))
     return rows
 
 
 def _cell_columns(record: dict) -> tuple[str, ...]:
-    return ("cells", "all", *record["blocks"], "per PE", "wrapper")
+    return ("cells", *(KINDS[kind] for kind in _shown(record)))
 
 
 def figures(record: dict) -> dict[str, str]:
     """Speed, the critical path and how full the device is, a line each."""
     mhz, path = record["mhz"], record["critical_path"]
     full = ", ".join(
-        f"{KINDS.get(kind, kind)} {pair['used']:,} of {pair['available']:,}"
+        f"{kind.replace('_', ' ')} {pair['used']:,} of {pair['available']:,}"
         for kind, pair in record["device_cells"].items()
         if pair["used"]
     )
@@ -110,11 +108,12 @@ def figures(record: dict) -> dict[str, str]:
         "clock": f"{mhz['median']:.1f} MHz median of {len(record['seeds'])} seeds, {mhz['min']:.1f}..{mhz['max']:.1f}",
         "peak": f"{record['peak_gmacs']:.2f} GMAC/s, {record['pes']} PEs",
         "critical path": (
-            f"{path['stage']}: {path['logic_ns']:.1f} ns logic, {path['routing_ns']:.1f} ns routing, "
-            f"{path['levels']} levels (seed {path['seed']})"
+            f"{path['stage']}: {path['logic_ns']:.1f} ns logic, {path['routing_ns']:.1f} ns routing "
+            f"(seed {path['seed']})"
         ),
-        "": f"from {path['start']} to {path['end']}",
-        "device": f"{record['device']}: {full} (with the wrapper)",
+        "from": path["start"],
+        "to": path["end"],
+        "device": f"{full}, with the wrapper",
     }
 
 
@@ -123,7 +122,7 @@ def tables(record: dict) -> list[Table]:
     cells = plain_table(*_cell_columns(record), text=("cells",))
     for row in _cell_rows(record):
         cells.add_row(*row)
-    rest = Table(show_header=False, box=None)
+    rest = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
     for name, value in figures(record).items():
         rest.add_row(name, value)
     return [cells, rest]
@@ -141,7 +140,7 @@ def markdown(record: dict) -> str:
         "|---" + "|---:" * (len(columns) - 1) + "|",
         *(f"| {' | '.join(row)} |" for row in _cell_rows(record)),
         "",
-        "| | |",
+        "| clock and path | |",
         "|---|---|",
         *(f"| {name} | {value} |" for name, value in figures(record).items()),
         *(f"| seed {s['seed']} | {s['mhz']:.1f} MHz, {s['stage']} |" for s in record["seeds"]),

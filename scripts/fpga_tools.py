@@ -98,20 +98,16 @@ FAMILIES = {
     ),
 }
 
-#: Spares a start of nextpnr where the name is right. Packages: nextpnr's own choice does not exist for every device.
+#: Spares a start of nextpnr where the name is right.
 KNOWN = ("ecp5-85k", "ecp5-45k", "ecp5-25k", "ecp5-12k", "ice40-up5k", "ice40-hx8k")
+#: A package for each device, by the beginning of its name; the few pins in use are on all of them.
 PACKAGES = {
-    "ecp5": "CABGA381",
-    "ice40-up5k": "sg48",
-    "ice40-up3k": "sg48",
-    "ice40-hx8k": "ct256",
-    "ice40-lp8k": "cm225",
-    "ice40-lp4k": "cm225",
+    "ecp5-": "CABGA381",
+    "ice40-u": "sg48",
     "ice40-lp384": "qn32",
-    "ice40-lp1k": "cm121",
-    "ice40-u1k": "sg48",
-    "ice40-u2k": "sg48",
-    "ice40-u4k": "sg48",
+    "ice40-lp8k": "ct256",
+    "ice40-hx8k": "ct256",
+    "ice40-": "tq144",
 }
 
 
@@ -125,8 +121,8 @@ class Device:
 
     @property
     def has_dsp(self) -> bool:
-        """Whether synthesis may use multipliers; of iCE40 the UltraPlus alone has any."""
-        return self.family.name != "ice40" or self.option.startswith("up")
+        """Whether synthesis may use multipliers; of iCE40 the Ultra and UltraPlus alone have any."""
+        return self.family.name != "ice40" or self.option.startswith("u")
 
     @property
     def synth_device(self) -> str:
@@ -138,8 +134,8 @@ class Device:
     @property
     def arguments(self) -> list[str]:
         """nextpnr's options for it."""
-        package = PACKAGES.get(self.name, PACKAGES.get(self.family.name))
-        return [f"--{self.option}", *(["--package", package] if package else [])]
+        package = next(package for start, package in PACKAGES.items() if self.name.startswith(start))
+        return [f"--{self.option}", "--package", package]
 
 
 def _require(package: str) -> None:
