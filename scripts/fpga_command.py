@@ -38,9 +38,9 @@ def fpga(ctx, chosen, device, part, seeds, jobs, dsp, freq) -> int:
 
 @fpga.command()
 @click.option("--device", default="ecp5-85k", show_default=True, help="A device nextpnr-ecp5 or -ice40 knows.")
-@click.option("--sizes", default="2,4,8", show_default=True, help="Rows and columns of the square arrays.")
+@click.option("--sizes", help="Rows and columns of the square arrays.  [default: 2,4,8; of fp32 2,4]")
 @click.option("--only", multiple=True, metavar="NAME", help="Only variants whose names begin so; may be repeated.")
-@click.option("--seeds", type=click.IntRange(1, 100), help="[default: 3, and 1 for arrays of more than 32 PEs]")
+@click.option("--seeds", type=click.IntRange(1, 100), help="[default: 3; for more than 8000 LUTs 1]")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Variants at a time.")
 @click.option("--docs", is_flag=True, help="Rewrite the table in docs/fpga.md and docs/fpga.svg.")
 def sweep(device, sizes, only, seeds, jobs, docs) -> int:
@@ -50,7 +50,7 @@ def sweep(device, sizes, only, seeds, jobs, docs) -> int:
     """
     from scripts.fpga_sweep import run_sweep
 
-    words = ["systolith", "fpga", "sweep", "--device", device, "--sizes", sizes]
+    words = ["systolith", "fpga", "sweep", "--device", device, *(["--sizes", sizes] if sizes else [])]
     words += [word for name in only for word in ("--only", name)]
     words += ["--seeds", str(seeds)] if seeds else []
     words += ["--docs"] if docs else []

@@ -1,7 +1,7 @@
 """Builds arrays of several sizes, formats and accumulations: the table and the plot of docs/fpga.md."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ from golden.spec.config import EngineConfig
 from scripts.campaign import plain_table
 from scripts.configs import make_config
 from scripts.fpga import FOLDER, DoesNotFit, build, steps
-from scripts.fpga_build import Job, Synthesis
+from scripts.fpga_build import Job, Synthesis, synthesise
 from scripts.fpga_fit import excess, expected
-from scripts.fpga_report import make_record
+from scripts.fpga_report import lut_equivalents, make_record
 from scripts.fpga_tools import Device, ToolError, Tools, find_device, versions
 from scripts.tensors import InputError, make_folder, save
 
@@ -23,17 +23,21 @@ __all__ = ["SIZES", "VARIANTS", "Variant", "between_markers", "run_sweep"]
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- sweep -->", "<!-- end of sweep -->"
 SIZES = (2, 4, 8)
-#: An array of more PEs than this is placed once where the number of seeds is not given: minutes a seed.
-MANY = 32
+#: An array of more LUT4-equivalents is placed once where the number of seeds is not given: it takes minutes a seed.
+MANY = 8000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Variant:
-    """A row of the sweep: fields of EngineConfig but the size, and whether multipliers may be used."""
+    """A kind of array: fields of EngineConfig but the size, and whether multipliers may be used.
+
+    ``sizes``: those built unless others are asked for.
+    """
 
     name: str
     fields: dict[str, object]
     dsp: bool = False
+    sizes: tuple[int, ...] = SIZES
 
     def config(self, size: int) -> EngineConfig:
         """Of so many rows and columns."""
@@ -44,8 +48,8 @@ VARIANTS = (
     Variant("e4m3 exact", {"formats": ("e4m3",), "accumulation": "exact"}),
     Variant("e4m3 exact, DSP", {"formats": ("e4m3",), "accumulation": "exact"}, dsp=True),
     Variant("e4m3+e5m2 exact", {"formats": ("e4m3", "e5m2"), "accumulation": "exact"}),
-    Variant("e4m3+e5m2 fp32", {"formats": ("e4m3", "e5m2"), "accumulation": "fp32"}),
-    Variant("bf16 fp32", {"formats": ("bf16",), "accumulation": "fp32"}),
+    Variant("e4m3+e5m2 fp32", {"formats": ("e4m3", "e5m2"), "accumulation": "fp32"}, sizes=(2, 4)),
+    Variant("bf16 fp32", {"formats": ("bf16",), "accumulation": "fp32"}, sizes=(2, 4)),
 )
 
 
@@ -69,7 +73,9 @@ def parse_sizes(text: str) -> tuple[int, ...]:
     return tuple(sorted(set(sizes)))
 
 
-def _build_variant(variant: Variant, device: Device, sizes, seeds: int | None, tools: Tools, show) -> list[dict]:
+def _build_variant(
+    variant: Variant, device: Device, sizes: Sequence[int], seeds: int | None, tools: Tools, show: Callable[..., None]
+) -> list[dict]:
     """The records of a variant, smallest array first. One that does not fit has ``error`` instead of figures."""
     records = []
     before: tuple[Job, Synthesis, dict[str, int]] | None = None
@@ -85,8 +91,9 @@ def _build_variant(variant: Variant, device: Device, sizes, seeds: int | None, t
                 over = excess({kind: (round(need.get(kind, 0)), there) for kind, there in before[2].items()})
                 if over:
                     raise DoesNotFit(f"about {over}")
-            count = seeds or (1 if job.pes > MANY else 3)
-            synthesis, routed = build(job, name, count, 1, tools, show)
+            first = synthesise(job, tools, lambda step, name=name: show(f"{name} on {device.name}, synthesis", step))
+            many = lut_equivalents(first.cells, device.family.carry_luts) > MANY
+            synthesis, routed = build(job, name, seeds or (1 if many else 3), 1, tools, show)
             record |= make_record(job, name, synthesis, routed, "")
             before = job, synthesis, {kind: pair["available"] for kind, pair in record["device_cells"].items()}
         except DoesNotFit as error:
@@ -97,23 +104,24 @@ def _build_variant(variant: Variant, device: Device, sizes, seeds: int | None, t
 
 
 def run_sweep(
-    *, device: str, only: Sequence[str], sizes: str, seeds: int | None, jobs: int, docs: bool, command: str
+    *, device: str, only: Sequence[str], sizes: str | None, seeds: int | None, jobs: int, docs: bool, command: str
 ) -> None:
     """Build them all, print the table, write build/fpga/sweep.json, .md and .svg; with ``docs`` docs/fpga.* too."""
-    chosen, wanted, found = choose(only), parse_sizes(sizes), find_device(device)
+    chosen, found = choose(only), find_device(device)
+    wanted = {variant: parse_sizes(sizes) if sizes else variant.sizes for variant in chosen}
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         raise ToolError("the plot needs matplotlib: pip install '.[docs]', or make fpga-sweep, which does so") from None
     tools_used = versions(found.family)
     for variant in chosen:
-        for size in wanted:
+        for size in wanted[variant]:
             variant.config(size)
     make_folder(str(FOLDER))
     tools = Tools()
     # The variants that take longest first, so that no thread works alone for long.
     with steps() as show, ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(_build_variant, v, found, wanted, seeds, tools, show) for v in reversed(chosen)]
+        futures = [pool.submit(_build_variant, v, found, wanted[v], seeds, tools, show) for v in reversed(chosen)]
         try:
             records = [record for future in reversed(futures) for record in future.result()]
         except BaseException:

@@ -26,6 +26,10 @@ def built(tmp_path, monkeypatch):
     monkeypatch.setattr("scripts.fpga_report.versions", lambda family: {})
     asked = []
 
+    def synthesise(job, *_):
+        luts = job.pes * (LARGE if job.config.accumulation == "fp32" else SMALL)
+        return Synthesis(cells={"lut4": luts, "ff": luts}, wrapper={}, blocks={"array": {"lut4": luts, "ff": luts}})
+
     def build(job, name, seeds, jobs, tools, show):
         asked.append((name, seeds, job.dsp))
         luts = job.pes * (LARGE if job.config.accumulation == "fp32" else SMALL)
@@ -35,6 +39,7 @@ def built(tmp_path, monkeypatch):
         used = {"TRELLIS_COMB": (luts, 83640), "TRELLIS_FF": (luts, 83640)}
         return synthesis, [Routed(seed=s, mhz=100.0 + s, seconds=1, used=used, path=PATH) for s in range(1, seeds + 1)]
 
+    monkeypatch.setattr(fpga_sweep, "synthesise", synthesise)
     monkeypatch.setattr(fpga_sweep, "build", build)
     return asked
 
@@ -57,7 +62,7 @@ def test_every_variant_and_size_is_built(built):
     sweep()
     report = json.loads(Path("build/fpga/sweep.json").read_text())
     assert [(r["variant"], r["size"]) for r in report["records"]] == [(v.name, n) for v in VARIANTS for n in (2, 8)]
-    # Arrays of many PEs are placed once; what a small one shows not to fit is not tried.
+    # Arrays of many LUTs are placed once; what a small one shows not to fit is not tried.
     assert ("e4m3 exact 2x2", 3, False) in built and ("e4m3 exact 8x8", 1, False) in built
     assert ("e4m3 exact, DSP 8x8", 1, True) in built and ("bf16 fp32 8x8", 1, False) not in built
     errors = {r["variant"]: r["error"] for r in report["records"] if "error" in r}
@@ -71,6 +76,15 @@ def test_every_variant_and_size_is_built(built):
     # Same figures, same bytes.
     sweep()
     assert Path("build/fpga/sweep.svg").read_text() == picture
+
+
+def test_sizes_that_are_not_asked_for(built):
+    pytest.importorskip("matplotlib")
+    sweep(only=("bf16", "e4m3 exact, DSP"), sizes=None, seeds=1)
+    assert [name for name, *_ in built] == [
+        *("bf16 fp32 2x2", "bf16 fp32 4x4"),
+        *("e4m3 exact, DSP 2x2", "e4m3 exact, DSP 4x4", "e4m3 exact, DSP 8x8"),
+    ]
 
 
 def test_seeds_and_variants_as_asked_for(built):
