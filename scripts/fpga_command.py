@@ -12,7 +12,13 @@ __all__ = ["fpga"]
 @click.group(invoke_without_command=True)
 @config_options(default="tiny")
 @click.option("--device", default="ecp5-25k", show_default=True, help="A device nextpnr-ecp5 or -ice40 knows.")
-@click.option("--part", type=click.Choice(["engine", "array", "pe"]), default="engine", show_default=True)
+@click.option(
+    "--part",
+    type=click.Choice(["engine", "array", "pe"]),
+    default="engine",
+    show_default=True,
+    help="The whole engine, its grid of PEs, or one PE.",
+)
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Placements tried.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Of them at a time.")
 @click.option("--dsp/--no-dsp", default=True, show_default=True, help="Use the device's multipliers.")

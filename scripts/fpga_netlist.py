@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 from scripts.fpga_tools import Family
 
-__all__ = ["BLOCKS", "Netlist", "block_of", "stage_of"]
+__all__ = ["BLOCKS", "Netlist", "block_of", "part_of", "stage_of"]
 
 #: Blocks of the engine, by the beginning of a hierarchical name.
 BLOCKS = {
@@ -61,6 +61,14 @@ def stage_of(start: str, end: str) -> str:
             return "PSUM to accumulate"
         return "accumulate" if source in ("psum", "sum") else "align, accumulate"
     return {"product": "multiply", "aligned": "align"}.get(target, f"array, {target}")
+
+
+def part_of(name: str) -> str:
+    """The stage that a cell on the way belongs to by its name; empty where that says nothing."""
+    block = block_of(name)
+    if block != "array":
+        return {"edges": "decode", "other": "", "wrapper": ""}.get(block, block)
+    return {"product": "multiply", "aligned": "align", "psum": "accumulate", "operand": ""}.get(_register(name), "")
 
 
 def _rank(name: str) -> tuple:

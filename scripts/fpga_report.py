@@ -111,6 +111,10 @@ def figures(record: dict) -> dict[str, str]:
             f"{path['stage']}: {path['logic_ns']:.1f} ns logic, {path['routing_ns']:.1f} ns routing "
             f"(seed {path['seed']})"
         ),
+        "of which": "; ".join(
+            f"{part['stage'] or 'unnamed'} {part['logic_ns']:.1f} + {part['routing_ns']:.1f} ns"
+            for part in path["stages"]
+        ),
         "from": path["start"],
         "to": path["end"],
         "device": f"{full}, with the wrapper",

@@ -32,6 +32,10 @@ SYNTHESIS = Synthesis(
 )
 USED = {"TRELLIS_COMB": (1210, 24288), "TRELLIS_FF": (580, 24288), "MULT18X18D": (16, 28), "DP16KD": (25, 56)}
 PATH = {"stage": "multiply", "start": "a", "end": "b", "logic_ns": 4.25, "routing_ns": 3.75, "levels": 7}
+PATH["stages"] = [
+    {"stage": "multiply", "logic_ns": 1.0, "routing_ns": 2.0},
+    {"stage": "", "logic_ns": 3.25, "routing_ns": 1.75},
+]
 
 
 def routed(seed, mhz, **path):
@@ -144,12 +148,13 @@ def test_the_critical_path_in_our_words():
         return {"type": kind, "delay": delay, "from": {"cell": start}, "to": {"cell": end}}
 
     product, psum = "block.grid.row_0.pe_0.product_TRELLIS_FF_Q_1", "block.grid.row_0__o_psums_TRELLIS_FF_Q"
+    shift = "block.grid.row_0.pe_0.aligned_LUT4_Z"
     path = [
         step("clk-to-q", 0.5, product, product),
-        step("routing", 1.25, product, "x"),
-        step("logic", 0.25, "x", "x"),
-        step("logic", 0.0, "x", "x"),
-        step("routing", 0.5, "x", psum),
+        step("routing", 1.25, product, shift),
+        step("logic", 0.25, shift, shift),
+        step("logic", 0.0, shift, "block.x_LUT4_Z"),
+        step("routing", 0.5, "block.x_LUT4_Z", psum),
         step("setup", 0.1, psum, psum),
     ]
     slow = [step("routing", 99.0, "pin", product)]
@@ -164,6 +169,10 @@ def test_the_critical_path_in_our_words():
         "logic_ns": 0.85,
         "routing_ns": 1.75,
         "levels": 1,
+        "stages": [
+            {"stage": "align", "logic_ns": 0.75, "routing_ns": 1.25},
+            {"stage": "accumulate", "logic_ns": 0.1, "routing_ns": 0.5},
+        ],
     }
 
 
@@ -201,6 +210,7 @@ def test_pages_say_what_the_record_says(record):
     assert "| array per PE | 50.0 | 5.0 | 60.0 | 20.0 | 1.0 |  |" in page
     assert "90.0 MHz median of 3 seeds, 80.0..100.0" in page
     assert "align: 4.2 ns logic, 3.8 ns routing (seed 3)" in page
+    assert "| of which | multiply 1.0 + 2.0 ns; unnamed 3.2 + 1.8 ns |" in page
     assert "1.44 GMAC/s" in figures(record)["peak"]
     assert "`systolith fpga --config tiny`" in page and "| seed 2 | 80.0 MHz, decode |" in page
     assert len(tables(record)[0].columns) == 7 and set(KINDS) == set(record["cells"])

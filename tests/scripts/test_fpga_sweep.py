@@ -12,7 +12,7 @@ from scripts.fpga_build import Routed, Synthesis
 from scripts.fpga_sweep import VARIANTS, between_markers, choose, markdown, parse_sizes, rows, run_sweep
 from scripts.tensors import InputError
 
-PATH = {"stage": "multiply", "start": "a", "end": "b", "logic_ns": 4.0, "routing_ns": 3.0, "levels": 7}
+PATH = {"stage": "multiply", "start": "a", "end": "b", "logic_ns": 4.0, "routing_ns": 3.0, "levels": 7, "stages": []}
 #: LUTs of a PE that 83,640 are room for 8 x 8 of, and of one they are not.
 SMALL, LARGE = 200, 2000
 
