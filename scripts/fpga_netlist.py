@@ -23,10 +23,22 @@ INSTANCE = "block."
 PATHS = {"engine": "", "array": "grid.", "pe": "grid.row_0.pe_0."}
 #: Registers of a PE by what their wires may be called.
 _ALIASES = {
-    r"psum": "psum",
+    r"psum|adder": "psum",
     r"product|multiplier": "product",
     r"operand|tags|beat|weight|shadow|active|[xw]$": "operand",
-    r"aligned|addend|fine|coarse|shift": "aligned",
+    r"align|addend": "aligned",
+    r"add_|sum_": "sum",
+    r"order": "order",
+    r"normal": "normal",
+}
+#: The stage that computes what such a register holds.
+_STAGES = {
+    "psum": "accumulate",
+    "product": "multiply",
+    "aligned": "align",
+    "sum": "add",
+    "order": "order",
+    "normal": "normalise",
 }
 
 
@@ -40,7 +52,8 @@ def block_of(name: str) -> str:
 
 def _register(name: str) -> str:
     """A register's own name where a wire is called after a port: ``row_1__o_psums`` and ``i_psum`` are psum."""
-    last = re.sub(r"^(?:\w+?_\d+__)?[io]_+", "", name.removeprefix(INSTANCE).rpartition(".")[2])
+    inner, _, last = name.removeprefix(INSTANCE).rpartition(".")
+    last = inner.rpartition(".")[2] if last == "o" else re.sub(r"^(?:\w+?_\d+__)?[io]_+", "", last)
     return next((word for pattern, word in _ALIASES.items() if re.match(pattern, last)), last)
 
 
@@ -59,8 +72,8 @@ def stage_of(start: str, end: str) -> str:
     if target == "psum":
         if from_block == "PSUM":
             return "PSUM to accumulate"
-        return "accumulate" if source in ("psum", "sum") else "align, accumulate"
-    return {"product": "multiply", "aligned": "align"}.get(target, f"array, {target}")
+        return {"psum": "accumulate", "sum": "round", "normal": "round"}.get(source, "align, accumulate")
+    return _STAGES.get(target, f"array, {target}")
 
 
 def part_of(name: str) -> str:
@@ -68,7 +81,7 @@ def part_of(name: str) -> str:
     block = block_of(name)
     if block != "array":
         return {"edges": "decode", "other": "", "wrapper": ""}.get(block, block)
-    return {"product": "multiply", "aligned": "align", "psum": "accumulate", "operand": ""}.get(_register(name), "")
+    return _STAGES.get(_register(name), "")
 
 
 def _rank(name: str) -> tuple:

@@ -44,12 +44,13 @@ class Variant:
         return make_config({"rows": size, "cols": size} | self.fields, f"{self.name}: ")
 
 
+E4M3, FP8 = ("e4m3",), ("e4m3", "e5m2")
 VARIANTS = (
-    Variant("e4m3 exact", {"formats": ("e4m3",), "accumulation": "exact"}),
-    Variant("e4m3 exact, DSP", {"formats": ("e4m3",), "accumulation": "exact"}, dsp=True),
-    Variant("e4m3+e5m2 exact", {"formats": ("e4m3", "e5m2"), "accumulation": "exact"}),
-    Variant("e4m3+e5m2 fp32", {"formats": ("e4m3", "e5m2"), "accumulation": "fp32"}, sizes=(2, 4)),
-    Variant("bf16 fp32", {"formats": ("bf16",), "accumulation": "fp32"}, sizes=(2, 4)),
+    Variant("e4m3 exact", {"formats": E4M3, "accumulation": "exact", "product_latency": 2}),
+    Variant("e4m3 exact, DSP", {"formats": E4M3, "accumulation": "exact", "integer_operands": True}, dsp=True),
+    Variant("e4m3+e5m2 exact", {"formats": FP8, "accumulation": "exact", "product_latency": 2}),
+    Variant("e4m3+e5m2 fp32", {"formats": FP8, "accumulation": "fp32", "add_latency": 4}, sizes=(2, 4)),
+    Variant("bf16 fp32", {"formats": ("bf16",), "accumulation": "fp32", "add_latency": 4}, sizes=(2, 4)),
 )
 
 
