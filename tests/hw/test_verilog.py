@@ -121,13 +121,8 @@ class _Parent(wiring.Component):
 
 
 def test_place_refuses_an_input_of_another_width():
-    with pytest.raises(ValueError, match=r"leaf.i must be given as an input of 4 bits, not 3"):
+    with pytest.raises(ValueError, match=r"leaf.i must be given 4 bits, not 3"):
         emit_modules(_Parent(i=Signal(3)))
-
-
-def test_place_refuses_to_drive_an_output():
-    with pytest.raises(ValueError, match=r"leaf.o must be given as an input"):
-        emit_modules(_Parent(o=Signal(4)))
 
 
 def test_place_refuses_other_parameters():
