@@ -84,20 +84,19 @@ targets:
     filesets: [rtl]
     toplevel: {WRAPPER}
   sim:
-    default_tool: icarus
+    flow: sim
+    flow_options:
+      tool: icarus
+      iverilog_options: [-g2012]
     filesets: [rtl, tb]
     toplevel: tb
-    tools:
-      icarus:
-        iverilog_options: [-g2012]
   lint:
-    default_tool: verilator
+    flow: lint
+    flow_options:
+      tool: verilator
+      verilator_options: [-Wall]
     filesets: [rtl, waivers]
     toplevel: {WRAPPER}
-    tools:
-      verilator:
-        mode: lint-only
-        verilator_options: [-Wall]
 """
 
 

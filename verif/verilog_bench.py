@@ -144,8 +144,6 @@ def bench_verilog(config: EngineConfig, engine: str, vectors: Vectors) -> str:
 //   {run_command(engine)}
 // Prints PASS, or FAIL at the first thing wrong; vvp's exit code is then 1. +seed=N: other pauses and stalls.
 
-`timescale 1ns/1ps
-
 module tb;
   reg aclk = 1'b0;
   reg aresetn = 1'b0;
@@ -158,7 +156,7 @@ module tb;
   reg [3:0] go = 4'hf;
   integer cycle = 0;
   integer seed;
-  initial if ($value$plusargs("seed=%d", seed)) lfsr = seed ? seed : 1;
+  initial if ($value$plusargs("seed=%d", seed)) lfsr = seed != 0 ? seed : 1;
   integer lane;
   always @(posedge aclk) begin
     cycle <= cycle + 1;
