@@ -66,7 +66,7 @@ mutants: $(READY) ## put 200 faults into the RTL of two configurations and see e
 mutants-sample: $(READY) ## the same with 15 faults each
 	@$(BIN)/systolith mutants --count 15
 
-verilog: $(READY) ## write build/verilog/CONFIG.v and a page on driving it (CONFIG=fp8)
+verilog: $(READY) ## write build/verilog/CONFIG.v, an AXI4-Stream wrapper and a page on driving it (CONFIG=fp8)
 	@$(BIN)/systolith verilog --config $(or $(CONFIG),fp8)
 
 fpga: $(READY) ## synthesise, place and route, report cells and clock (CONFIG=tiny DEVICE=ecp5-25k SEEDS=)
@@ -76,6 +76,9 @@ fpga: $(READY) ## synthesise, place and route, report cells and clock (CONFIG=ti
 fpga-sweep: $(READY) ## the same for arrays of many kinds: table and plot of docs/fpga.md (DEVICE= SEEDS=)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[fpga,docs]'
 	@$(BIN)/systolith fpga sweep $(device) $(seeds) --docs
+
+verilog-test: $(READY) ## write that and a test bench in plain Verilog, and run it with Icarus alone (CONFIG=tiny)
+	@$(BIN)/systolith verilog --config $(or $(CONFIG),tiny) --fusesoc --run
 
 bench-golden: $(READY) ## time the golden model against numpy
 	@$(BIN)/python -m scripts.bench_golden

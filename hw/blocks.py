@@ -9,13 +9,17 @@ from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Shape, Signal, Value, ValueLike
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import Flow, In
 
 from golden.spec.encodings import Layout
+from hw.assembly import Assembly
 
 __all__ = ["delayed", "emit_modules", "place", "struct"]
 
-_placed: ContextVar[dict[str, tuple[wiring.Component, tuple]]] = ContextVar("placed")
+#: A component, or what has a signature and either ``assemble`` or ``VERILOG``: Amaranth has nothing to elaborate there.
+Block = wiring.Component | wiring.PureInterface
+
+_placed: ContextVar[dict[str, tuple[Block, tuple]]] = ContextVar("placed")
 
 
 def struct(layout: Layout, **nested: data.Layout) -> data.StructLayout:
@@ -36,45 +40,59 @@ def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
     return line[-len(value) :]
 
 
-def place(m: Module, name: str, block: type[wiring.Component], *parameters, **inputs: ValueLike) -> SimpleNamespace:
+def place(
+    m: Module | Assembly, name: str, block: type[Block], *parameters, **connections: ValueLike
+) -> SimpleNamespace:
     """Instantiate ``block(*parameters)`` under ``name`` in ``m`` and return its ports.
 
-    ``inputs`` are wired straight to the input ports they name; the caller drives the others through the returned
-    ports. Within one emission a block must always be given equal parameters: it is built and emitted once, under its
-    ``module_name``. (Amaranth itself would emit every instance anew; a 128 x 128 array has 16,384.) A block
-    without registers, and so without a clock, says so by a true ``COMBINATIONAL``.
+    ``connections`` are wired straight to the ports they name; what else an input needs, the caller drives through the
+    returned ports. Within one emission a block must always be given equal parameters: it is built and emitted once,
+    under its ``module_name``. (Amaranth itself would emit every instance anew; a 128 x 128 array has 16,384.) A block
+    without registers, and so without a clock, says so by a true ``COMBINATIONAL``. A block with a text ``VERILOG`` of
+    its own may have ``verilog_parameters`` that differ.
 
-    Raises ValueError for an input whose width is not the port's, and for other parameters than before.
+    Raises ValueError for a connection whose width is not the port's, and for other parameters than before.
     """
     placed = _placed.get()
+    generic = hasattr(block, "VERILOG")
     if block.module_name not in placed:
         placed[block.module_name] = block(*parameters), parameters
     component, known = placed[block.module_name]
-    if type(component) is not block or known != parameters:
+    if type(component) is not block or (known != parameters and not generic):
         raise ValueError(f"{block.module_name} must have the same parameters everywhere, not {known} and {parameters}")
+    if generic:
+        component = block(*parameters)
     ports = SimpleNamespace()
-    connections = {}
+    pins: dict[str, tuple[Flow, Value]] = {}
     for path, member, _ in component.signature.flatten(component):
         port = "__".join(path)
         shape = member.shape
         width = Shape.cast(shape).width
-        if port in inputs:
-            value = Value.cast(inputs.pop(port))
-            if member.flow == Out or len(value) != width:
-                raise ValueError(f"{name}.{port} must be given as an input of {width} bits, not {len(value)}")
+        if port in connections:
+            value = Value.cast(connections.pop(port))
+            if len(value) != width:
+                raise ValueError(f"{name}.{port} must be given {width} bits, not {len(value)}")
         else:
             # A plain signal seen through the layout: signals with a layout add a Verilog wire for every field.
             value = Signal(width, name=f"{name}__{port}")
+            if isinstance(m, Assembly):
+                m.wire(value)
             parent = ports
             for part in path[:-1]:
                 parent = parent.__dict__.setdefault(part, SimpleNamespace())
             setattr(parent, path[-1], shape(value) if isinstance(shape, data.Layout) else value)
-        connections[f"{'o' if member.flow == Out else 'i'}_{port}"] = value
-    if inputs:
-        raise ValueError(f"{name} must have the ports {', '.join(inputs)}")
-    if not getattr(component, "COMBINATIONAL", False):
-        connections |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
-    m.submodules[name] = Instance(component.module_name, **connections)
+        pins[port] = member.flow, value
+    if connections:
+        raise ValueError(f"{name} must have the ports {', '.join(connections)}")
+    clocked = not getattr(component, "COMBINATIONAL", False)
+    if isinstance(m, Assembly):
+        m.instance(component.module_name, name, pins, clocked=clocked)
+        return ports
+    arguments = {f"{'i' if flow == In else 'o'}_{port}": value for port, (flow, value) in pins.items()}
+    arguments |= {f"p_{key}": value for key, value in getattr(component, "verilog_parameters", {}).items()}
+    if clocked:
+        arguments |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+    m.submodules[name] = Instance(component.module_name, **arguments)
     return ports
 
 
@@ -90,26 +108,34 @@ def _registry():
 #: Registers become ``always`` blocks with reset and enable, all else assignments: a simulator runs that twice as fast
 #: as the ``always @*`` processes of Amaranth's own script, and a person reads it more easily.
 _EMIT = """
-select {logic}
 proc; opt_expr; opt_clean; opt_dff; opt_clean -purge; wreduce t:$shl; opt_clean -purge; memory_collect
-select -clear
 write_verilog -noattr
 """
 
 
-def emit_modules(top: wiring.Component) -> dict[str, str]:
+def emit_modules(top: Block) -> dict[str, str]:
     """Verilog of ``top`` and of every component placed below it, by module name, ``top`` first."""
     texts: dict[str, str] = {}
+    rtlil_texts: dict[str, str] = {}
     with _registry() as waiting:
         waiting[top.module_name] = top, ()
         while missing := [name for name in waiting if name not in texts]:
             for name in missing:
-                texts[name] = rtlil.convert(waiting[name][0], name=name, emit_src=False)
-    script = "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in texts.values())
-    # Modules that only join others are wide, and there is nothing in them to tidy but the names of the top's fields.
-    logic = [name for name, text in texts.items() if "cell $" in text or name == top.module_name]
-    script += _EMIT.format(logic=" ".join(logic))
-    emitted = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)
-    modules = re.finditer(r"^module (\w+)\b.*?^endmodule\n", emitted, re.DOTALL | re.MULTILINE)
-    modules = {match[1]: match[0] for match in modules}
-    return {name: modules[name] for name in texts}
+                component = waiting[name][0]
+                if hasattr(component, "VERILOG"):
+                    texts[name] = component.VERILOG
+                elif hasattr(component, "assemble"):
+                    texts[name] = _assembled(component)
+                else:
+                    texts[name] = rtlil_texts[name] = rtlil.convert(component, name=name, emit_src=False)
+    if rtlil_texts:
+        script = "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in rtlil_texts.values()) + _EMIT
+        emitted = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)
+        modules = re.finditer(r"^module (\w+)\b.*?^endmodule\n", emitted, re.DOTALL | re.MULTILINE)
+        texts |= {match[1]: match[0] for match in modules}
+    return texts
+
+
+def _assembled(component: wiring.PureInterface) -> str:
+    ports = [(member.flow, Value.cast(value)) for _, member, value in component.signature.flatten(component)]
+    return component.assemble().verilog(component.module_name, ports)

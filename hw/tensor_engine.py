@@ -1,6 +1,6 @@
 """Top of the tensor engine: sequencer, edges, array, PSUM and read-out, joined."""
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +8,7 @@ from golden.spec.config import EngineConfig
 from golden.spec.encodings import command_layout, psum_layout, result_layout
 from hw.array.edges import NorthEdge, WestEdge
 from hw.array.grid import Grid
+from hw.assembly import Assembly
 from hw.blocks import place, struct
 from hw.psum.bank import PsumBank
 from hw.psum.readout import Readout
@@ -16,7 +17,7 @@ from hw.sequencer import Sequencer
 __all__ = ["TensorEngine"]
 
 
-class TensorEngine(wiring.Component):
+class TensorEngine(wiring.PureInterface):
     """Multiplies streamed activations by tiles of stationary weights and accumulates the products in PSUM.
 
     Commands, weights and activations come in the order of the passes; finished rows leave in the order of the output
@@ -43,17 +44,23 @@ class TensorEngine(wiring.Component):
     def __init__(self, config: EngineConfig):
         self.config = config
         super().__init__(
-            {
-                "i_command": In(stream.Signature(struct(command_layout(config)))),
-                "i_weight": In(stream.Signature(config.code_bits * config.cols)),
-                "i_activation": In(stream.Signature(config.code_bits * config.rows)),
-                "o_result": Out(stream.Signature(struct(result_layout(config)))),
-            }
+            wiring.Signature(
+                {
+                    "i_command": In(stream.Signature(struct(command_layout(config)))),
+                    "i_weight": In(stream.Signature(config.code_bits * config.cols)),
+                    "i_activation": In(stream.Signature(config.code_bits * config.rows)),
+                    "o_result": Out(stream.Signature(struct(result_layout(config)))),
+                }
+            ),
+            path=(),
         )
 
-    def elaborate(self, platform):
-        m = Module()
+    def assemble(self) -> Assembly:
+        m = Assembly()
         config = self.config
+        psum = psum_layout(config).width
+        read_en = m.wire(Signal(name="read_en"))
+        seeds, reads = (m.wire(Signal(psum * config.cols, name=name)) for name in ("seeds", "reads"))
         sequencer = place(
             m,
             "sequencer",
@@ -61,8 +68,12 @@ class TensorEngine(wiring.Component):
             config,
             i_command__valid=self.i_command.valid,
             i_command__payload=self.i_command.payload,
+            i_command__ready=self.i_command.ready,
             i_weight_valid=self.i_weight.valid,
+            o_weight_ready=self.i_weight.ready,
             i_activation_valid=self.i_activation.valid,
+            o_activation_ready=self.i_activation.ready,
+            i_read_en=read_en,
         )
         west = place(
             m,
@@ -85,7 +96,7 @@ class TensorEngine(wiring.Component):
             i_format=sequencer.o_weight_format,
             i_valid=sequencer.o_weight_en,
         )
-        grid = place(m, "grid", Grid, config, i_beats=west.o_beats, i_weights=north.o_weights)
+        grid = place(m, "grid", Grid, config, i_beats=west.o_beats, i_weights=north.o_weights, i_psums=seeds)
         readout = place(
             m,
             "readout",
@@ -95,12 +106,15 @@ class TensorEngine(wiring.Component):
             i_row_address=sequencer.o_row_address,
             i_row=sequencer.o_row,
             i_finished=sequencer.o_finished,
+            o_read_en=read_en,
+            i_psums=reads,
+            o__valid=self.o_result.valid,
+            o__payload=self.o_result.payload,
+            o__ready=self.o_result.ready,
         )
-        psum = psum_layout(config).width
-        seeds, reads = [], []
         seed, store = sequencer.o_seed, sequencer.o_store
         for col in range(config.cols):
-            ports = place(
+            bank = place(
                 m,
                 f"psum_{col}",
                 PsumBank,
@@ -108,21 +122,10 @@ class TensorEngine(wiring.Component):
                 i_seed=seed,
                 i_store=store,
                 i_psum=grid.o_psums.word_select(col, psum),
-                i_read_en=readout.o_read_en,
+                o_psum=seeds.word_select(col, psum),
+                i_read_en=read_en,
                 i_read_address=readout.o_read_address,
+                o_read=reads.word_select(col, psum),
             )
-            seeds.append(ports.o_psum)
-            reads.append(ports.o_read)
-            seed, store = ports.o_seed, ports.o_store
-        m.d.comb += [
-            grid.i_psums.eq(Cat(seeds)),
-            readout.i_psums.eq(Cat(reads)),
-            self.i_command.ready.eq(sequencer.i_command.ready),
-            self.i_weight.ready.eq(sequencer.o_weight_ready),
-            self.i_activation.ready.eq(sequencer.o_activation_ready),
-            sequencer.i_read_en.eq(readout.o_read_en),
-            self.o_result.valid.eq(readout.o.valid),
-            self.o_result.payload.eq(readout.o.payload),
-            readout.o.ready.eq(self.o_result.ready),
-        ]
+            seed, store = bank.o_seed, bank.o_store
         return m

@@ -136,29 +136,34 @@ def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) 
 @cli.command()
 @config_options
 @click.option("--out", help="File to write.  [default: build/verilog/NAME.v]")
-def verilog(chosen, out) -> int:
-    """Write the engine's Verilog, and beside it a page (.md) on its ports and on driving it.
+@click.option("--bench", is_flag=True, help="Write a test bench (_tb.v) and its vectors too.")
+@click.option("--fusesoc", is_flag=True, help="Write these and a FuseSoC core file (.core) too.")
+@click.option("--run", is_flag=True, help="Write the test bench and run it with Icarus Verilog.")
+def verilog(chosen, out, bench, fusesoc, run) -> int:
+    """Write the engine's Verilog; beside it a wrapper with AXI4-Stream ports (_axis.sv), Verilator's waivers (.vlt),
+    and a page (.md) on the engine's ports and on driving it.
 
     Start from a preset and change what the options name.
     """
-    from hw.verilog import describe, engine_verilog
     from scripts.products import progress_bar
+    from scripts.verilog_files import check_icarus, output_files, run_bench, verilog_texts, write_texts
+
+    if run:
+        check_icarus()
 
     config = chosen.config
     if out is None:
         out = f"build/verilog/{chosen.name}.v"
         make_folder("build/verilog")
-    page = str(Path(out).with_suffix(".md"))
-    if page == out:
-        raise InputError(f"--out: {out} is where the page goes; needs a name that does not end in .md")
-    check_writable(out)
-    check_writable(page)
+    paths = output_files(out, bench=bench or fusesoc or run, fusesoc=fusesoc)
     with progress_bar() as progress:
         progress.add_task("generating Verilog", total=None)
-        texts = {out: engine_verilog(config), page: describe(config)}
-    for path, text in texts.items():
-        save(path, text)
-    click.echo(f"wrote {click.format_filename(out)} and {click.format_filename(page)}")
+        texts = verilog_texts(config, paths)
+    write_texts(texts)
+    others = ", ".join(Path(path).name for path in list(texts)[1:])
+    click.echo(f"wrote {click.format_filename(out)} and beside it {others}")
+    if run:
+        return 0 if run_bench(paths) else DISAGREE
     return 0
 
 

@@ -121,7 +121,7 @@ class Bundle:
             for name in modules:
                 # Where a module begins, and where it is instantiated.
                 text = re.sub(
-                    rf"^(module |  ){name}(?=\(| \w+ \($)", rf"\1unit_{index}_{name}", text, flags=re.MULTILINE
+                    rf"^(module |  ){name}(?=\(| #\(| \w+ \($)", rf"\1unit_{index}_{name}", text, flags=re.MULTILINE
                 )
             texts.append(text)
             wires, shown = self._instance(index, bench, f"unit_{index}_{next(iter(modules))}")

@@ -7,10 +7,17 @@ from amaranth.lib.wiring import In, Out
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import beat_layout, operand_layout
 from hw.arithmetic.decoder import Decoder
+from hw.array.delay import Delay
 from hw.array.pe import beat_shape
-from hw.blocks import delayed, place
+from hw.blocks import place
 
 __all__ = ["NorthEdge", "WestEdge"]
+
+
+def skewed(m: Module, value: Value, cycles: int, name: str) -> Value:
+    """The same as an instance ``name`` of ``Delay``: the edges of a large array have hundreds of thousands of bits."""
+    value = Value.cast(value)
+    return place(m, name, Delay, len(value), cycles, i=value).o if cycles else value
 
 
 class WestEdge(wiring.Component):
@@ -78,7 +85,7 @@ class WestEdge(wiring.Component):
                 beat.load.eq(self.i_load[lane]),
                 beat.operand.eq(operand.o),
             ]
-            beats.append(delayed(m, beat, lane * config.add_latency, f"skew_{lane}"))
+            beats.append(skewed(m, beat, lane * config.add_latency, f"skew_{lane}"))
         m.d.comb += self.o_beats.eq(Cat(beats))
         return m
 
@@ -136,6 +143,6 @@ class NorthEdge(wiring.Component):
             weight = Signal(width, name=f"weight_{col}")
             with m.If(self.i_valid):
                 m.d.comb += weight.eq(operand.o)
-            weights.append(delayed(m, weight, col, f"skew_{col}"))
+            weights.append(skewed(m, weight, col, f"skew_{col}"))
         m.d.comb += self.o_weights.eq(Cat(weights))
         return m

@@ -1,18 +1,18 @@
 """The array itself: R rows of C processing elements."""
 
-from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import beat_layout, operand_layout, psum_layout
 from hw.array.row import Row
+from hw.assembly import Assembly
 from hw.blocks import place
 
 __all__ = ["Grid"]
 
 
-class Grid(wiring.Component):
+class Grid(wiring.PureInterface):
     """Stacks the rows from north to south. All inputs are skewed by the edges already.
 
     Latency: a partial sum crosses the array in ``config.rows * config.add_latency`` cycles.
@@ -36,19 +36,23 @@ class Grid(wiring.Component):
         self.config = config
         psums = psum_layout(config).width * config.cols
         super().__init__(
-            {
-                "i_beats": In(beat_layout(config).width * config.rows),
-                "i_weights": In(operand_layout(config).width * config.cols),
-                "i_psums": In(psums),
-                "o_psums": Out(psums),
-            }
+            wiring.Signature(
+                {
+                    "i_beats": In(beat_layout(config).width * config.rows),
+                    "i_weights": In(operand_layout(config).width * config.cols),
+                    "i_psums": In(psums),
+                    "o_psums": Out(psums),
+                }
+            ),
+            path=(),
         )
 
-    def elaborate(self, platform):
-        m = Module()
+    def assemble(self) -> Assembly:
+        m = Assembly()
         beat = beat_layout(self.config).width
         weights, psums = self.i_weights, self.i_psums
         for index in range(self.config.rows):
+            last = {"o_psums": self.o_psums} if index == self.config.rows - 1 else {}
             row = place(
                 m,
                 f"row_{index}",
@@ -57,7 +61,8 @@ class Grid(wiring.Component):
                 i_beat=self.i_beats.word_select(index, beat),
                 i_weights=weights,
                 i_psums=psums,
+                **last,
             )
-            weights, psums = row.o_weights, row.o_psums
-        m.d.comb += self.o_psums.eq(psums)
+            if not last:
+                weights, psums = row.o_weights, row.o_psums
         return m

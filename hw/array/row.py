@@ -1,18 +1,18 @@
 """One row of the array: C processing elements side by side."""
 
-from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import beat_layout, operand_layout, psum_layout
 from hw.array.pe import ProcessingElement
+from hw.assembly import Assembly
 from hw.blocks import place
 
 __all__ = ["Row"]
 
 
-class Row(wiring.Component):
+class Row(wiring.PureInterface):
     """Chains the PEs of one contraction lane from west to east.
 
     Latency: that of ``ProcessingElement``; column c sees a beat c cycles after column 0.
@@ -34,20 +34,23 @@ class Row(wiring.Component):
         weights = operand_layout(config).width * config.cols
         psums = psum_layout(config).width * config.cols
         super().__init__(
-            {
-                "i_beat": In(beat_layout(config).width),
-                "i_weights": In(weights),
-                "o_weights": Out(weights),
-                "i_psums": In(psums),
-                "o_psums": Out(psums),
-            }
+            wiring.Signature(
+                {
+                    "i_beat": In(beat_layout(config).width),
+                    "i_weights": In(weights),
+                    "o_weights": Out(weights),
+                    "i_psums": In(psums),
+                    "o_psums": Out(psums),
+                }
+            ),
+            path=(),
         )
 
-    def elaborate(self, platform):
-        m = Module()
+    def assemble(self) -> Assembly:
+        m = Assembly()
         config = self.config
         operand, psum = operand_layout(config).width, psum_layout(config).width
-        beat, weights, psums = self.i_beat, [], []
+        beat = self.i_beat
         for col in range(config.cols):
             pe = place(
                 m,
@@ -57,9 +60,8 @@ class Row(wiring.Component):
                 i_beat=beat,
                 i_weight=self.i_weights.word_select(col, operand),
                 i_psum=self.i_psums.word_select(col, psum),
+                o_weight=self.o_weights.word_select(col, operand),
+                o_psum=self.o_psums.word_select(col, psum),
             )
-            weights.append(pe.o_weight)
-            psums.append(pe.o_psum)
             beat = pe.o_beat
-        m.d.comb += [self.o_weights.eq(Cat(weights)), self.o_psums.eq(Cat(psums))]
         return m

@@ -286,7 +286,13 @@ GEMM_USAGE = (
             "Invalid value for '--accumulation': 'fp16' is not one of 'exact', 'fp",
         ),
         (("verilog", "--out", "gone/e.v"), "--out: no folder "),
-        (("verilog", "--out", "e.md"), "--out: e.md is where the page goes; needs a name that does not end in .md"),
+        *(
+            (
+                ("verilog", "--out", out),
+                f"--out: {out!r} is no name of Verilog; needs letters, digits, _ or -, and .v at its end",
+            )
+            for out in ("e.md", "e", "an engine.v", "e.2.v", "'.v", ".v")
+        ),
         (("sim", "--config", "big"), "Invalid value for '--config': 'big' is not one of 'tiny', 'fp8', 'bf16', 'mxu'."),
         (("sim", "--seed", "-1"), "Invalid value for '--seed': -1 is not in the range 0<=x<=4294967295."),
         (("sim", "--sim", "vcs"), "Invalid value for '--sim': 'vcs' is not one of 'verilator', 'icarus'."),
@@ -354,23 +360,27 @@ def test_a_full_disk(refused, monkeypatch):
 
 def test_verilog_of_a_preset(run):
     code, out, err = run("verilog", "--config", "tiny")
-    assert (code, out, err) == (0, "wrote build/verilog/tiny.v and build/verilog/tiny.md\n", "")
+    assert (code, err) == (0, "")
+    assert out == "wrote build/verilog/tiny.v and beside it tiny.md, tiny_axis.sv, tiny.vlt\n"
     assert Path("build/verilog/tiny.v").read_text() == engine_verilog(PRESETS["tiny"])
     assert Path("build/verilog/tiny.md").read_text() == describe(PRESETS["tiny"])
 
 
 def test_verilog_of_ones_own(run, monkeypatch):
-    monkeypatch.setattr("hw.verilog.engine_verilog", repr)
+    monkeypatch.setattr("scripts.verilog_files.engine_verilog", repr)
     options = ("--rows", "2", "--cols", "3", "--formats", "e5m2, e4m3", "--accumulation", "fp32")
     config = EngineConfig(rows=2, cols=3, formats=("e4m3", "e5m2"), accumulation="fp32")
-    assert run("verilog", "--config", "tiny", *options, "--out", "my.v")[:2] == (0, "wrote my.v and my.md\n")
+    assert run("verilog", "--config", "tiny", *options, "--out", "my.v")[:2] == (
+        0,
+        "wrote my.v and beside it my.md, my_axis.sv, my.vlt\n",
+    )
     assert Path("my.v").read_text() == repr(config) and Path("my.md").read_text() == describe(config)
     name = "build/verilog/2x3_e4m3_e5m2_fp32"
-    assert run("verilog", "--config", "tiny", *options)[:2] == (0, f"wrote {name}.v and {name}.md\n")
+    assert run("verilog", "--config", "tiny", *options)[1].startswith(f"wrote {name}.v and beside it ")
     assert Path(f"{name}.v").read_text() == repr(config)
 
 
-def test_verilog_writes_both_files_or_none(refused):
+def test_verilog_writes_all_files_or_none(refused):
     os.mkdir("e.md")
     assert refused("verilog", "--config", "tiny", "--out", "e.v").startswith("--out: 'e.md' is not an ordinary file")
 
@@ -444,5 +454,8 @@ def test_every_option_of_the_contract_is_there():
     shared = {"--config", "--out", "--backend", "--json", "--recipe"}
     assert options["gemm"] == shared | lanes | {"--out-format"}
     assert options["attention"] == shared | lanes | {"--causal"}
-    assert options["verilog"] >= {"--config", "--rows", "--cols", "--formats", "--accumulation", "--out"}
+    assert options["verilog"] >= {
+        *("--config", "--rows", "--cols", "--formats", "--accumulation", "--out"),
+        *("--bench", "--fusesoc", "--run"),
+    }
     assert options["sim"] == {"--config", "--seed", "--sim", "--waves"}

@@ -1,0 +1,56 @@
+"""Delay line: what the edges of the array skew their lanes with."""
+
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Delay"]
+
+
+class Delay(wiring.PureInterface):
+    """A value as it was ``cycles`` cycles ago; zero after a reset.
+
+    Lanes differ in length: one module with Verilog parameters serves them all.
+
+    Latency: ``cycles``. Throughput: one value per cycle.
+
+    Parameters
+    ----------
+    width : int
+        Bits of the value.
+    cycles : int
+        At least 1.
+
+    Members
+    -------
+    i : ``In(width)``
+    o : ``Out(width)``
+    """
+
+    module_name = "delay"
+
+    VERILOG = """\
+module delay #(
+  parameter WIDTH = 1,
+  parameter CYCLES = 1
+) (
+  input clk,
+  input rst,
+  input [WIDTH-1:0] i,
+  output [WIDTH-1:0] o
+);
+  // The youngest value is lowest.
+  reg [WIDTH*CYCLES-1:0] line;
+  wire [WIDTH*(CYCLES+1)-1:0] values = {line, i};
+  initial line = {WIDTH*CYCLES{1'b0}};
+  always @(posedge clk)
+    if (rst) line <= {WIDTH*CYCLES{1'b0}};
+    else line <= values[WIDTH*CYCLES-1:0];
+  assign o = values[WIDTH*CYCLES +: WIDTH];
+endmodule
+"""
+
+    def __init__(self, width: int, cycles: int):
+        if cycles < 1:
+            raise ValueError(f"cycles must be at least 1, not {cycles}")
+        self.verilog_parameters = {"WIDTH": width, "CYCLES": cycles}
+        super().__init__(wiring.Signature({"i": In(width), "o": Out(width)}), path=())
