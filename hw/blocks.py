@@ -113,8 +113,11 @@ write_verilog -noattr
 """
 
 
-def emit_modules(top: Block) -> dict[str, str]:
-    """Verilog of ``top`` and of every component placed below it, by module name, ``top`` first."""
+def emit_modules(top: Block, target: str | None = None) -> dict[str, str]:
+    """Verilog of ``top`` and of every component placed below it, by module name, ``top`` first.
+
+    ``target`` is handed to the components as their platform: one of ``hw.fpga``, whose cells they may use, or None.
+    """
     texts: dict[str, str] = {}
     rtlil_texts: dict[str, str] = {}
     with _registry() as waiting:
@@ -127,7 +130,9 @@ def emit_modules(top: Block) -> dict[str, str]:
                 elif hasattr(component, "assemble"):
                     texts[name] = _assembled(component)
                 else:
-                    texts[name] = rtlil_texts[name] = rtlil.convert(component, name=name, emit_src=False)
+                    texts[name] = rtlil_texts[name] = rtlil.convert(
+                        component, name=name, platform=target, emit_src=False
+                    )
     if rtlil_texts:
         script = "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in rtlil_texts.values()) + _EMIT
         emitted = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)

@@ -66,7 +66,10 @@ class Job:
 
         block = {"engine": TensorEngine, "array": Grid, "pe": ProcessingElement}[self.part](self.config)
         with _EMITTING:
-            texts = {"design.v": emit_modules(block), "wrapper.v": emit_modules(Wrapper(block))}
+            texts = {
+                "design.v": emit_modules(block, self.device.family.name),
+                "wrapper.v": emit_modules(Wrapper(block)),
+            }
         files = {name: join_modules(modules) for name, modules in texts.items()}
         mapping = MAPS / f"{self.device.family.name}_map.v"
         return files | ({"map.v": mapping.read_text()} if mapping.exists() else {})

@@ -9,6 +9,7 @@ from golden.spec.encodings import psum_layout
 from hw.arithmetic.aligner import Aligner, coarse_step
 from hw.arithmetic.multiplier import payload_shape
 from hw.blocks import place, struct
+from hw.fpga.ecp5 import ECP5, add_inverted, add_selected
 
 __all__ = ["ExactAdder", "psum_parts"]
 
@@ -71,6 +72,10 @@ class ExactAdder(wiring.Component):
         if config.product_latency == 2:
             aligned, addend = addend, Signal.like(addend, name="addend")
             m.d.sync += addend.eq(aligned)
+        if platform == ECP5:
+            total = self._ecp5(m, addend)
+            m.d.comb += self.o_psum.eq(Cat(total, self.i_psum.special | addend.special))
+            return m
         *limbs, special = psum_parts(config, self.i_psum)
         carry, sums, start = addend.sign, [], 0
         aligned = self._coarsely_aligned(addend)
@@ -83,11 +88,26 @@ class ExactAdder(wiring.Component):
         m.d.comb += self.o_psum.eq(Cat(*sums, special | addend.special))
         return m
 
+    def _ecp5(self, m: Module, addend: data.View) -> Value:
+        """The sum, its last level of the shifter or its inversion within the carry chain."""
+        acc, sign = self.i_psum.acc, addend.sign
+        if self.config.integer_operands:
+            return add_inverted(m, "sum", acc, Cat(addend.magnitude, Const(0, len(acc)))[: len(acc)], sign)
+        near, far = self._places(addend)
+        return add_selected(m, "sum", acc, addend.coarse, far, near, sign)
+
+    def _places(self, addend: data.View) -> tuple[Value, Value]:
+        """The one's complement of the product in its two places of the sum."""
+        bits, sign = self.config.acc_bits, addend.sign
+        near, far = (
+            Cat(sign.replicate(low), addend.fine, sign.replicate(bits)) for low in (0, coarse_step(self.config))
+        )
+        return near[:bits], far[:bits]
+
     def _coarsely_aligned(self, addend: data.View) -> Value:
         """The one's complement of the product, in the places of the sum."""
         bits = self.config.acc_bits
         if self.config.integer_operands:
             return Cat(addend.magnitude, Const(0, bits))[:bits] ^ addend.sign.replicate(bits)
-        step = coarse_step(self.config)
-        near, far = (Cat(addend.sign.replicate(low), addend.fine, addend.sign.replicate(bits)) for low in (0, step))
-        return Mux(addend.coarse, far[:bits], near[:bits])
+        near, far = self._places(addend)
+        return Mux(addend.coarse, far, near)

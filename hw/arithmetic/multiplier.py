@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import Layout, operand_layout, product_layout
 from hw.blocks import struct
+from hw.fpga.ecp5 import ECP5, multiply
 
 __all__ = ["Multiplier", "payload_shape"]
 
@@ -58,7 +59,11 @@ class Multiplier(wiring.Component):
         else:
             m.d.comb += nan.eq(x.nan | w.nan)
         m.d.comb += [
-            self.o.magnitude.eq(x.significand * w.significand),
+            self.o.magnitude.eq(
+                multiply(m, "product", x.significand, w.significand)
+                if platform == ECP5 and not self.config.integer_operands
+                else x.significand * w.significand
+            ),
             self.o.sign.eq((x.sign ^ w.sign) & ~nan),
         ]
         if not self.config.integer_operands:

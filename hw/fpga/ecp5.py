@@ -1,0 +1,92 @@
+"""Carry chains of Lattice ECP5 parts, whose four-input logic before the carry yosys leaves unused.
+
+A ``CCU2C`` is two bits of a chain. Of each bit, ``LUT4(A, B, C, D)`` is the propagate and ``LUT2(A, B)``, the same
+table at C = D = 0, the generate signal: ``S = LUT4 ^ CIN``, ``COUT = LUT4 ? CIN : LUT2`` (Lattice, ECP5 family data
+sheet; yosys ``techlibs/ecp5/cells_sim.v``). So ``A + f(B, C, D)`` takes no logic beside its chain if ``f(B, 0, 0)`` is 0.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value
+
+__all__ = ["ECP5", "Half", "add_inverted", "add_selected", "chain", "multiply"]
+
+#: The target's name on the command line.
+ECP5 = "ecp5"
+
+
+class Half(NamedTuple):
+    """One bit of a chain: its table and its inputs."""
+
+    table: int
+    a: Value
+    b: Value = Const(0, 1)
+    c: Value = Const(0, 1)
+    d: Value = Const(0, 1)
+
+
+def _table(propagate: Callable[[int, int, int, int], int]) -> int:
+    """Contents of a LUT4, A the lowest bit of the address."""
+    return sum(propagate(n & 1, n >> 1 & 1, n >> 2 & 1, n >> 3) << n for n in range(16))
+
+
+#: Carries its A into the chain: propagate is 0 at D = 1, generate is A. What comes in as carry does not matter.
+_CARRY_IN = _table(lambda a, b, c, d: a & (d ^ 1))
+_PLUS_SELECTED = _table(lambda a, b, c, d: a ^ (b if d else c))
+_PLUS_INVERTED = _table(lambda a, b, c, d: a ^ (d & (b ^ c)))
+_PLUS_AND = _table(lambda a, b, c, d: a ^ (b & c))
+_TWO_ANDS = _table(lambda a, b, c, d: (a & b) ^ (c & d))
+_ONE = Const(1, 1)
+
+
+def chain(m: Module, name: str, halves: Sequence[Half]) -> Value:
+    """The sums of a carry chain, as many bits as halves, lowest first. The first half must not need a carry."""
+    sums, carry = [], None
+    for index in range(0, len(halves), 2):
+        pair = (*halves[index : index + 2], Half(0, Const(0, 1)))[:2]
+        low, high, after = (Signal(name=f"{name}_{kind}_{index}") for kind in ("low", "high", "carry"))
+        ports = {"o_S0": low, "o_S1": high, "o_COUT": after} | ({} if carry is None else {"i_CIN": carry})
+        for place, half in enumerate(pair):
+            ports |= {f"p_INIT{place}": Const(half.table, 16), f"p_INJECT1_{place}": "NO"}
+            ports |= {f"i_{letter}{place}": value for letter, value in zip("ABCD", half[1:], strict=True)}
+        m.submodules[f"{name}_{index}"] = Instance("CCU2C", **ports)
+        sums += [low, high]
+        carry = after
+    return Cat(sums[: len(halves)])
+
+
+def add_selected(m: Module, name: str, total: Value, select: Value, one: Value, zero: Value, carry: Value) -> Value:
+    """``total + (select ? one : zero) + carry``, as wide as all three; half a cell a bit and no more."""
+    halves = [Half(_CARRY_IN, carry, d=_ONE)]
+    halves += [Half(_PLUS_SELECTED, a, b, c, select) for a, b, c in zip(total, one, zero, strict=True)]
+    return chain(m, name, halves)[1:]
+
+
+def add_inverted(m: Module, name: str, total: Value, addend: Value, invert: Value) -> Value:
+    """``invert ? total - addend : total + addend``, as wide as both."""
+    halves = [Half(_CARRY_IN, invert, d=_ONE)]
+    halves += [Half(_PLUS_INVERTED, a, b, invert, _ONE) for a, b in zip(total, addend, strict=True)]
+    return chain(m, name, halves)[1:]
+
+
+def multiply(m: Module, name: str, x: Value, w: Value) -> Value:
+    """``x * w``, unsigned, of equal widths. Two partial products make one chain, and are added to those before."""
+    width = len(x)
+    total = None
+    for place in range(0, width, 2):
+        low, high = w[place], w[place + 1] if place + 1 < width else Const(0, 1)
+        above, below = Cat(x[1:], Const(0, 1)), x
+        halves = [Half(0, Const(0, 1))]
+        halves += [Half(_TWO_ANDS, a, low, b, high) for a, b in zip(above, below, strict=True)]
+        row = chain(m, f"{name}_row_{place}", [*halves, Half(0, Const(0, 1))])[1:]
+        if total is None:
+            total = Cat(x[0] & low, row)
+            continue
+        # The lowest bit of the row, an AND, is made in the chain that adds it.
+        ones = [x[0], *row]
+        others = [low, *[_ONE] * len(row)]
+        kept = Cat(total[place:], Const(0, 2))
+        halves = [Half(_PLUS_AND, a, b, c) for a, b, c in zip(kept, ones, others, strict=True)]
+        total = Cat(total[:place], chain(m, f"{name}_sum_{place}", [Half(0, Const(0, 1)), *halves])[1:])
+    return total[: 2 * width]
