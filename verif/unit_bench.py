@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from amaranth.lib import wiring
@@ -46,6 +47,8 @@ class UnitBench:
         From a random generator to an array for every field name: unsigned[n] of up to 64 bits, or uint32[n, words].
     has_clock : bool
         It has ``clk`` and ``rst``, and may have a driven field ``i_reset``: a reset in mid-run.
+    target : str or None
+        What it is emitted for, as ``emit_modules`` takes it.
     """
 
     name: str
@@ -54,10 +57,11 @@ class UnitBench:
     values: Callable[[np.random.Generator], Mapping[str, np.ndarray]]
     has_clock: bool = False
     registers: Mapping[str, str] = field(default_factory=dict)
+    target: str | None = None
 
     def modules(self) -> dict[str, str]:
         """Verilog by module name, the block's own first."""
-        return emit_modules(self.block())
+        return emit_modules(self.block(), self.target)
 
     def path(self, item: Field) -> str | None:
         """A register as an expression over the block's instance path ``pe``; None for a port."""
@@ -140,7 +144,10 @@ module bundle(
     endcase
 endmodule
 """
-        text = "\n".join([*texts, top])
+        cells = [
+            Path(__file__).with_name(f"{name}_cells.v").read_text() for name in {b.target for b in self.benches} if name
+        ]
+        text = "\n".join([*texts, *cells, top])
         return self.rewrite(text) if self.rewrite else text
 
     def _instance(self, index: int, bench: UnitBench, module: str) -> tuple[list[str], list[str]]:

@@ -1,5 +1,6 @@
 """Benches of the arithmetic units: what is driven, and what the golden model expects of it."""
 
+from dataclasses import replace
 from itertools import product as pairs
 
 import numpy as np
@@ -14,6 +15,7 @@ from hw.arithmetic.exact_adder import ExactAdder
 from hw.arithmetic.fused_adder import FusedAdder
 from hw.arithmetic.multiplier import Multiplier
 from hw.arithmetic.rounder import Narrower, Rounder
+from hw.fpga.ecp5 import ECP5
 from verif import unit_vectors as vectors
 from verif.array_units import grid_bench, pe_bench, psum_bank_bench
 from verif.unit_bench import UNIT_CONFIGS, UnitBench
@@ -85,7 +87,7 @@ def _adder(key: str, config: EngineConfig) -> UnitBench:
         block=lambda: adder(config),
         fields=fields,
         values=values,
-        has_clock=not getattr(adder(config), "COMBINATIONAL", False),
+        has_clock=config.product_latency > 1 or config.add_latency > 1,
     )
 
 
@@ -161,6 +163,11 @@ def _benches() -> dict[str, UnitBench]:
     benches = [narrower_bench()]
     for key, config in UNIT_CONFIGS.items():
         benches += unit_benches(key, config)
+        if config.exact:
+            benches += [
+                replace(make(key, config), name=f"{make(key, config).name}-ecp5", target=ECP5)
+                for make in (_multiplier, _adder, pe_bench)
+            ]
     return {bench.name: bench for bench in benches}
 
 

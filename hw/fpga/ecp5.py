@@ -2,7 +2,8 @@
 
 A ``CCU2C`` is two bits of a chain. Of each bit, ``LUT4(A, B, C, D)`` is the propagate and ``LUT2(A, B)``, the same
 table at C = D = 0, the generate signal: ``S = LUT4 ^ CIN``, ``COUT = LUT4 ? CIN : LUT2`` (Lattice, ECP5 family data
-sheet; yosys ``techlibs/ecp5/cells_sim.v``). So ``A + f(B, C, D)`` takes no logic beside its chain if ``f(B, 0, 0)`` is 0.
+sheet; yosys ``techlibs/ecp5/cells_sim.v``). So ``A + f(B, C, D)`` takes no logic but its chain where ``f(B, 0, 0)`` is
+always 0.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,11 +43,11 @@ _ONE = Const(1, 1)
 
 def chain(m: Module, name: str, halves: Sequence[Half]) -> Value:
     """The sums of a carry chain, as many bits as halves, lowest first. The first half must not need a carry."""
-    sums, carry = [], None
+    sums, carry = [], Const(0, 1)
     for index in range(0, len(halves), 2):
         pair = (*halves[index : index + 2], Half(0, Const(0, 1)))[:2]
         low, high, after = (Signal(name=f"{name}_{kind}_{index}") for kind in ("low", "high", "carry"))
-        ports = {"o_S0": low, "o_S1": high, "o_COUT": after} | ({} if carry is None else {"i_CIN": carry})
+        ports = {"i_CIN": carry, "o_S0": low, "o_S1": high, "o_COUT": after}
         for place, half in enumerate(pair):
             ports |= {f"p_INIT{place}": Const(half.table, 16), f"p_INJECT1_{place}": "NO"}
             ports |= {f"i_{letter}{place}": value for letter, value in zip("ABCD", half[1:], strict=True)}
