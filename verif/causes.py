@@ -58,19 +58,22 @@ def _sum_from_north(window: Window, cycle: int, row: int, col: int) -> Iterator[
 
 
 def _pe_inputs(window: Window, field: Field, cycle: int) -> Iterator[Input]:
-    row, col, before = field.row, field.col, cycle - 1
+    row, col, before, config = field.row, field.col, cycle - 1, window.config
     if field.name == "psum":
-        yield from _sum_from_north(window, before, row, col)
-        yield from _shown(window, before, "product", row, col)
+        added = cycle - config.add_latency
+        yield from _sum_from_north(window, added, row, col)
+        made = added + 1 - config.product_latency
+        yield from _shown(window, made, "product", row, col)
         # The product's own factors, a cycle earlier.
-        yield from _shown(window, before - 1, "beat", row, col)
-        yield from _shown(window, before - 1, "active", row, col)
+        yield from _shown(window, made - 1, "beat", row, col)
+        yield from _shown(window, made - 1, "active", row, col)
     elif field.name == "product":
         yield from _shown(window, before, "beat", row, col)
         yield from _shown(window, before, "active", row, col)
     else:
         if field.name in ("weight", "shadow"):
-            yield from _from_north(window, before, row, col)
+            late = config.add_latency if field.name == "weight" else 1
+            yield from _from_north(window, cycle - late, row, col)
         if field.name != "weight":
             yield from _from_west(window, before, row, col)
         if field.name in ("shadow", "active"):
@@ -140,7 +143,7 @@ def inputs(window: Window, field: Field, cycle: int, columns: Sequence[int] = (0
     if field.row is not None and field.col is not None:
         found = _pe_inputs(window, field, cycle)
     elif field.name == "west":
-        found = _west_inputs(window, cycle - field.row, field.row)
+        found = _west_inputs(window, cycle - field.row * window.config.add_latency, field.row)
     elif field.name == "north":
         found = _code(window, cycle - field.col, "i_weight", field.col, window.w_format)
     elif field.col is not None:

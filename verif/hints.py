@@ -66,7 +66,7 @@ def _in_another_place(window: Window, field: Field, cycle: int, actual: int) -> 
     found = []
     for row in range(config.rows) if field.row is not None else (None,):
         for col in range(config.cols) if field.col is not None else (None,):
-            away = (row or 0) - (field.row or 0) + (col or 0) - (field.col or 0)
+            away = ((row or 0) - (field.row or 0)) * config.add_latency + (col or 0) - (field.col or 0)
             other = window.field(field.name, row, col)
             if away and window.has(cycle + away, other) and window.value(cycle + away, other) == actual:
                 found.append((row, col))
@@ -86,8 +86,10 @@ def _north_sum(window: Window, field: Field, cycle: int) -> int:
 def _wrong_sum(window: Window, field: Field, cycle: int, expected: int, actual: int) -> str:
     """How a psum register's addition went wrong."""
     config = window.config
-    incoming = _north_sum(window, field, cycle - 1)
-    product = product_layout(config).unpack(window.value(cycle - 1, window.field("product", field.row, field.col)))
+    added = cycle - config.add_latency
+    incoming = _north_sum(window, field, added)
+    register = window.field("product", field.row, field.col)
+    product = product_layout(config).unpack(window.value(added + 1 - config.product_latency, register))
     if not product["valid"]:
         return "no row is there: the sum should not change"
     if product["enable"] and actual == incoming:

@@ -70,12 +70,15 @@ def term(window: Window, field: Field, cycle: int, first_pass: int) -> str:
         found = explain(config, window.passes, window.rows, cycle, row, col, register=register)
         return f"pass {found.index - first_pass}, m = {found.m}, n = {found.n}, k = {found.k}" if found else ""
     if field.name in ("weight", "shadow"):
-        return _weight_term(window, cycle - 1 - row - col, col, first_pass)
+        # A weight takes as long as a partial sum from row to row; its register is the end of that way.
+        late = config.add_latency if field.name == "weight" else 1
+        return _weight_term(window, cycle - late - row * config.add_latency - col, col, first_pass)
     if field.name == "north":
         return _weight_term(window, cycle - col, col, first_pass)
     if field.name == "west":
-        load = _weight_term(window, cycle - row, 0, first_pass).partition(", n =")[0]
-        return _column_term(window, taken(window.rows, cycle - row), None, first_pass) or load
+        entered = cycle - row * config.add_latency
+        load = _weight_term(window, entered, 0, first_pass).partition(", n =")[0]
+        return _column_term(window, taken(window.rows, entered), None, first_pass) or load
     if field.name == "i_activation__ready":
         # The row that waits.
         beat = int(np.searchsorted(window.rows, cycle))
