@@ -65,7 +65,7 @@ def netlist(part="engine"):
         "block.grid.row_1.pe_0.adder.i_psum": [2],
         "block.grid.row_0.pe_0.product": [3, "0"],
         "block.o_result__payload_LUT4_Z_D": [4],
-        "block.i_weight__payload": [5],
+        "block.west_edge.codes": [5],
         "shift": [5],
     }
     return Netlist({"cells": cells, "netnames": {n: {"bits": bits} for n, bits in names.items()}}, ECP5, part)
