@@ -32,8 +32,6 @@ CACHE = Path("build") / "fpga" / "cache"
 FORM = "2"
 #: What can be built: the whole engine, the grid of PEs, one PE.
 PARTS = ("engine", "array", "pe")
-#: Yosys maps modules of ours to a family's cells as this file says, before anything is flattened.
-MAPS = Path(__file__).parents[1] / "hw" / "fpga"
 
 #: Amaranth is not made for several threads.
 _EMITTING = threading.Lock()
@@ -56,7 +54,7 @@ class Job:
 
     @cached_property
     def sources(self) -> dict[str, str]:
-        """Verilog of the block and of its wrapper, and the mapping if there is one, by file name."""
+        """Verilog of the block, made for the device's family, and of its wrapper, by file name."""
         from hw.array.grid import Grid
         from hw.array.pe import ProcessingElement
         from hw.blocks import emit_modules
@@ -70,9 +68,7 @@ class Job:
                 "design.v": emit_modules(block, self.device.family.name),
                 "wrapper.v": emit_modules(Wrapper(block)),
             }
-        files = {name: join_modules(modules) for name, modules in texts.items()}
-        mapping = MAPS / f"{self.device.family.name}_map.v"
-        return files | ({"map.v": mapping.read_text()} if mapping.exists() else {})
+        return {name: join_modules(modules) for name, modules in texts.items()}
 
     @property
     def top(self) -> str:
@@ -85,9 +81,8 @@ class Job:
         family = self.device.family
         synth = family.synth + self.device.synth_device
         synth += family.dsp if self.dsp and self.device.has_dsp else family.no_dsp
-        mapping = f"hierarchy -check -top {self.top}\ntechmap -map map.v\n" if "map.v" in self.sources else ""
         return (
-            f"read_verilog design.v\n{mapping}{synth} -top {self.top}\n"
+            f"read_verilog design.v\n{synth} -top {self.top}\n"
             "tee -q -o design_stat.json stat -json\nwrite_rtlil design.il\ndesign -reset\n"
             f"read_verilog -lib design.v\nread_verilog wrapper.v\n{synth} -top fpga_top\n"
             f"tee -q -o wrapper_stat.json stat -json\ndelete ={self.top}\nread_rtlil design.il\n"

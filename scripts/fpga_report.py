@@ -98,14 +98,15 @@ def _cell_columns(record: dict) -> tuple[str, ...]:
 
 def figures(record: dict) -> dict[str, str]:
     """Speed, the critical path and how full the device is, a line each."""
-    mhz, path = record["mhz"], record["critical_path"]
+    mhz, path, count = record["mhz"], record["critical_path"], len(record["seeds"])
     full = ", ".join(
         f"{kind.replace('_', ' ')} {pair['used']:,} of {pair['available']:,}"
         for kind, pair in record["device_cells"].items()
         if pair["used"]
     )
     return {
-        "clock": f"{mhz['median']:.1f} MHz median of {len(record['seeds'])} seeds, {mhz['min']:.1f}..{mhz['max']:.1f}",
+        "clock": f"{mhz['median']:.1f} MHz, "
+        + (f"median of {count} seeds, {mhz['min']:.1f}..{mhz['max']:.1f}" if count > 1 else "one seed"),
         "peak": f"{record['peak_gmacs']:.2f} GMAC/s, {record['pes']} PEs",
         "critical path": (
             f"{path['stage']}: {path['logic_ns']:.1f} ns logic, {path['routing_ns']:.1f} ns routing "
