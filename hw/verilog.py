@@ -85,7 +85,7 @@ def engine_verilog(config: EngineConfig) -> str:
 {streams}
 // Latency, in cycles from an activation row taken to
 //   its sum stored, column 0: {config.store_latency}, one more per column
-//   the result, on a tile's last pass: {config.drain_latency + config.READOUT_LATENCY}
+//   the result, on a tile's last pass: {config.drain_latency + config.readout_latency}
 // Throughput: one activation row, one weight row and one result row per cycle.
 
 """

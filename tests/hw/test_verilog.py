@@ -138,7 +138,7 @@ def test_the_head_says_what_it_is():
     assert all(line.startswith("//") for line in head.splitlines() if line)
     for fact in ("rows = 8", "accumulation = fp32", f"Systolith {version('systolith')}", "i_activation in "):
         assert fact in head
-    for cycles in (config.store_latency, config.drain_latency + config.READOUT_LATENCY):
+    for cycles in (config.store_latency, config.drain_latency + config.readout_latency):
         assert f": {cycles}" in head
 
 
