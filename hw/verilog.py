@@ -116,6 +116,7 @@ def describe(config: EngineConfig) -> str:
 `clk`, and `rst` (synchronous, active high; PSUM memory keeps its contents). In an event-driven simulator let `rst` rise
 after time 0: some wait for a change before they evaluate anything. Four streams: a transfer happens in
 a cycle in which `valid` and `ready` are high; hold a payload until it is taken; never let `valid` wait for `ready`.
+The file `..._axis.sv` beside the engine's has the same streams with AXI4-Stream names and widths, and `aresetn`.
 
 | port | direction | payload bits | one beat is |
 |---|---|---|---|
