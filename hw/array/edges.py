@@ -1,6 +1,6 @@
 """West and north edges of the array: decode what enters and skew it to the wavefront."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
