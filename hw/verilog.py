@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import version
 
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import command_layout, result_layout
+from golden.spec.encodings import activation_layout, command_layout, result_layout, weight_layout
 from golden.spec.formats import FORMATS
 from hw.blocks import emit_modules
 from hw.tensor_engine import TensorEngine
@@ -74,8 +74,8 @@ def engine_verilog(config: EngineConfig) -> str:
     """Verilog-2005 of the engine, top module ``tensor_engine``; the same configuration gives the same bytes."""
     ports = [
         ("i_command", "in ", command_layout(config).width, "one pass"),
-        ("i_weight", "in ", config.cols * config.code_bits, f"{config.cols} codes, column 0 low"),
-        ("i_activation", "in ", config.rows * config.code_bits, f"{config.rows} codes, lane 0 low"),
+        ("i_weight", "in ", weight_layout(config).width, f"codes of {config.code_bits} bits, column 0 low"),
+        ("i_activation", "in ", activation_layout(config).width, f"codes of {config.code_bits} bits, lane 0 low"),
         ("o_result", "out", result_layout(config).width, f"{config.cols} results of 32 bits, column 0 low; last"),
     ]
     streams = "\n".join(f"//   {name:12} {way} {width:5} bits: {beat}" for name, way, width, beat in ports)
@@ -116,6 +116,7 @@ def describe(config: EngineConfig) -> str:
 `clk`, and `rst` (synchronous, active high; PSUM memory keeps its contents). In an event-driven simulator let `rst` rise
 after time 0: some wait for a change before they evaluate anything. Four streams: a transfer happens in
 a cycle in which `valid` and `ready` are high; hold a payload until it is taken; never let `valid` wait for `ready`.
+The file `..._axis.sv` beside the engine's has the same streams with AXI4-Stream names and widths, and `aresetn`.
 
 | port | direction | payload bits | one beat is |
 |---|---|---|---|

@@ -193,10 +193,7 @@ module tb;
     .m_axis_result_tready(result_tready)
   );
 
-  initial begin
-    repeat (3) @(posedge aclk);
-    aresetn <= 1'b1;
-  end
+  always @(posedge aclk) if (cycle == 2) aresetn <= 1'b1;
 
   wire [{expected.width - 1}:0] expected = results[received];
   reg held = 1'b0;

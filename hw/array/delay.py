@@ -1,9 +1,12 @@
 """Delay line: what the edges of the array skew their lanes with."""
 
+from amaranth.hdl import Module, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Delay"]
+from hw.blocks import place
+
+__all__ = ["Delay", "skewed"]
 
 
 class Delay(wiring.PureInterface):
@@ -54,3 +57,12 @@ endmodule
             raise ValueError(f"cycles must be at least 1, not {cycles}")
         self.verilog_parameters = {"WIDTH": width, "CYCLES": cycles}
         super().__init__(wiring.Signature({"i": In(width), "o": Out(width)}), path=())
+
+
+def skewed(m: Module, value: ValueLike, cycles: int, name: str) -> Value:
+    """``value`` as it was ``cycles`` clock cycles ago, by a delay line ``name``.
+
+    As ``hw.blocks.delayed``, for wide values and many cycles: Amaranth's backend takes its time for every bit.
+    """
+    value = Value.cast(value)
+    return place(m, name, Delay, len(value), cycles, i=value).o if cycles else value

@@ -1,23 +1,17 @@
 """West and north edges of the array: decode what enters and skew it to the wavefront."""
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import beat_layout, operand_layout
 from hw.arithmetic.decoder import Decoder
-from hw.array.delay import Delay
+from hw.array.delay import skewed
 from hw.array.pe import beat_shape
 from hw.blocks import place
 
 __all__ = ["NorthEdge", "WestEdge"]
-
-
-def skewed(m: Module, value: Value, cycles: int, name: str) -> Value:
-    """The same as an instance ``name`` of ``Delay``: the edges of a large array have hundreds of thousands of bits."""
-    value = Value.cast(value)
-    return place(m, name, Delay, len(value), cycles, i=value).o if cycles else value
 
 
 class WestEdge(wiring.Component):

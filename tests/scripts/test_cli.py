@@ -385,6 +385,22 @@ def test_verilog_writes_all_files_or_none(refused):
     assert refused("verilog", "--config", "tiny", "--out", "e.v").startswith("--out: 'e.md' is not an ordinary file")
 
 
+def test_verilog_without_icarus_writes_nothing(refused, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert refused("verilog", "--config", "tiny", "--run") == (
+        "--run: iverilog not found; needs Icarus Verilog (apt-get install iverilog)"
+    )
+
+
+def test_verilog_whose_bench_fails(run, monkeypatch):
+    """Exit code 1, as for every disagreement of hardware and golden model."""
+    runs = []
+    monkeypatch.setattr("scripts.verilog_files.check_icarus", lambda: None)
+    monkeypatch.setattr("scripts.verilog_files.run_bench", lambda paths: runs.append(paths["bench"]))
+    assert run("verilog", "--config", "tiny", "--run", "--out", "my.v")[0] == 1
+    assert runs == ["my_tb.v"] and Path("my_result.hex").exists()
+
+
 def test_verilog_where_no_folder_can_be_made(refused):
     Path("build").write_bytes(b"")
     assert refused("verilog", "--config", "tiny") == (
