@@ -65,11 +65,8 @@ mutants-sample: $(READY) ## the same with 15 faults each
 verilog: $(READY) ## write build/verilog/CONFIG.v and a page on driving it (CONFIG=fp8)
 	@$(BIN)/systolith verilog --config $(or $(CONFIG),fp8)
 
-bench-golden: $(READY) ## time the golden model against numpy
-	@$(BIN)/python -m scripts.bench_golden
-
-bench-sim: $(READY) ## time the simulation, bare and checked, and its builds
-	@$(BIN)/python -m scripts.bench_sim
+bench: $(READY) ## measure golden model, simulation and builds: one table, build/bench/bench.json (ONLY=golden QUICK=1 PAGE=1)
+	@$(BIN)/systolith bench $(only) $(quick) $(if $(PAGE),--page)
 
 formal: $(READY) ## prove properties of the emitted Verilog (ONLY=the beginning of a name, QUICK=1)
 	@$(BIN)/systolith formal $(only) $(quick)
