@@ -80,11 +80,8 @@ fpga-sweep: $(READY) ## the same for arrays of many kinds: table and plot of doc
 verilog-test: $(READY) ## write that and a test bench in plain Verilog, and run it with Icarus alone (CONFIG=tiny)
 	@$(BIN)/systolith verilog --config $(or $(CONFIG),tiny) --fusesoc --run
 
-bench-golden: $(READY) ## time the golden model against numpy
-	@$(BIN)/python -m scripts.bench_golden
-
-bench-sim: $(READY) ## time the simulation, bare and checked, and its builds
-	@$(BIN)/python -m scripts.bench_sim
+bench: $(READY) ## measure golden model, simulation and builds: one table, build/bench/bench.json (ONLY=golden QUICK=1 PAGE=1)
+	@$(BIN)/systolith bench $(only) $(quick) $(if $(PAGE),--page)
 
 formal: $(READY) ## prove properties of the emitted Verilog (ONLY=the beginning of a name, QUICK=1)
 	@$(BIN)/systolith formal $(only) $(quick)

@@ -1,23 +1,25 @@
 """Correctly rounded dot products of FP8 codes: the model of the fixed-point accumulator."""
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 from numba import njit
 
-from golden.formats import code_dtype, decode
-from golden.panels import BLOCK_M, BLOCK_N, accumulate, accumulator
+from golden.formats import code_dtype, decode, unit_decoder
+from golden.panels import BLOCK_K, Block, Buffers, Reader, accumulate, for_each_block
 from golden.spec.formats import FP32, Format
 
 __all__ = ["exact_gemm"]
 
-# Operands whose integers need more bits than this are handled in two parts.
-_WIDE_BITS = 24
-# A wide operand is split between the numbers that are multiples of 2**_SPLIT units and the smaller rest.
+# A product of two integers must be shorter than float64's 53 bits, or no second one could be added: where it is not, X
+# is split between the numbers that are multiples of 2**_SPLIT units and the smaller rest.
 _SPLIT = 15
-# Sums that need two limbs are hi * 2**_LIMB + lo with 0 <= lo < 2**_LIMB, both int64.
-_LIMB = 45
+# Long sums are high + low: high a multiple of 2**_FOLD, |low| <= 2**(_FOLD - 1), both float64.
+_FOLD = 39
+# (sum + _MAGIC) - _MAGIC is the multiple of 2**_FOLD nearest to a sum, for |sum| <= 2**(_FOLD + 51): sum + _MAGIC then
+# lies between 2**(_FOLD + 52) and twice that, where float64's spacing is 2**_FOLD. Both differences are exact.
+_MAGIC = 1.5 * 2.0 ** (_FOLD + 52)
 
 _FP32_NAN, _FP32_INF = FP32.nan, FP32.inf
 
@@ -26,122 +28,140 @@ _ZERO, _POSITIVE, _NEGATIVE, _POSITIVE_INF, _NEGATIVE_INF, _NAN = range(6)
 
 
 @dataclass(frozen=True)
-class _Product:
-    """One integer GEMM of a plan: tables from codes to float64 integers, and where its sum counts.
+class _Slice:
+    """The numbers of a format whose codes lie in ``least`` to ``most``, the sign apart; all others count as zero.
 
-    terms : ``((shift, sign), ...)``: the sum enters the total as ``sign * sum * 2**shift``, for each.
+    They are integers: multiples of 2**drop of the format's smallest subnormals.
     """
 
-    x_table: np.ndarray
-    w_table: np.ndarray
-    terms: tuple[tuple[int, int], ...]
+    fmt: Format
+    least: int
+    most: int
+    drop: int = 0
+
+    @property
+    def largest(self) -> int:
+        """The largest integer."""
+        value = float(decode(np.array([self.most], code_dtype(self.fmt)), self.fmt)[0])
+        return int(value * 2.0 ** (-self.fmt.lsb_exp - self.drop))
+
+    @property
+    def reader(self) -> Reader:
+        """Decodes codes to float64."""
+        return unit_decoder(self.fmt, self.least, self.most, self.drop)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Integer GEMMs whose sums make the dot product: ``sum(x[i] @ w * 2**(_SPLIT * (len(x) - 1 - i)))``.
+
+    Every partial sum is a sum of some of the products, so an integer of magnitude at most K * max|x| * max|w|,
+    and float64 represents every integer up to 2**53: below that no addition ever rounds.
+    """
+
+    x: tuple[_Slice, ...]
+    w: _Slice
+
+    @property
+    def largest(self) -> int:
+        """The largest product of one of the GEMMs."""
+        return max(part.largest for part in self.x) * self.w.largest
 
     @property
     def k_limit(self) -> int:
-        """The longest contraction whose sums float64 holds exactly.
+        """The longest contraction whose sums one float64 holds: for e4m3 pairs 229,376 units each, hence 171,196."""
+        return 2**53 // self.largest
 
-        Every partial sum is an integer of magnitude at most ``k * max|x| * max|w|``, whichever products
-        it has; float64 represents every integer up to 2**53, so no addition ever rounds. For e4m3 pairs:
-        448 * 2**9 = 229,376 units each, hence 171,196.
-        """
-        return int(2**53 // (int(self.x_table.max()) * int(self.w_table.max())))
+    @property
+    def run(self) -> int:
+        """Products that may be added to a low part before it is folded."""
+        return (2**53 - 2 ** (_FOLD - 1)) // self.largest
 
-
-def _parts(fmt: Format) -> list[np.ndarray]:
-    """Tables, float64[256], from codes to integers whose sum, weighted ``2**(_SPLIT * index)``, is the value.
-
-    The unit is the format's smallest subnormal. NaN and Inf count as zero here. A format with a short range
-    is one table. The other's numbers are ``significand * 2**s`` with a significand below
-    ``2**(man_bits + 1)``; those with ``s >= _SPLIT`` go to the second table, divided by ``2**_SPLIT``, exactly.
-    A number is in one table only and zero in the other: e5m2's integers up to 7 * 2**29 become 7 * 2**14.
-    """
-    values = decode(np.arange(1 << fmt.bits, dtype=code_dtype(fmt)), fmt)
-    units = np.where(np.isfinite(values), values, 0).astype(np.float64) * 2.0**-fmt.lsb_exp
-    if units.max() < 1 << _WIDE_BITS:
-        return [units]
-    high = np.abs(units) >= 1 << fmt.man_bits + _SPLIT
-    return [np.where(high, 0, units), np.where(high, units / (1 << _SPLIT), 0)]
+    @property
+    def k_max(self) -> int:
+        """The longest contraction whose high part float64 holds: a multiple of 2**_FOLD, it has 53 bits above."""
+        whole = self.largest << _SPLIT * (len(self.x) - 1)
+        return (2 ** (_FOLD + 53) - 2**_FOLD) // whole
 
 
 @cache
-def _plan(x_format: Format, w_format: Format) -> tuple[_Product, ...]:
-    """Integer GEMMs whose weighted sums add up to the dot product, in units of both formats' subnormals.
+def _plan(x_format: Format, w_format: Format) -> _Plan:
+    """The numbers of both formats as integers, X in two slices where a product would not fit float64.
 
-    With two wide operands, x = x0 + x1 2**S and w = w0 + w1 2**S, three GEMMs replace four (Karatsuba):
-    x0 w1 + x1 w0 = (x0 + x1)(w0 + w1) - x0 w0 - x1 w1. As x0 or x1 is zero, x0 + x1 is no longer than they.
+    e5m2 has significands below 8 and exponents 0 to 29 above its unit: from code 16 << man_bits on, numbers
+    are multiples of 2**_SPLIT units. Split there, 7 * 2**29 becomes 7 * 2**14 in either slice.
     """
-    x, w = _parts(x_format), _parts(w_format)
-    if len(x) == len(w) == 2:
-        return (
-            _Product(x[0], w[0], ((0, 1), (_SPLIT, -1))),
-            _Product(x[0] + x[1], w[0] + w[1], ((_SPLIT, 1),)),
-            _Product(x[1], w[1], ((2 * _SPLIT, 1), (_SPLIT, -1))),
-        )
-    return tuple(_Product(xi, wj, ((_SPLIT * (i + j), 1),)) for i, xi in enumerate(x) for j, wj in enumerate(w))
+    x, w = (_Slice(fmt, 0, fmt.max_code) for fmt in (x_format, w_format))
+    if x.largest * w.largest < 2**53:
+        return _Plan((x,), w)
+    first = _SPLIT + 1 << x_format.man_bits
+    return _Plan((_Slice(x_format, first, x_format.max_code, _SPLIT), _Slice(x_format, 0, first - 1)), w)
 
 
-def exact_gemm(x: np.ndarray, w: np.ndarray, x_format: Format, w_format: Format) -> np.ndarray:
+def exact_gemm(
+    x: np.ndarray, w: np.ndarray, x_format: Format, w_format: Format, threads: int | None = None
+) -> np.ndarray:
     """Correctly rounded ``x @ w``; arguments as ``golden.gemm.gemm`` has validated them.
 
     Blocks of outputs are summed over all of K before the next, so that memory beyond the result is a few
-    buffers of fixed size. The two limbs are right for any K below 2**34.
+    buffers of fixed size for each thread.
+
+    Raises ValueError if K is so long that the sums could overflow: over 300 million.
     """
     (rows, depth), cols = x.shape, w.shape[1]
     plan = _plan(x_format, w_format)
+    if depth > plan.k_max:
+        raise ValueError(f"K must be at most {plan.k_max} for exact sums of these formats, not {depth}")
     scale = 2.0 ** (x_format.lsb_exp + w_format.lsb_exp)
     x_classes, w_classes = _classes(x_format), _classes(w_format)
     special = _any_special(x.reshape(-1), x_format.max_code) or _any_special(w.reshape(-1), w_format.max_code)
     out = np.empty((rows, cols), np.float32)
-    for m in range(0, rows, BLOCK_M):
-        for n in range(0, cols, BLOCK_N):
-            block = out[m : m + BLOCK_M, n : n + BLOCK_N]
-            _finite_block(block, x, w, plan, m, n, depth, scale)
-            if special:
-                flags = np.zeros(block.shape, np.uint8)
-                _flag_specials(x, w, x_classes, w_classes, _PRODUCT_FLAGS, m, n, flags)
-                _apply_specials(flags, block.view(np.uint32))
+
+    def work(block: Block, buffers: Buffers) -> None:
+        _finite_block(out[block], (x, w), plan, block, buffers, scale)
+        if special:
+            flags = np.zeros(out[block].shape, np.uint8)
+            _flag_specials(x, w, x_classes, w_classes, _PRODUCT_FLAGS, block[0].start, block[1].start, flags)
+            _apply_specials(flags, out[block].view(np.uint32))
+
+    for_each_block((rows, depth, cols), threads, work)
     return out
 
 
-def _finite_block(block, x, w, plan, m, n, depth, scale):
-    """Fill one block of outputs, NaN and Inf operands counted as zero."""
-    acc = accumulator(*block.shape, np.float64)
-    if len(plan) == 1 and depth <= plan[0].k_limit:
-        _sum(acc, x, w, plan[0], m, n, range(depth))
-        _round_one(acc, scale, block)
+def _finite_block(out, operands, plan, block, buffers, scale):
+    """Fill one block of outputs, NaN and Inf operands counted as zero.
+
+    Two slices are added by Horner's rule. The high slice's sums times 2**_SPLIT are exact: a low part of at most
+    2**(_FOLD - 1) becomes one of at most 2**53, which is folded before more is added to it.
+    """
+    low = buffers.sums("low", block, np.float64)
+    readers = [(part.reader, plan.w.reader) for part in plan.x]
+    if len(plan.x) == 1 and operands[0].shape[1] <= plan.k_limit:
+        accumulate(low, operands, readers[0], block, buffers)
+        _round_one(low, scale, out)
         return
-    hi, lo = np.zeros(block.shape, np.int64), np.zeros(block.shape, np.int64)
-    for product in plan:
-        for start in range(0, depth, product.k_limit):
-            acc[:] = 0
-            _sum(acc, x, w, product, m, n, range(start, min(start + product.k_limit, depth)))
-            for shift, sign in product.terms:
-                _fold(acc, shift, sign, hi, lo)
-    _round_two(hi, lo, scale, block)
+    high = buffers.sums("high", block, np.float64)
+    for index, pair in enumerate(readers):
+        if index:
+            _scale_and_fold(low, high, 2.0**_SPLIT, _MAGIC)
+        accumulate(low, operands, pair, block, buffers, high=high, run=min(plan.run, BLOCK_K), magic=_MAGIC)
+    _round_two(high, low, scale, out)
 
 
-def _sum(acc, x, w, product, m, n, k):
-    read_x = partial(_read_table, product.x_table)
-    read_w = partial(_read_table, product.w_table)
-    accumulate(acc, x, w, read_x, read_w, m, n, k)
+@njit(cache=True, nogil=True)
+def _scale_and_fold(low, high, factor, magic):
+    """``high + low`` times a power of two."""
+    for p in range(low.shape[0]):
+        for i in range(low.shape[1]):
+            lows, highs = low[p, i], high[p, i]
+            for j in range(lows.size):
+                total = lows[j] * factor
+                part = (total + magic) - magic
+                highs[j] = highs[j] * factor + part
+                lows[j] = total - part
 
 
-@njit(cache=True)
-def _read_table(table, codes, row, col, panels):
-    """A reader of ``golden.panels`` that looks codes up in float64[256]."""
-    height, width = panels.shape[1:]
-    for p in range(panels.shape[0]):
-        left = col + p * width
-        block = codes[row : row + height, left : left + width]
-        rows, cols = block.shape
-        for i in range(rows):
-            for j in range(cols):
-                panels[p, i, j] = table[block[i, j]]
-            panels[p, i, cols:] = 0
-        panels[p, rows:] = 0
-
-
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _round_one(acc, scale, out):
     """Sums that are exact float64 integers to float32. Zero is +0: a chain from +0 never reaches -0."""
     width = acc.shape[2]
@@ -152,44 +172,26 @@ def _round_one(acc, scale, out):
                 row[j] = np.float32(sums[j] * scale)
 
 
-@njit(cache=True)
-def _fold(acc, shift, sign, hi, lo):
-    """``hi * 2**_LIMB + lo += sign * acc * 2**shift``, for integers |acc| <= 2**53 and shift < _LIMB.
+@njit(cache=True, nogil=True)
+def _round_two(high, low, scale, out):
+    """``high + low`` to float32, rounded once to nearest even.
 
-    The low ``_LIMB - shift`` bits of the two's complement integer go to ``lo``, the rest, with floor, to ``hi``.
+    ``high`` is zero or the larger, so ``error`` is what their sum lost (Dekker's Fast2Sum). An inexact sum is moved to
+    its odd neighbour on the error's side: rounding to odd at 53 bits and then to nearest even at 24 is rounding once
+    (Boldo and Melquiond, 2008: 53 >= 24 + 2).
     """
-    keep = _LIMB - shift
-    width = acc.shape[2]
-    for i in range(hi.shape[0]):
-        for p in range(acc.shape[0]):
-            columns = slice(p * width, (p + 1) * width)
-            sums, high, low = acc[p, i], hi[i, columns], lo[i, columns]
-            for j in range(high.size):
-                value = np.int64(sums[j]) * sign
-                total = low[j] + ((value & ((1 << keep) - 1)) << shift)
-                high[j] += (value >> keep) + (total >> _LIMB)
-                low[j] = total & ((1 << _LIMB) - 1)
-
-
-@njit(cache=True)
-def _round_two(hi, lo, scale, out):
-    """``hi * 2**_LIMB + lo`` to float32, rounded once to nearest even, for |hi| < 2**53.
-
-    Both halves are exact in float64, and the first is zero or the larger, so ``error`` is what their sum
-    lost (Dekker's Fast2Sum). An inexact sum is moved to its odd neighbour on the error's side: rounding to
-    odd at 53 bits and then to nearest even at 24 is rounding once (Boldo and Melquiond, 2008: 53 >= 24 + 2).
-    """
+    width = high.shape[2]
     for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            high = np.float64(hi[i, j]) * np.float64(1 << _LIMB)
-            low = np.float64(lo[i, j])
-            total = high + low
-            error = low - (total - high)
-            bits = np.float64(total).view(np.int64)
-            # An even total is not the odd neighbour: step away from zero if the error has its sign.
-            step = 1 if (error > 0) == (total > 0) else -1
-            bits += step if error != 0 and bits & 1 == 0 else 0
-            out[i, j] = np.float32(np.int64(bits).view(np.float64) * scale)
+        for p in range(high.shape[0]):
+            highs, lows, row = high[p, i], low[p, i], out[i, p * width : (p + 1) * width]
+            for j in range(row.size):
+                total = highs[j] + lows[j]
+                error = lows[j] - (total - highs[j])
+                bits = np.float64(total).view(np.int64)
+                # An even total is not the odd neighbour: step away from zero if the error has its sign.
+                step = 1 if (error > 0) == (total > 0) else -1
+                bits += step if error != 0 and bits & 1 == 0 else 0
+                row[j] = np.float32(np.int64(bits).view(np.float64) * scale)
 
 
 # ---- NaN and Inf ------------------------------------------------------------------------------------
@@ -214,7 +216,7 @@ def _product_flags() -> np.ndarray:
 _PRODUCT_FLAGS = _product_flags()
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _any_special(codes, max_code):
     """Whether uint8[N] holds a NaN or an Inf: every code above the largest number's, the sign apart."""
     limit = np.uint8(max_code)
@@ -224,7 +226,7 @@ def _any_special(codes, max_code):
     return found
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _flag_specials(x, w, x_classes, w_classes, product_flags, m, n, flags):
     """``flags[i, j] |=`` the flags of every product with a special operand: its row's x, then its column's w."""
     rows, cols = flags.shape
@@ -254,7 +256,7 @@ def _flag_specials(x, w, x_classes, w_classes, product_flags, m, n, flags):
             poisoned[j] = kind == _NAN
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _apply_specials(flags, bits):
     """Replace the outputs that a NaN or an Inf reached."""
     for i in range(flags.shape[0]):

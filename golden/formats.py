@@ -8,7 +8,7 @@ from numba import njit
 
 from golden.spec.formats import FORMATS, FP32, Format
 
-__all__ = ["block_decoder", "check_codes", "code_dtype", "decode", "encode", "resolve"]
+__all__ = ["block_decoder", "check_codes", "code_dtype", "decode", "encode", "resolve", "unit_decoder"]
 
 _U32 = np.uint32
 
@@ -131,7 +131,7 @@ def _encoder(fmt: Format, saturate: bool) -> Callable[[np.ndarray, np.ndarray], 
     inf = _U32(FP32.inf)
     fp32_mask = _U32(0x7FFFFFFF)
 
-    @njit(cache=True)
+    @njit(cache=True, nogil=True)
     def kernel(bits, codes):
         for i in range(bits.size):
             magnitude = _U32(bits[i] & fp32_mask)
@@ -148,49 +148,72 @@ def _encoder(fmt: Format, saturate: bool) -> Callable[[np.ndarray, np.ndarray], 
     return kernel
 
 
-@cache
 def block_decoder(fmt: Format) -> Callable[[np.ndarray, int, int, np.ndarray], None]:
-    """A kernel ``(codes: uint[M, N], row, col, panels: float32[P, H, W])`` that fills ``panels``.
+    """A kernel ``(codes: uint[M, N], row, col, panels: float[P, H, W])`` that fills ``panels``.
 
     ``panels[p, i, j]`` becomes the value of ``codes[row + i, col + p * W + j]``, or +0 outside ``codes``.
+    """
+    return _block_decoder(fmt, 0, 0, fmt.max_code, FP32.inf if fmt.has_inf else FP32.nan, FP32.nan)
+
+
+def unit_decoder(
+    fmt: Format, least: int, most: int, drop: int = 0
+) -> Callable[[np.ndarray, int, int, np.ndarray], None]:
+    """As :func:`block_decoder`, in units of ``2**drop`` of the format's smallest subnormals: whole numbers.
+
+    Codes that are not in ``least`` to ``most``, the sign apart and bounds included, count as +0: NaN and Inf do.
+    """
+    return _block_decoder(fmt, -fmt.lsb_exp - drop, least, most, 0, 0)
+
+
+@cache
+def _block_decoder(fmt: Format, scale_exp: int, least: int, most: int, inf_bits: int, nan_bits: int):
+    """A kernel for values times ``2**scale_exp``: 0 below ``least``, and the given bits above ``most``.
 
     A normal number needs its exponent rebiased. A subnormal is put beside the exponent of the format's
     smallest normal number, from which float32 subtracts that number's hidden bit, exactly.
-    """
-    shift = _U32(FP32.man_bits - fmt.man_bits)
-    rebias = _U32(FP32.bias - fmt.bias << FP32.man_bits)
-    own_exponents = fmt.bias == FP32.bias
-    hidden_bits = _U32(0 if own_exponents else FP32.bias + 1 - fmt.bias << FP32.man_bits)
-    hidden = hidden_bits.view(np.float32)
-    subnormal_below = _U32(0 if own_exponents else 1 << fmt.man_bits)
-    max_code = _U32(fmt.max_code)
-    inf = _U32(fmt.inf if fmt.has_inf else fmt.nan)
-    inf_bits = _U32(FP32.inf if fmt.has_inf else FP32.nan)
-    nan_bits = _U32(FP32.nan)
-    sign_shift = _U32(32 - fmt.bits)
-    sign_mask = _U32(1 << fmt.bits - 1)
-    magnitude_mask = _U32(sign_mask - 1)
 
-    @njit(cache=True)
+    Rows are read from left to right whatever the panels' width: a panel at a time would jump from row to row.
+    """
+    # A code is moved to the top of 32 bits: sign where float32 has it, the exponent `shift` bits too high.
+    up, shift = _U32(32 - fmt.bits), _U32(FP32.exp_bits - fmt.exp_bits)
+    rebias = _U32(FP32.bias - fmt.bias + scale_exp << FP32.man_bits)
+    own_exponents = fmt.bias == FP32.bias
+    hidden_bits = _U32(0 if own_exponents else FP32.bias + 1 - fmt.bias + scale_exp << FP32.man_bits)
+    hidden = hidden_bits.view(np.float32)
+    subnormal_below = _U32(0 if own_exponents else 1 << fmt.man_bits << 32 - fmt.bits)
+    least, most = _U32(least << 32 - fmt.bits), _U32(most << 32 - fmt.bits)
+    inf = _U32((fmt.inf if fmt.has_inf else fmt.nan) << 32 - fmt.bits)
+    inf_bits, nan_bits = _U32(inf_bits), _U32(nan_bits)
+    has_inf = inf_bits != nan_bits
+    sign_mask, magnitude_mask = _U32(1 << 31), _U32((1 << 31) - 1)
+
+    @njit(cache=True, nogil=True)
     def kernel(codes, row, col, panels):
-        height, width = panels.shape[1:]
-        for p in range(panels.shape[0]):
-            left = col + p * width
-            block = codes[row : row + height, left : left + width]
-            bits = panels[p].view(_U32)
-            rows, cols = block.shape
-            for i in range(rows):
-                for j in range(cols):
-                    code = _U32(block[i, j])
-                    magnitude = _U32(code & magnitude_mask)
-                    normal = _U32(_U32(magnitude << shift) + rebias)
-                    padded = _U32(_U32(magnitude << shift) + hidden_bits)
-                    subnormal = np.float32(np.float32(_U32(padded).view(np.float32)) - hidden).view(_U32)
-                    value = subnormal if magnitude < subnormal_below else normal
-                    value = value if magnitude <= max_code else inf_bits if magnitude == inf else nan_bits
-                    sign = _U32(_U32(code & sign_mask) << sign_shift)
-                    bits[i, j] = value if value == nan_bits else _U32(value | sign)
-                bits[i, cols:] = 0
-            bits[rows:] = 0
+        count, height, width = panels.shape
+        rows = max(0, min(height, codes.shape[0] - row))
+        cols = max(0, min(count * width, codes.shape[1] - col))
+        buffer = np.zeros(count * width, panels.dtype)
+        for i in range(rows):
+            source = codes[row + i, col : col + cols]
+            line = panels[0, i] if count == 1 else buffer
+            for j in range(cols):
+                code = _U32(_U32(source[j]) << up)
+                sign, magnitude = _U32(code & sign_mask), _U32(code & magnitude_mask)
+                aligned = _U32(magnitude >> shift)
+                padded = _U32(aligned + hidden_bits).view(np.float32)
+                subnormal = np.float32(padded - hidden).view(_U32)
+                value = subnormal if magnitude < subnormal_below else _U32(aligned + rebias)
+                value = value if magnitude >= least else _U32(0)
+                special = _U32(inf_bits | sign) if has_inf and magnitude == inf else nan_bits
+                value = _U32(value | sign) if magnitude <= most else special
+                line[j] = _U32(value).view(np.float32)
+            if count == 1:
+                line[cols:] = 0
+            else:
+                for p in range(count):
+                    for j in range(width):
+                        panels[p, i, j] = line[p * width + j]
+        panels[:, rows:] = 0
 
     return kernel

@@ -5,7 +5,7 @@ from numba import njit
 
 from golden.exact import exact_gemm
 from golden.formats import block_decoder, check_codes, resolve
-from golden.panels import BLOCK_M, BLOCK_N, accumulate, accumulator
+from golden.panels import Block, Buffers, accumulate, for_each_block
 from golden.spec.config import ACCUMULATIONS, OPERAND_FORMATS
 from golden.spec.formats import FP32, Format
 
@@ -23,6 +23,7 @@ def gemm(
     w_format: str | Format = "e4m3",
     accumulation: str = "exact",
     initial: np.ndarray | None = None,
+    threads: int | None = None,
 ) -> np.ndarray:
     """``x @ w`` on codes, with the bits that an engine of any size gives.
 
@@ -42,6 +43,9 @@ def gemm(
     initial : float32[M, N], optional
         Where the ``"fp32"`` chain starts. A contraction cut at any k and continued from the first part's
         result has the bits of the whole.
+    threads : int, optional
+        At most so many, where the product is large enough. Default: as many as Numba's, which is every
+        processor this process may use unless NUMBA_NUM_THREADS says otherwise. No result depends on it.
 
     Returns
     -------
@@ -51,10 +55,10 @@ def gemm(
     Raises
     ------
     TypeError
-        If codes do not have their format's dtype, or ``initial`` is not float32.
+        If codes do not have their format's dtype, ``initial`` is not float32 or ``threads`` no integer.
     ValueError
-        If shapes do not match, a name is unknown, or the accumulation does not take the formats or
-        ``initial``.
+        If shapes do not match, a name is unknown, ``threads`` is below 1, or the accumulation does not take
+        the formats, ``initial`` or so long a K.
     """
     x_format, w_format = _operand_format("x_format", x_format), _operand_format("w_format", w_format)
     x, w = np.asarray(x), np.asarray(w)
@@ -64,6 +68,11 @@ def gemm(
         raise ValueError(f"x must be [M, K] and w [K, N], not {list(x.shape)} and {list(w.shape)}")
     if accumulation not in ACCUMULATIONS:
         raise ValueError(f"accumulation must be one of {', '.join(ACCUMULATIONS)}, not {accumulation!r}")
+    if threads is not None:
+        if not isinstance(threads, int):
+            raise TypeError(f"threads must be an int, not {type(threads).__name__}")
+        if threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
     x, w = np.ascontiguousarray(x), np.ascontiguousarray(w)
     if accumulation == "exact":
         for fmt in (x_format, w_format):
@@ -71,7 +80,7 @@ def gemm(
                 raise ValueError(f"accumulation exact takes 8-bit formats only, not {fmt.name}")
         if initial is not None:
             raise ValueError("initial must be None for accumulation exact: a fixed-point sum cannot hold any float32")
-        return exact_gemm(x, w, x_format, w_format)
+        return exact_gemm(x, w, x_format, w_format, threads)
     if initial is not None:
         initial = np.asarray(initial)
         if initial.dtype != np.float32:
@@ -79,7 +88,7 @@ def gemm(
         if initial.shape != (x.shape[0], w.shape[1]):
             raise ValueError(f"initial must be {[x.shape[0], w.shape[1]]}, not {list(initial.shape)}")
         initial = np.ascontiguousarray(initial).view(np.uint32)
-    return _chained_gemm(x, w, x_format, w_format, initial)
+    return _chained_gemm(x, w, x_format, w_format, initial, threads)
 
 
 def _operand_format(name: str, fmt: str | Format) -> Format:
@@ -89,23 +98,23 @@ def _operand_format(name: str, fmt: str | Format) -> Format:
     return fmt
 
 
-def _chained_gemm(x, w, x_format, w_format, initial):
+def _chained_gemm(x, w, x_format, w_format, initial, threads):
     """``fp32`` accumulation, a block of outputs over all of K before the next."""
-    (rows, depth), cols = x.shape, w.shape[1]
-    read_x, read_w = block_decoder(x_format), block_decoder(w_format)
-    out = np.empty((rows, cols), np.float32)
-    for m in range(0, rows, BLOCK_M):
-        for n in range(0, cols, BLOCK_N):
-            block = out[m : m + BLOCK_M, n : n + BLOCK_N]
-            acc = accumulator(*block.shape, np.float32)
-            if initial is not None:
-                block_decoder(FP32)(initial, m, n, acc)
-            accumulate(acc, x, w, read_x, read_w, m, n, range(depth))
-            _store(acc.view(np.uint32), block.view(np.uint32))
+    out = np.empty((x.shape[0], w.shape[1]), np.float32)
+    readers = block_decoder(x_format), block_decoder(w_format)
+
+    def work(block: Block, buffers: Buffers) -> None:
+        sums = buffers.sums("sums", block, np.float32)
+        if initial is not None:
+            block_decoder(FP32)(initial, block[0].start, block[1].start, sums)
+        accumulate(sums, (x, w), readers, block, buffers)
+        _store(sums.view(np.uint32), out[block].view(np.uint32))
+
+    for_each_block((*x.shape, w.shape[1]), threads, work)
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _store(acc, out):
     """Float32 bits from panels to rows; every NaN becomes the canonical one."""
     width = acc.shape[2]

@@ -1,53 +1,43 @@
-"""Times the simulation: the bare RTL in a C++ loop, the same with every cycle compared, and how long builds take.
+"""Benchmarks of the RTL: simulation, bare and checked, emission of Verilog and builds of simulators by size.
 
-Seconds are the simulator's own processor time from the first cycle to the last, so that neither the golden model nor
-Python's start enters.
+Rates are of the simulator's own processor time from the first cycle to the last, so that neither the golden model nor
+Python's start enters; seconds are by the clock.
 """
 
-import json
-import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
 
-import click
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from golden.array import TensorEngine
-from golden.formats import code_dtype
-from golden.schedule import gemm_beats, gemm_cycles
+from golden.schedule import gemm_beats
 from golden.spec.config import EngineConfig
-from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
 from golden.spec.trace import Field, engine_fields
 from hw.verilog import engine_verilog
-from scripts.campaign import plain_table
-from verif.engine import build_engine, simulate
+from scripts.bench import Figure, growth, ratio
+from verif.engine import FLAT_PES, build_engine, simulate
+from verif.operands import random_codes
 from verif.replay import replay
-from verif.simulator import BUILD_ROOT, Simulation, build_bare
+from verif.simulator import Simulation, SimulatorError, build_bare
 from verif.stimulus import CHUNK, Gemm
 
-__all__ = ["bare_main", "main"]
+__all__ = ["GROUPS", "bare_main", "builds", "emission", "flat_rates", "simulation", "whole_rate"]
 
-JSON = BUILD_ROOT.parent / "bench" / "sim.json"
+
+def _square(size: int) -> EngineConfig:
+    return EngineConfig(rows=size, cols=size, formats=("e4m3",), accumulation="exact")
+
+
 #: Small enough to be simulated flat, with every register compared.
-FLAT = {
-    "e4m3 16x16": EngineConfig(rows=16, cols=16, formats=("e4m3",), accumulation="exact"),
-    "fp8 16x16": PRESETS["fp8"],
-    "bf16 8x8": PRESETS["bf16"],
-}
-LARGE = {
-    "e4m3 32x32": EngineConfig(rows=32, cols=32, formats=("e4m3",), accumulation="exact"),
-    "mxu 128x128": PRESETS["mxu"],
-}
+FLAT = {"e4m3 16x16": _square(16), "fp8 16x16": PRESETS["fp8"], "bf16 8x8": PRESETS["bf16"]}
+#: Compared at their ports; rows of the largest preset among them.
+SIZES = (4, 8, 16, 32, 64, 128)
 #: Rows of X in a bench's GEMM, in units of the array's rows: the array is full in almost every cycle.
 M_TILES = 8
-GEMM = (128, 256, 128)
 
 
 def bare_main(fields: list[Field]) -> str:
@@ -95,18 +85,11 @@ int main(int, char** arguments) {{
 """
 
 
-def _codes(config: EngineConfig, shape: tuple[int, int], seed: int) -> np.ndarray:
-    """Random finite codes of the configuration's first format."""
-    fmt = FORMATS[config.formats[0]]
-    codes = np.random.default_rng(seed).integers(0, 1 << fmt.bits, shape, dtype=code_dtype(fmt.name))
-    codes[(codes & (1 << fmt.bits - 1) - 1) > fmt.max_code] = 0
-    return codes
-
-
 def _job(config: EngineConfig, shape: tuple[int, int, int], seed: int) -> Gemm:
     m, k, n = shape
-    formats = {"x_format": config.formats[0], "w_format": config.formats[0]}
-    return Gemm(x=_codes(config, (m, k), seed), w=_codes(config, (k, n), seed + 1), **formats)
+    fmt, rng = config.formats[0], np.random.default_rng(seed)
+    x, w = random_codes(rng, (m, k), fmt, "finite"), random_codes(rng, (k, n), fmt, "finite")
+    return Gemm(x=x, w=w, x_format=fmt, w_format=fmt)
 
 
 def _job_of(config: EngineConfig, cycles: int, seed: int) -> Gemm:
@@ -132,7 +115,7 @@ def _checked_rate(simulation: Simulation, config: EngineConfig, cycles: int, see
     """Compared cycles per second."""
     outcome = replay(simulation, _records(config, cycles, seed, registers=registers))
     if not outcome.passed:
-        raise click.ClickException(f"RTL and golden model differ: {outcome.failure}")
+        raise SimulatorError(f"RTL and golden model differ: {outcome.failure}")
     return outcome.compared_cycles / outcome.cpu_seconds
 
 
@@ -160,87 +143,72 @@ def whole_rate(config: EngineConfig, cycles: int, seed: int) -> float:
     start = time.perf_counter()
     run = simulate(config, [job])
     if run.mismatches:
-        raise click.ClickException("\n".join(run.lines()))
+        raise SimulatorError("\n".join(run.lines()))
     return run.compared_cycles / (time.perf_counter() - start)
 
 
-def cold_build(config: EngineConfig, directory: Path) -> tuple[float, Simulation]:
-    """Seconds to emit an engine and to build its simulation, nothing cached, by the clock."""
+def simulation(*, quick: bool, seed: int, say: Callable[[str], None]) -> Iterator[Figure]:
+    """Cycles per second of each way to run an engine: bare, ports compared, all registers compared, ``simulate()``."""
+    configs = {"tiny 4x4": PRESETS["tiny"]} if quick else FLAT
+    for name, config in configs.items():
+        say(f"sim: {name}, building where it is not built")
+        rates = flat_rates(config, 4_000 if quick else 40_000, seed, 2 if quick else 11)
+        for way, values in rates.items():
+            yield Figure(
+                group="sim",
+                name=f"{name}, {way}",
+                unit="k cycles/s",
+                values=[value / 1e3 for value in values],
+                ratios={} if way == "bare" else {"bare": ratio(values, rates["bare"])},
+            )
+        say(f"sim: {name}, a whole simulate()")
+        whole = [whole_rate(config, 4_000 if quick else 40_000, seed) / 1e3 for _ in range(1 if quick else 3)]
+        yield Figure(group="sim", name=f"{name}, simulate()", unit="k cycles/s", values=whole)
+
+
+def emission(*, quick: bool, seed: int, say: Callable[[str], None]) -> Iterator[Figure]:
+    """Seconds from a configuration to its Verilog; ``seed`` changes nothing."""
+    yield from _by_size("verilog", "emit", SIZES[:2] if quick else SIZES, 1 if quick else 3, say, _emit)
+
+
+def builds(*, quick: bool, seed: int, say: Callable[[str], None]) -> Iterator[Figure]:
+    """Seconds from Verilog to a simulator that compares ports, nothing cached; of the large ones, how fast they are."""
+    rates: dict[int, float] = {}
+
+    def build(config: EngineConfig) -> float:
+        engine_verilog(config)  # emission is not what is timed
+        with tempfile.TemporaryDirectory() as directory:
+            start = time.perf_counter()
+            simulation, _ = build_engine(config, registers=False, root=Path(directory))
+            seconds = time.perf_counter() - start
+            if config.rows * config.cols > FLAT_PES:
+                cycles = 400_000 // config.rows
+                rates[config.rows] = _checked_rate(simulation, config, cycles, seed, registers=False)
+        return seconds
+
+    yield from _by_size("build", "build", SIZES[:1] if quick else SIZES, 1, say, build)
+    for size, rate in rates.items():
+        yield Figure(group="build", name=f"{size}x{size}, ports", unit="k cycles/s", values=[rate / 1e3])
+
+
+def _emit(config: EngineConfig) -> float:
     engine_verilog.cache_clear()
     start = time.perf_counter()
-    simulation, _ = build_engine(config, root=directory)
-    return time.perf_counter() - start, simulation
+    engine_verilog(config)
+    return time.perf_counter() - start
 
 
-def check_gemm(config: EngineConfig, seed: int) -> tuple[int, float]:
-    """Cycles of a GEMM on the RTL, which must be the golden model's in bits and cycles, and the seconds it took."""
-    start = time.perf_counter()
-    run = simulate(config, [_job(config, GEMM, seed)], seed=seed)
-    if run.mismatches or run.cycles != [gemm_cycles(*GEMM, config)]:
-        raise click.ClickException("\n".join(run.lines()))
-    return run.cycles[0], time.perf_counter() - start
+def _by_size(group, verb, sizes, rounds, say, seconds_of) -> Iterator[Figure]:
+    """Seconds for exact e4m3 arrays of several sizes, and how they grow."""
+    least = []
+    for size in sizes:
+        say(f"{group}: {size}x{size}")
+        values = [seconds_of(_square(size)) for _ in range(rounds)]
+        least.append(min(values))
+        yield Figure(group=group, name=f"{verb} e4m3 {size}x{size}", unit="s", values=values)
+    if len(sizes) > 1:
+        name = f"{verb}, growth from {sizes[0]}x{sizes[0]} to {sizes[-1]}x{sizes[-1]}"
+        yield growth(group, name, [size * size for size in sizes], least)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = plain_table(*columns, text=columns[:2])
-    table.title, table.title_justify = title, "left"
-    return table
-
-
-def _flat_table(figures: dict, cycles: int, seed: int, rounds: int, status) -> Table:
-    table = _table(
-        "arrays with every register compared", "engine", "way", "k cycles/s", "spread", "x bare", "ns per PE"
-    )
-    for name, config in FLAT.items():
-        status.update(f"{name}: bare, ports, registers")
-        rates = flat_rates(config, cycles, seed, rounds)
-        whole = whole_rate(config, cycles, seed)
-        figures[name] = rates | {"simulate": whole}
-        for way, values in rates.items():
-            rate = median(values)
-            spread = f"{min(values) / 1e3:,.0f}..{max(values) / 1e3:,.0f}"
-            per_pe = 1e9 / rate / (config.rows * config.cols)
-            # Of neighbours: a machine shared with others is not as fast in every minute.
-            ratio = median(value / bare for value, bare in zip(values, rates["bare"], strict=True))
-            table.add_row(name, way, f"{rate / 1e3:,.0f}", spread, f"{ratio:.2f}", f"{per_pe:.1f}")
-        table.add_row(name, "simulate()", f"{whole / 1e3:,.0f}", "", "", "")
-    return table
-
-
-def _large_table(figures: dict, seed: int, status) -> Table:
-    m, k, n = GEMM
-    table = _table("arrays compared at their ports", "engine", f"GEMM {m}x{k}x{n}", "cold build, s", "k cycles/s")
-    with tempfile.TemporaryDirectory() as directory:
-        for name, config in LARGE.items():
-            status.update(f"{name}: cold build")
-            seconds, simulation = cold_build(config, Path(directory))
-            status.update(f"{name}: replay")
-            rate = _checked_rate(simulation, config, 400_000 // config.rows, seed, registers=False)
-            taken, elapsed = check_gemm(config, seed)
-            figures[name] = {"build": seconds, "rate": rate, "gemm cycles": taken, "gemm seconds": elapsed}
-            table.add_row(name, f"bits equal, {taken:,} cycles equal", f"{seconds:.0f}", f"{rate / 1e3:,.1f}")
-    return table
-
-
-@click.command()
-@click.option("--rounds", default=15, show_default=True, help="Timed runs of each, in turn; medians count.")
-@click.option("--cycles", default=40_000, show_default=True, help="Length of a run.")
-@click.option("--seed", default=1, show_default=True)
-@click.option("--builds/--no-builds", default=True, show_default=True, help="Time cold builds of the large arrays.")
-def main(rounds: int, cycles: int, seed: int, builds: bool) -> None:
-    """Print how fast the RTL simulates, bare and checked, and how long the large arrays take to build."""
-    console = Console()
-    figures: dict = {"machine": f"{platform.machine()}, {platform.system()}", "rounds": rounds, "seed": seed}
-    with console.status("") as status:
-        console.print(_flat_table(figures, cycles, seed, rounds, status))
-        if builds:
-            console.print(_large_table(figures, seed, status))
-    JSON.parent.mkdir(parents=True, exist_ok=True)
-    JSON.write_text(json.dumps(figures, indent=1) + "\n")
-    figure = JSON.relative_to(Path.cwd()) if JSON.is_relative_to(Path.cwd()) else JSON
-    note = f"one thread, medians of {rounds} runs in turn, seed {seed}; x bare: of neighbouring runs"
-    console.print(f"{note}\nall figures: {figure}", highlight=False, soft_wrap=True)
-
-
-if __name__ == "__main__":
-    main()
+GROUPS = {"sim": simulation, "verilog": emission, "build": builds}

@@ -248,6 +248,21 @@ def mutants(config, count, seed, only) -> int:
     return DISAGREE if run_mutants(config, count=count, seed=seed, only=only) else 0
 
 
+@cli.command()
+@click.option(
+    "--only", multiple=True, metavar="GROUP", help="golden, convert, cycles, sim, verilog or build; repeatable."
+)
+@click.option("--quick", is_flag=True, help="Small sizes and few rounds: to see that it works, not to quote.")
+@click.option("--seed", type=click.IntRange(0, (1 << 31) - 1), default=1, show_default=True, help="Of the operands.")
+@click.option("--page", is_flag=True, help="Put the table into docs/performance.md as well.")
+def bench(only, quick, seed, page) -> int:
+    """Measure the golden model, the simulation and the builds: one table, and build/bench/bench.json."""
+    from scripts.bench import run_bench
+
+    run_bench(only, quick=quick, seed=seed, page=page)
+    return 0
+
+
 cli.add_command(fpga)
 
 

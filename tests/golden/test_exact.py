@@ -98,11 +98,10 @@ def test_blocks(pair):
 def test_long_contraction(pair):
     """Past the K that one float64 sum holds: it rises beyond 2**53, takes an odd part, and comes back."""
     formats = FORMATS[pair[0]], FORMATS[pair[1]]
-    for plan in exact._plan(*formats):
-        largest = int(plan.x_table.argmax()), int(plan.w_table.argmax())
-        k = plan.k_limit + 10
-        x = np.array([[largest[0]] * k + [1] * 3 + [largest[0]] * k], np.uint8)
-        w = np.array([[largest[1]] * k + [1] * 3 + [largest[1] | 0x80] * k], np.uint8).T
+    plan = exact._plan(*formats)
+    for k in (plan.run - 1, plan.run, plan.run + 1, plan.k_limit + 10, BLOCK_K + 1):
+        x = np.array([[formats[0].max_code] * k + [1] * 3 + [formats[0].max_code] * k], np.uint8)
+        w = np.array([[formats[1].max_code] * k + [1] * 3 + [formats[1].max_code | 0x80] * k], np.uint8).T
         result = bits(gemm(x, w, x_format=pair[0], w_format=pair[1]))
         assert result[0, 0] == round_value(3 * exact_value(1, formats[0]) * exact_value(1, formats[1]), FP32)
 
@@ -110,7 +109,7 @@ def test_long_contraction(pair):
 @pytest.mark.parametrize("pair", FP8_PAIRS)
 def test_long_bit_patterns(pair):
     generator = rng()
-    k = 2 * max(plan.k_limit for plan in exact._plan(FORMATS[pair[0]], FORMATS[pair[1]])) + 5
+    k = 2 * exact._plan(E4M3, E4M3).k_limit + 5
     x, w = bit_patterns(generator, (2, k), pair[0], True), bit_patterns(generator, (k, 1), pair[1], True)
     # One row of one sign, so that its sum is as long as can be.
     x[1] = x[1] & 0x7F | w[:, 0] & 0x80
@@ -118,48 +117,97 @@ def test_long_bit_patterns(pair):
     assert result[:, 0].tolist() == [round_value(integer_dot(row, w[:, 0], *pair), FP32) for row in x]
 
 
-def test_plans():
-    """Every table is exact, no code is counted twice, and the bound of the docstring is the one in use."""
-    assert exact._plan(E4M3, E4M3)[0].k_limit == 171196
-    for x_format, w_format in product((E4M3, E5M2), repeat=2):
-        for plan in exact._plan(x_format, w_format):
-            assert (plan.x_table == np.rint(plan.x_table)).all()
-            assert plan.k_limit * plan.x_table.max() * plan.w_table.max() <= 2**53
-    low, high = exact._parts(E5M2)
-    assert not (low.astype(bool) & high.astype(bool)).any()
-
-
-def test_two_limbs():
-    """Folding and rounding against integers, compiled and in plain Python."""
+@pytest.mark.parametrize("pair", FP8_PAIRS)
+def test_edges_of_slices_and_runs(pair):
+    """The largest numbers, the smallest, and those beside the seam of the slices, in runs that almost cancel."""
     generator = rng()
-    # Lengths of the integers vary, so that every alignment of leading bit, last place and limb occurs.
-    parts = [generator.integers(0, 2**53, (2, 6, 16)) >> generator.integers(0, 54, (2, 6, 16)) for _ in range(3)]
-    parts = [np.where(generator.integers(0, 2, p.shape), p, -p).astype(np.float64) for p in parts]
-    terms = [(0, 1), (15, -1), (30, 1)]
-    expected = sum(sign * p.astype(np.int64).astype(object) * 2**s for p, (s, sign) in zip(parts, terms, strict=True))
-    expected = expected.transpose(1, 0, 2).reshape(6, 32)[:, :30]
-    for fold, rounded in (
-        (exact._fold, exact._round_two),
-        (exact._fold.py_func, exact._round_two.py_func),
-    ):
-        hi, lo, out = np.zeros((6, 30), np.int64), np.zeros((6, 30), np.int64), np.empty((6, 30), np.float32)
-        for part, (shift, sign) in zip(parts, terms, strict=True):
-            fold(part, shift, sign, hi, lo)
-        assert (hi.astype(object) * 2**exact._LIMB + lo.astype(object) == expected).all()
-        rounded(hi, lo, 2.0**-32, out)
-        codes = [round_value(Fraction(int(v), 2**32), FP32) for v in expected.reshape(-1)]
-        assert bits(out).reshape(-1).tolist() == codes
+    pools = [[0, 1, 2, 3, 62, 63, 64, 65, FORMATS[f].max_code - 1, FORMATS[f].max_code] for f in pair]
+    x = generator.choice(pools[0], (12, 70)).astype(np.uint8)
+    w = generator.choice(pools[1], (70, 13)).astype(np.uint8)
+    for signs in (0, 1):  # all of one sign: the longest sums; at random
+        x |= (generator.integers(0, 1 + signs, x.shape) << 7).astype(np.uint8)
+        assert np.array_equal(bits(gemm(x, w, x_format=pair[0], w_format=pair[1])), exact_oracle(x, w, *pair))
+    # Every run of products is followed by its opposite, so that high parts cancel and low ones are left.
+    x, w = np.repeat(x, 2, axis=1), np.repeat(w, 2, axis=0)
+    x[:, 1:-1:2] ^= 0x80
+    assert np.array_equal(bits(gemm(x, w, x_format=pair[0], w_format=pair[1])), exact_oracle(x, w, *pair))
 
 
-def test_rounds_two_limbs_once():
-    """Next to float32's midpoints, a float64's last place or less away: where rounding twice goes wrong."""
+def test_plans():
+    """Every slice is of integers, every number is in one, and no sum of the docstrings' lengths can be inexact."""
+    assert exact._plan(E4M3, E4M3).k_limit == 171196
+    codes = np.arange(256, dtype=np.uint8)
+    for x_format, w_format in product((E4M3, E5M2), repeat=2):
+        plan = exact._plan(x_format, w_format)
+        whole = np.zeros(256)
+        for index, part in enumerate(reversed(plan.x)):
+            units = np.empty((1, 1, 256))
+            part.reader(codes[None], 0, 0, units)
+            assert (units == np.rint(units)).all() and np.abs(units).max() == part.largest
+            assert not (whole.astype(bool) & units.reshape(-1).astype(bool)).any()
+            whole += units.reshape(-1) * 2.0 ** (exact._SPLIT * index)
+        values = decode(codes, x_format)
+        assert np.array_equal(whole, np.where(np.isfinite(values), values, 0) * 2.0**-x_format.lsb_exp)
+        low = 2 ** (exact._FOLD - 1)
+        assert plan.run >= 2 and plan.run * plan.largest + low <= 2**53 <= 2 ** (exact._FOLD + 51)
+        assert low << exact._SPLIT * (len(plan.x) - 1) <= 2**53
+        # One term of the whole dot product, at its largest.
+        term = int(np.abs(whole).max()) * plan.w.largest
+        assert plan.k_max * term + low <= 2 ** (exact._FOLD + 53)
+    assert not any(plan.k_max < 3 * 10**8 for plan in (exact._plan(E5M2, E5M2), exact._plan(E4M3, E5M2)))
+
+
+def test_k_too_long():
+    x = np.broadcast_to(np.uint8(1), (1, 1 << 29))
+    with pytest.raises(ValueError, match=r"K must be at most \d+ for exact sums of these formats, not 536870912"):
+        exact.exact_gemm(x, x.T, E5M2, E5M2)
+
+
+def folded(values):
+    """Integers as ``high, low``: float64[1, H, W] each."""
+    low = np.array(
+        [[value + (1 << exact._FOLD - 1) & (1 << exact._FOLD) - 1 for value in row] for row in values], object
+    )
+    low = low - (1 << exact._FOLD - 1)
+    return [np.array(part.tolist(), np.float64)[None] for part in (np.array(values, object) - low, low)]
+
+
+def whole(high, low):
+    """The integers back."""
+    return [[int(a) + int(b) for a, b in zip(*rows, strict=True)] for rows in zip(high[0], low[0], strict=True)]
+
+
+def lengths(generator, bits_most, shape):
+    """Integers whose lengths vary, so that every alignment of leading bit, last place and low part occurs."""
+    values = [int.from_bytes(generator.bytes(16), "little") for _ in range(shape[0] * shape[1])]
+    values = [v % (1 << int(generator.integers(0, bits_most))) * (1 - 2 * (v & 1)) for v in values]
+    return [values[row * shape[1] : (row + 1) * shape[1]] for row in range(shape[0])]
+
+
+@pytest.mark.parametrize("interpreted", [False, True])
+def test_scale_and_fold(interpreted):
+    """A high and a low part against Python integers, compiled and in plain Python."""
+    generator = rng()
+    kernel = exact._scale_and_fold.py_func if interpreted else exact._scale_and_fold
+    values = lengths(generator, exact._FOLD + 36, (6, 32))
+    high, low = folded(values)
+    assert whole(high, low) == values
+    kernel(low, high, 2.0**exact._SPLIT, exact._MAGIC)
+    assert whole(high, low) == [[v << exact._SPLIT for v in row] for row in values]
+    assert np.abs(low).max() <= 2.0 ** (exact._FOLD - 1) and not (high % 2.0**exact._FOLD).any()
+
+
+@pytest.mark.parametrize("interpreted", [False, True])
+def test_rounds_a_long_sum_once(interpreted):
+    """Any lengths, and a float64's last place or less from float32's midpoints: where rounding twice goes wrong."""
+    kernel = exact._round_two.py_func if interpreted else exact._round_two
     near = product((2**23, 2**23 + 1, 2**24 - 1), (-1, 0, 1), (-1, 0, 1), (1, -1))
-    values = [sign * ((m << 29 | 1 << 28) + last << 20) + sign * rest for m, last, rest, sign in near]
-    hi = np.array([[v >> exact._LIMB for v in values]])
-    lo = np.array([[v & (1 << exact._LIMB) - 1 for v in values]])
-    out = np.empty(hi.shape, np.float32)
-    exact._round_two(hi, lo, 1.0, out)
-    assert bits(out)[0].tolist() == [round_value(Fraction(v), FP32) for v in values]
+    values = [[sign * ((m << 29 | 1 << 28) + last << 20) + sign * rest for m, last, rest, sign in near]]
+    values += lengths(rng(), exact._FOLD + 50, (40, len(values[0])))
+    high, low = folded(values)
+    out = np.empty(high.shape[1:], np.float32)
+    kernel(high, low, 2.0**-32, out)
+    assert bits(out).tolist() == [[round_value(Fraction(v, 2**32), FP32) for v in row] for row in values]
 
 
 def test_gaussian():

@@ -1,11 +1,13 @@
 """Conversions against ml_dtypes on every kind of float32, and against Fractions on every rounding boundary."""
 
+from fractions import Fraction
+
 import ml_dtypes
 import numpy as np
 import pytest
 
 from golden import formats
-from golden.formats import block_decoder, code_dtype, decode, encode, resolve
+from golden.formats import block_decoder, code_dtype, decode, encode, resolve, unit_decoder
 from golden.scalar import exact_value, is_negative, round_value
 from golden.spec.formats import BF16, E4M3, E5M2, FORMATS, FP32
 
@@ -135,6 +137,22 @@ def test_block_decoder_pads_with_zeros():
     expected = np.zeros((4, 6), np.uint8)
     expected[:2, :3] = codes[1:, 1:]
     assert np.array_equal(panels, decode(expected, E4M3).reshape(4, 3, 2).transpose(1, 0, 2))
+
+
+@pytest.mark.parametrize("fmt", [E4M3, E5M2])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("interpreted", [False, True])
+def test_unit_decoder(fmt, dtype, interpreted):
+    """Every code as an integer, within any bounds, two panels wide."""
+    codes = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for least, most, drop in ((0, fmt.max_code, 0), (64, fmt.max_code, 3), (3, 63, 0)):
+        kernel = unit_decoder(fmt, least, most, drop)
+        panels = np.full((2, 16, 8), np.nan, dtype)
+        with np.errstate(all="ignore"):
+            (kernel.py_func if interpreted else kernel)(codes, 0, 0, panels)
+        unit = Fraction(2) ** (fmt.lsb_exp + drop)
+        expected = [exact_value(c, fmt) / unit if least <= c & 0x7F <= most else 0 for c in range(256)]
+        assert panels.transpose(1, 0, 2).reshape(-1).tolist() == expected
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (2, 3, 4)])

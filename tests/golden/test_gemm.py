@@ -1,12 +1,14 @@
 """The chain of fused multiply-adds against Fractions, and what holds for both accumulations."""
 
 import tracemalloc
+from threading import Barrier, current_thread
 
 import numpy as np
 import pytest
 from numba import njit
 from operands import NAN_BITS, PAIRS, SHAPES, bit_patterns, bits, chain_oracle, gaussian, rng
 
+from golden import panels
 from golden.formats import decode
 from golden.gemm import gemm
 from golden.intrinsics import fma
@@ -134,17 +136,70 @@ def test_strided_operands(accumulation):
     "formats, accumulation", [(("e4m3", "e4m3"), "exact"), (("e5m2", "e5m2"), "exact"), (("e4m3", "e5m2"), "fp32")]
 )
 def test_memory(formats, accumulation):
-    """The peak stays below three times the operands, the result aside: no operand is decoded whole."""
+    """One thread's peak stays below three times the operands, the result aside: no operand is decoded whole.
+
+    Every further thread has its own buffers, and nothing else.
+    """
     generator = rng()
     x, w = (bit_patterns(generator, (1024, 1024), fmt) for fmt in formats)
-    tracemalloc.start()
-    try:
-        result = gemm(x, w, x_format=formats[0], w_format=formats[1], accumulation=accumulation)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    print(f"peak {peak:,} bytes, operands {x.nbytes + w.nbytes:,}, result {result.nbytes:,}")
-    assert peak <= 3 * (x.nbytes + w.nbytes) + result.nbytes
+    peaks = []
+    for threads in (1, 2):
+        tracemalloc.start()
+        try:
+            result = gemm(x, w, x_format=formats[0], w_format=formats[1], accumulation=accumulation, threads=threads)
+            peaks.append(tracemalloc.get_traced_memory()[1] - result.nbytes)
+        finally:
+            tracemalloc.stop()
+    print(f"peaks {peaks}, operands {x.nbytes + w.nbytes:,}")
+    assert peaks[0] <= 3 * (x.nbytes + w.nbytes)
+    assert peaks[1] <= 2 * peaks[0] + 100_000
+
+
+class TestThreads:
+    @pytest.mark.parametrize(
+        "formats, accumulation", [(("bf16", "e4m3"), "fp32"), (("e4m3", "e4m3"), "exact"), (("e5m2", "e5m2"), "exact")]
+    )
+    def test_same_bits(self, formats, accumulation):
+        generator = rng()
+        x = bit_patterns(generator, (400, 250), formats[0], True)
+        w = bit_patterns(generator, (250, 530), formats[1], True)
+        x[100, 3], w[5, 200] = (FORMATS[fmt].nan for fmt in formats)
+        run = {"x_format": formats[0], "w_format": formats[1], "accumulation": accumulation}
+        results = [bits(gemm(x, w, **run, threads=threads)) for threads in (1, 2, 3, 8, None)]
+        assert all(np.array_equal(results[0], result) for result in results[1:])
+
+    @pytest.mark.parametrize("shape", [(1, 1), (342, 512), (343, 513), (7, 3000), (2000, 33), (1024, 1024)])
+    @pytest.mark.parametrize("threads", [0, 1, 2, 3, 64])
+    def test_every_output_is_in_one_block(self, shape, threads):
+        seen = np.zeros(shape, int)
+        for block in panels._blocks(*shape, threads):
+            seen[block] += 1
+            assert seen[block].shape[0] <= BLOCK_M and seen[block].shape[1] <= BLOCK_N
+        assert (seen == 1).all()
+
+    def test_work_is_shared(self):
+        """Small products stay on the caller's thread; large ones do not."""
+        names = set()
+        meet = Barrier(2, timeout=60)
+
+        def work(block, buffers):
+            if current_thread() not in names:
+                names.add(current_thread())
+                meet.wait()
+
+        panels.for_each_block((1024, 1024, 1024), 2, work)
+        assert len(names) == 2
+        names.clear()
+        panels.for_each_block((64, 64, 64), 8, lambda block, buffers: names.add(current_thread()))
+        assert names == {current_thread()}
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_errors_reach_the_caller(self, threads):
+        def work(block, buffers):
+            raise MemoryError("no room")
+
+        with pytest.raises(MemoryError, match="no room"):
+            panels.for_each_block((1024, 1024, 1024), threads, work)
 
 
 def test_errors():
@@ -167,6 +222,10 @@ def test_errors():
         gemm(x, w, accumulation="fp16")
     with pytest.raises(ValueError, match="accumulation exact takes 8-bit formats only, not bf16"):
         gemm(x, w.astype(np.uint16), w_format="bf16")
+    with pytest.raises(ValueError, match="threads must be at least 1, not 0"):
+        gemm(x, w, threads=0)
+    with pytest.raises(TypeError, match="threads must be an int, not float"):
+        gemm(x, w, threads=1.5)
     with pytest.raises(ValueError, match="initial must be None for accumulation exact"):
         gemm(x, w, initial=np.zeros((2, 4), np.float32))
     with pytest.raises(TypeError, match="initial must be float32, not float64"):
