@@ -1,6 +1,6 @@
 """Processing element: one multiply-accumulate of the systolic array."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -72,9 +72,12 @@ class ProcessingElement(wiring.Component):
         m.d.comb += [self.o_beat.eq(Cat(tags, operand)), self.o_weight.eq(weight), self.o_psum.eq(Cat(psum))]
 
         multiplier = place(m, "multiplier", Multiplier, config, i_x=operand, i_w=active)
-        adder = place(
-            m, "adder", ExactAdder if config.exact else FusedAdder, config, i_psum=self.i_psum, i_product=product
-        )
+        if config.exact:
+            adder = place(m, "adder", ExactAdder, config, i_psum=self.i_psum, i_product=product)
+        else:
+            adder = place(
+                m, "adder", FusedAdder, config, i_psum=self.i_psum, i_product=product, i_enable=product_tags.enable
+            )
 
         # Weights: pipe, shadow plane, active plane.
         m.d.sync += weight.eq(self.i_weight)
@@ -95,6 +98,12 @@ class ProcessingElement(wiring.Component):
 
         # Partial sum: a lane that is not enabled passes it on.
         parts = zip(psum, psum_parts(config, self.i_psum), psum_parts(config, adder.o_psum), strict=True)
-        with m.If(product_tags.valid):
-            m.d.sync += [register.eq(Mux(product_tags.enable, added, passed)) for register, passed, added in parts]
+        added_valid = product_tags.valid
+        for stage in range(config.add_latency - 1):
+            delayed = Signal(name=f"added_valid_{stage}")
+            m.d.sync += delayed.eq(added_valid)
+            added_valid = delayed
+        choose = product_tags.enable if config.exact else Const(1, 1)
+        with m.If(added_valid):
+            m.d.sync += [register.eq(Mux(choose, added, passed)) for register, passed, added in parts]
         return m
