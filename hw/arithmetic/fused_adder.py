@@ -1,8 +1,10 @@
 """The adder of an fp32 PE: the second half of an IEEE 754 fused multiply-add."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import SimpleNamespace
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,6 +18,8 @@ __all__ = ["FusedAdder"]
 SIGNIFICAND = FP32.man_bits + 1
 #: Guard, round and sticky bit below it: what a sum needs to be rounded once.
 GUARDS = 3
+#: The most places that a sum is normalised by.
+PLACES = 31
 #: An aligned operand: a product has a bit above the place of a sum's hidden bit, for its significand is below 4.
 ALIGNED = 1 + SIGNIFICAND + GUARDS
 #: A sum of two, with its carry.
@@ -24,8 +28,8 @@ FRAME = ALIGNED + 1
 CUTS = {
     1: (),
     2: ("add",),
-    3: ("align_fine", "add"),
-    4: ("order", "add", "normalise_coarse"),
+    3: ("align_8", "normalise_16"),
+    4: ("align_2", "add", "normalise_2"),
 }
 
 
@@ -83,26 +87,27 @@ class FusedAdder(wiring.Component):
         m = Module()
         # What is alive between two steps; a register behind a step takes all of it.
         live = SimpleNamespace()
-        steps = (
-            self._order,
-            self._align_fine,
-            self._align_coarse,
-            self._add,
-            self._normalise_coarse,
-            self._normalise_fine,
-            self._round,
-        )
-        for step in steps:
-            step(m, live)
-            name = step.__name__.removeprefix("_")
-            if name in CUTS[self.config.add_latency]:
-                self._cut(m, live, name)
+        for step, make in self._steps():
+            make(m, live)
+            if step in CUTS[self.config.add_latency]:
+                self._cut(m, live, step)
         return m
+
+    def _steps(self) -> Iterator[tuple[str, Callable[[Module, SimpleNamespace], None]]]:
+        """Names and makers, from the inputs to the output."""
+        yield "order", self._order
+        for places in (1, 2, 4, 8, 16):
+            yield f"align_{places}", partial(self._align, places=places)
+        yield "add", self._add
+        yield "absolute", self._absolute
+        for places in (16, 8, 4, 2, 1):
+            yield f"normalise_{places}", partial(self._normalise, places=places)
+        yield "round", self._round
 
     def _cut(self, m: Module, live: SimpleNamespace, step: str) -> None:
         """A register for everything alive."""
         for name, value in vars(live).items():
-            if not isinstance(value, Const):
+            if len(value) and not isinstance(value, Const):
                 register = Signal(len(value), name=f"{step}_{name}")
                 m.d.sync += register.eq(value)
                 setattr(live, name, register)
@@ -158,36 +163,23 @@ class FusedAdder(wiring.Component):
         live.subtract, live.sign, live.special, live.nan = subtract, sign, special, nan
         live.keep = keep if self.in_range else Const(0, 1)
 
-    def _align_fine(self, m: Module, live: SimpleNamespace) -> None:
-        """By less than 8 places; what leaves at the bottom is kept as one sticky bit."""
-        # The lowest bit but the sticky one is empty before the shift.
-        live.value = Cat(Const(0, 1), live.value)
-        for level in range(3):
-            select, places = live.distance[level], 1 << level
-            shifted = Signal(len(live.value), name=f"aligned_{places}")
-            lost = Signal(name=f"lost_{places}")
-            m.d.comb += [
-                shifted.eq(Mux(select, live.value >> places, live.value)),
-                lost.eq(live.sticky | (select & live.value[:places].any())),
-            ]
-            live.value, live.sticky = shifted, lost
-        live.distance = live.distance[3:]
-
-    def _align_coarse(self, m: Module, live: SimpleNamespace) -> None:
-        """By the rest, or out of sight."""
-        for level in range(2):
-            select, places = live.distance[level], 8 << level
-            shifted = Signal(len(live.value), name=f"aligned_{places}")
-            lost = Signal(name=f"lost_{places}")
-            gone = live.far if level else Const(0, 1)
-            m.d.comb += [
-                shifted.eq(Mux(select, live.value >> places, live.value) & ~gone.replicate(len(shifted))),
-                lost.eq(
-                    live.sticky | ((select | gone) & live.value[:places].any()) | (gone & live.value[places:].any())
-                ),
-            ]
-            live.value, live.sticky = shifted, lost
-        del live.distance, live.far
+    def _align(self, m: Module, live: SimpleNamespace, places: int) -> None:
+        """Shift right by so many places, or with the last step out of sight; what leaves is kept as one sticky bit."""
+        if places == 1:
+            # The lowest bit but the sticky one is empty before the shift.
+            live.value = Cat(Const(0, 1), live.value)
+        select = live.distance[0]
+        gone = live.far if places == 16 else Const(0, 1)
+        shifted = Signal(len(live.value), name=f"aligned_{places}")
+        lost = Signal(name=f"lost_{places}")
+        m.d.comb += [
+            shifted.eq(Mux(select, live.value >> places, live.value) & ~gone.replicate(len(shifted))),
+            lost.eq(live.sticky | ((select | gone) & live.value[:places].any()) | (gone & live.value[places:].any())),
+        ]
+        live.value, live.sticky = shifted, lost
+        live.distance = live.distance[1:]
+        if places == 16:
+            del live.distance, live.far
 
     def _add(self, m: Module, live: SimpleNamespace) -> None:
         """The sum, or the difference in two's complement."""
@@ -204,66 +196,79 @@ class FusedAdder(wiring.Component):
         ]
         live.value, live.negative = result, negative
         del live.larger, live.sticky
+        # The leading one at the top has the exponent + 2, and the normalisation counts the places that it need not go.
+        exponent = live.exponent
+        field = Signal(self.exponent_bits)
+        m.d.comb += field.eq(exponent + 2 - PLACES)
+        live.field = field
+        live.way = live.beyond = live.huge = live.near = Const(0, 1)
+        del live.exponent
+        if not self.in_range:
+            # The way to the smallest exponent: so far, or beyond any shift.
+            way, beyond, huge, near = Signal(5), Signal(), Signal(), Signal()
+            m.d.comb += [
+                way.eq(exponent + 1),
+                beyond.eq(exponent[5:].any() | exponent[:5].all()),
+                # Infinity's exponent is 255: no difference of finite numbers is smaller than that, or a short one is.
+                huge.eq(exponent[8] & exponent[:8].any()),
+                near.eq((exponent == 256) | (exponent[:8] >= 253) & ~exponent[8]),
+            ]
+            live.way, live.beyond, live.huge, live.near = way, beyond, huge, near
 
-    def _normalise(self, m: Module, live: SimpleNamespace, places: int) -> Value:
-        """Shift left by so many places if the top ones are empty, but no further than subnormals go."""
-        empty, select = Signal(name=f"empty_{places}"), Signal(name=f"select_{places}")
-        shifted = Signal(FRAME, name=f"normal_{places}")
-        # Below a negative sum's end there are zeros, which stand for ones here.
-        filled = Cat(live.negative.replicate(places), live.value)
-        m.d.comb += [
-            empty.eq(~live.value[-places:].any()),
-            shifted.eq(Mux(select, filled[:FRAME], live.value)),
-        ]
-        live.value = shifted
-        if self.in_range:
-            # A sum that is kept stays in its place, two below the top.
-            m.d.comb += select.eq(empty & ~live.keep if places != 2 else empty)
-            return select
-        # What is left of the way to the smallest exponent: so far, or beyond any shift.
-        level = places.bit_length() - 1
-        beyond = Signal(name=f"beyond_{places}")
-        m.d.comb += [
-            select.eq(empty & (live.beyond | live.way[level])),
-            beyond.eq(live.beyond | (live.way[level] & ~empty)),
-        ]
-        live.beyond = beyond
-        return select
-
-    def _normalise_coarse(self, m: Module, live: SimpleNamespace) -> None:
-        """Shift the leading one towards the top."""
+    def _absolute(self, m: Module, live: SimpleNamespace) -> None:
+        """The sum without its sign, but for a 1: a negative one is ~sum + 1. The 1 is added when rounding."""
         zero = Signal()
         positive = Signal(FRAME)
         m.d.comb += [
-            # A negative sum is ~sum + 1. The 1 is added when rounding, where a carry may make the number longer anyway.
             positive.eq(live.value ^ live.negative.replicate(ALIGNED)),
             zero.eq(live.subtract & ~live.value.any()),
         ]
-        live.value, live.zero = positive, zero
+        # From the top, which groups of four bits have a one.
+        ends = range(FRAME, 3, -4)
+        live.groups = Cat(positive[end - 4 : end].any() for end in ends)
+        live.value, live.zero, live.kept_places = positive, zero, Const(0, 0)
         del live.subtract
-        if not self.in_range:
-            # The leading one at the top has the exponent + 2, which must stay above 0.
-            way = Signal(self.exponent_bits + 1)
-            m.d.comb += way.eq(live.exponent + 1)
-            live.way, live.beyond = way[:5], way[5:].any()
-        live.zeros = Cat(reversed([self._normalise(m, live, places) for places in (16, 8, 4)]))
 
-    def _normalise_fine(self, m: Module, live: SimpleNamespace) -> None:
-        zeros = Cat(*reversed([self._normalise(m, live, places) for places in (2, 1)]), live.zeros)
-        field = Signal(self.exponent_bits)
-        m.d.comb += field.eq(live.exponent + 2 - zeros)
-        live.field = field
-        del live.exponent, live.zeros
+    def _normalise(self, m: Module, live: SimpleNamespace, places: int) -> None:
+        """Shift left by so many places if the top ones are empty, but no further than subnormals go."""
+        empty, select = Signal(name=f"empty_{places}"), Signal(name=f"select_{places}")
+        shifted = Signal(FRAME, name=f"normal_{places}")
+        if places >= 4:
+            count = places // 4
+            groups = Signal(count, name=f"groups_{places}")
+            m.d.comb += [
+                empty.eq(~live.groups[:count].any()),
+                groups.eq(Mux(select, live.groups[count:], live.groups[:count])),
+            ]
+            live.groups = groups
+        else:
+            m.d.comb += empty.eq(~live.value[-places:].any())
+        # Below a negative sum's end there are zeros, which stand for ones here.
+        filled = Cat(live.negative.replicate(places), live.value)
+        m.d.comb += shifted.eq(Mux(select, filled[:FRAME], live.value))
+        live.value, live.kept_places = shifted, Cat(~select, live.kept_places)
+        if self.in_range:
+            # A sum that is kept stays in its place, two below the top.
+            m.d.comb += select.eq(empty & ~live.keep if places != 2 else empty)
+        else:
+            beyond = Signal(name=f"beyond_{places}")
+            m.d.comb += [
+                select.eq(empty & (live.beyond | live.way[-1])),
+                beyond.eq(live.beyond | (live.way[-1] & ~empty)),
+            ]
+            live.way, live.beyond = live.way[:-1], beyond
 
     def _round(self, m: Module, live: SimpleNamespace) -> None:
         """To nearest even."""
         hidden, lowest, half, below = live.value[-1], live.value[5], live.value[4], live.value[:4]
         overflow, rest, increment = Signal(), Signal(), Signal()
         fraction, field = Signal(FP32.man_bits), Signal(8)
-        rounded = Signal(31)
-        beyond = Const(0, 1) if self.in_range else live.field[8:].any() | live.field[:8].all()
+        exponent, rounded = Signal(8), Signal(31)
+        # A sum near infinity reaches it if it is shifted by no more places than its exponent exceeds 253.
+        excess = live.field[:2]
+        reached = live.kept_places[2:].all() & ((live.kept_places[:2] + excess)[:3] >= 3)
         m.d.comb += [
-            overflow.eq(live.special | beyond),
+            overflow.eq(live.special | live.huge | (live.near & reached)),
             # Half of the last place and what is below it, of a negative sum before its 1 is added.
             rest.eq(Mux(live.negative, below.all(), below.any())),
             increment.eq(
@@ -271,7 +276,8 @@ class FusedAdder(wiring.Component):
             ),
             fraction.eq((live.value[5:-1] & ~overflow.replicate(FP32.man_bits)) | (live.nan << FP32.man_bits - 1)),
             # Without a hidden bit it is zero, or subnormal.
-            field.eq((live.field[:8] & hidden.replicate(8)) | overflow.replicate(8)),
+            exponent.eq(live.field[:8] + live.kept_places),
+            field.eq((exponent & hidden.replicate(8)) | overflow.replicate(8)),
             # A carry out of the fraction makes the next exponent, infinity's included.
             rounded.eq(Cat(fraction, field) + increment),
             self.o_psum.eq(Cat(rounded, (live.sign ^ live.negative) & ~live.zero & ~live.nan)),
