@@ -52,7 +52,7 @@ def _seed_request(config: EngineConfig, field: Field, dut: str) -> str:
 
 def _seed(config: EngineConfig, field: Field, dut: str) -> str:
     # It matters only to a product that is there.
-    valid = "product_tags[0]" if config.product_latency == 1 else "addend_valid"
+    valid = "product_tags[0]" if config.product_latency == 1 else "sum_valid"
     return f"({dut}.grid.row_0.pe_{field.col}.{valid} ? {dut}.psum_{field.col}.o_psum : {field.width}'d0)"
 
 

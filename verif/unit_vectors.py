@@ -131,7 +131,7 @@ def random_psums(config: EngineConfig, rng: np.random.Generator, count: int) -> 
     """Partial sums that products of the configuration may meet: uint32[count, words]."""
     if config.exact:
         return exact_psums(config, rng, count)
-    return fp32_psums(random_products(config, rng, count), config, rng)[:, None]
+    return canonical(fp32_psums(random_products(config, rng, count), config, rng))[:, None]
 
 
 def random_resets(rng: np.random.Generator, cycles: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from itertools import product as pairs
 import numpy as np
 
 from golden import arithmetic
-from golden.spec.config import EngineConfig
+from golden.spec.config import ADD_LATENCIES, EngineConfig
 from golden.spec.encodings import operand_layout, product_layout, psum_layout
 from golden.spec.formats import FORMATS
 from golden.spec.trace import Field
@@ -62,13 +62,10 @@ def _multiplier(key: str, config: EngineConfig) -> UnitBench:
     return UnitBench(name=f"multiplier-{key}", block=lambda: Multiplier(config), fields=fields, values=values)
 
 
-def _adder(key: str, config: EngineConfig) -> UnitBench:
+def _exact_adder(key: str, config: EngineConfig) -> UnitBench:
     def values(rng):
-        products = vectors.random_products(config, rng, 200_000 if config.exact else 2 * vectors.VECTORS)
-        if config.exact:
-            psums = vectors.exact_psums(config, rng, len(products))
-        else:
-            psums = vectors.fp32_psums(products, config, rng)[:, None]
+        products = vectors.random_products(config, rng, 200_000)
+        psums = vectors.exact_psums(config, rng, len(products))
         # A product comes before its sum by the latency from it to the adder, the first ones in reset: there are none.
         early = config.product_latency - 1
         products[:early] = 0
@@ -81,14 +78,52 @@ def _adder(key: str, config: EngineConfig) -> UnitBench:
         Field("i_product", _product_width(config), drive=True),
         Field("o_psum", psum),
     )
-    adder = ExactAdder if config.exact else FusedAdder
     return UnitBench(
-        name=f"{adder.module_name}-{key}",
-        block=lambda: adder(config),
+        name=f"exact_adder-{key}",
+        block=lambda: ExactAdder(config),
         fields=fields,
         values=values,
-        has_clock=config.product_latency > 1 or config.add_latency > 1,
+        has_clock=config.product_latency > 1,
     )
+
+
+def _fused_adder(key: str, config: EngineConfig) -> UnitBench:
+    stages = config.add_latency - 1
+
+    def values(rng):
+        products = vectors.random_products(config, rng, 2 * vectors.VECTORS if not stages else vectors.VECTORS)
+        psums = vectors.canonical(vectors.fp32_psums(products, config, rng))[:, None]
+        enable = rng.random(len(products)) < 0.9
+        sums = np.where(enable[:, None], arithmetic.add_products(psums, products, config), psums)
+        driven = {"i_psum": psums, "i_product": products, "i_enable": enable}
+        if not stages:
+            return driven | {"o_psum": sums}
+        # What shows entered so many cycles before; of a sum that a reset meets on its way nothing is left.
+        reset = vectors.random_resets(rng, len(products))
+        lost = np.zeros_like(reset)
+        for stage in range(1, stages + 1):
+            lost[stage:] |= reset[:-stage]
+        shown = np.concatenate([np.zeros((stages, 1), sums.dtype), sums[:-stages]])
+        return driven | {"i_reset": reset, "o_psum": np.where(lost[:, None], 0, shown)}
+
+    fields = (
+        *([Field("i_reset", 1, drive=True)] if stages else []),
+        Field("i_psum", 32, drive=True),
+        Field("i_product", _product_width(config), drive=True),
+        Field("i_enable", 1, drive=True),
+        Field("o_psum", 32),
+    )
+    return UnitBench(
+        name=f"fused_adder-{key}",
+        block=lambda: FusedAdder(config),
+        fields=fields,
+        values=values,
+        has_clock=stages > 0,
+    )
+
+
+def _adder(key: str, config: EngineConfig) -> UnitBench:
+    return (_exact_adder if config.exact else _fused_adder)(key, config)
 
 
 def narrower_bench() -> UnitBench:
@@ -168,6 +203,8 @@ def _benches() -> dict[str, UnitBench]:
                 replace(make(key, config), name=f"{make(key, config).name}-ecp5", target=ECP5)
                 for make in (_multiplier, _adder, pe_bench)
             ]
+        if not config.exact:
+            benches += [_fused_adder(f"{key}_{n}_stages", replace(config, add_latency=n)) for n in ADD_LATENCIES[1:]]
     return {bench.name: bench for bench in benches}
 
 

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 from golden.spec.formats import FORMATS, Format
 
-__all__ = ["ACCUMULATIONS", "OPERAND_FORMATS", "EngineConfig"]
+__all__ = ["ACCUMULATIONS", "ADD_LATENCIES", "OPERAND_FORMATS", "EngineConfig"]
 
 #: ``exact``: fixed point, never rounds before read-out. ``fp32``: a chain of fused multiply-adds.
 ACCUMULATIONS = ("exact", "fp32")
 #: Formats an array can be built for, in the order every listing uses.
 OPERAND_FORMATS = ("e4m3", "e5m2", "bf16")
+#: Cycles that an fp32 sum may take from one row to the next.
+ADD_LATENCIES = (1, 2, 3, 4)
 
 
 def _integer(name: str, value: object, low: int, high: int) -> None:

@@ -1,198 +1,284 @@
 """The adder of an fp32 PE: the second half of an IEEE 754 fused multiply-add."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import SimpleNamespace
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
 from golden.spec.formats import FP32
-from hw.arithmetic.leading_zeros import leading_zeros
 from hw.arithmetic.multiplier import payload_shape
 
 __all__ = ["FusedAdder"]
 
 #: Bits of an fp32 significand, hidden bit included.
 SIGNIFICAND = FP32.man_bits + 1
-#: Guard, round and sticky bit below it, and a carry above: what the sum needs to be rounded once.
+#: Guard, round and sticky bit below it: what a sum needs to be rounded once.
 GUARDS = 3
-FRAME = SIGNIFICAND + GUARDS + 1
+#: The most places that a sum is normalised by.
+PLACES = 31
+#: An aligned operand: a product has a bit above the place of a sum's hidden bit, for its significand is below 4.
+ALIGNED = 1 + SIGNIFICAND + GUARDS
+#: A sum of two, with its carry.
+FRAME = ALIGNED + 1
+#: ``add_latency`` -> the steps with a register behind them.
+CUTS = {
+    1: (),
+    2: ("add",),
+    3: ("align_8", "normalise_16"),
+    4: ("align_2", "add", "normalise_2"),
+}
 
 
 class FusedAdder(wiring.Component):
     """Adds an exact product to an fp32 sum and rounds once, to nearest even, subnormals included.
 
     With ``Multiplier`` before it this is ``fma(x, w, psum)`` of IEEE 754-2019 in binary32: the sum of exact
-    opposites is +0; Inf - Inf and any NaN give the canonical NaN.
+    opposites is +0; Inf - Inf and any NaN give the canonical NaN. A lane that is not enabled passes the sum on.
 
     A product has at most 16 significant bits, so it fits the 24 of a sum and the rest is a floating-point addition, but
     for the product's exponent, which may lie beyond fp32's. The operand with the smaller exponent is shifted right,
     bits that leave at the bottom are kept as one sticky bit, and the other operand is never shifted: sums have no
     exponent below that of subnormals, and a product below it is always the smaller one.
 
-    Latency: 0 cycles (combinational).
+    A zero product, that of a lane not enabled included, leaves the sum where it is: nothing is selected at the end.
+
+    Latency: ``config.add_latency - 1`` cycles; the PE's sum register follows. Inside, a register stands after each
+    step of ``CUTS``. All of them move in every cycle.
+    Throughput: one addition per cycle.
 
     Members
     -------
     i_psum, o_psum : fp32 codes
-        The sum before and after.
+        The sum before and after. A NaN is the canonical one.
     i_product : ``In(payload_shape(config))``
         The product; its magnitude is 0 or has one of its top two bits set.
+    i_enable : ``In(1)``
+        The product counts.
     """
 
     module_name = "fused_adder"
-    COMBINATIONAL = True
 
     def __init__(self, config: EngineConfig):
         self.config = config
         bits = 2 * config.significand_bits
-        # Exponents of the smallest and of the largest product's leading bit.
-        lowest = config.product_lsb_exp + bits - 2
-        highest = config.product_lsb_exp + bits + 2 * (2**config.exponent_bits - 1)
+        #: A product's exponent, less its field: that of its second highest bit, biased as a sum's.
+        self.product_bias = config.product_lsb_exp + bits + FP32.bias - 2
+        # The largest exponent of an operand is that of its leading bit.
+        top = max(fmt.max_exp - fmt.bias for fmt in config.operand_formats)
+        lowest, highest = self.product_bias, 2 * top + FP32.bias
         # Sums with an FP8 product are never subnormal and never overflow: the product lies so far inside fp32's range
         # that a sum near either end hardly notices it.
-        self.in_range = -FP32.bias < lowest - FRAME and highest + FRAME < FP32.bias
-        super().__init__({"i_psum": In(32), "i_product": In(payload_shape(config)), "o_psum": Out(32)})
+        self.in_range = lowest > FRAME and highest < FP32.exp_mask - FRAME
+        self.exponent_bits = max(highest, FP32.exp_mask).bit_length()
+        super().__init__(
+            {"i_psum": In(32), "i_product": In(payload_shape(config)), "i_enable": In(1), "o_psum": Out(32)}
+        )
+
+    @property
+    def COMBINATIONAL(self) -> bool:
+        """No register inside."""
+        return self.config.add_latency == 1
 
     def elaborate(self, platform):
         m = Module()
-        self._unpack(m)
-        self._order(m)
-        self._align(m)
-        self._add(m)
-        self._normalise(m)
-        self._round(m)
-        self._select(m)
+        # What is alive between two steps; a register behind a step takes all of it.
+        live = SimpleNamespace()
+        for step, make in self._steps():
+            make(m, live)
+            if step in CUTS[self.config.add_latency]:
+                self._cut(m, live, step)
         return m
 
-    def _unpack(self, m: Module) -> None:
-        """Significands of 24 bits, and biased exponents: value = significand * 2**(exponent - 150)."""
+    def _steps(self) -> Iterator[tuple[str, Callable[[Module, SimpleNamespace], None]]]:
+        """Names and makers, from the inputs to the output."""
+        yield "order", self._order
+        for places in (1, 2, 4, 8, 16):
+            yield f"align_{places}", partial(self._align, places=places)
+        yield "add", self._add
+        yield "absolute", self._absolute
+        for places in (16, 8, 4, 2, 1):
+            yield f"normalise_{places}", partial(self._normalise, places=places)
+        yield "round", self._round
+
+    def _cut(self, m: Module, live: SimpleNamespace, step: str) -> None:
+        """A register for everything alive."""
+        for name, value in vars(live).items():
+            if len(value) and not isinstance(value, Const):
+                register = Signal(len(value), name=f"{step}_{name}")
+                m.d.sync += register.eq(value)
+                setattr(live, name, register)
+
+    def _order(self, m: Module, live: SimpleNamespace) -> None:
+        """Which operand stays, and how far the other one is shifted.
+
+        Biased exponents: a sum is significand * 2**(exponent - 150).
+        """
         code, product = self.i_psum, self.i_product
-        normal, top = code[23:31].any(), code[23:31].all()
         bits = 2 * self.config.significand_bits
-        high = product.magnitude[-1]
-        self.c_sign = code[31]
-        self.c_exp = Signal(8)
-        self.c_sig = Signal(SIGNIFICAND)
-        self.c_inf = Signal()
-        self.c_nan = Signal()
-        self.p_exp = Signal(signed(11))
-        self.p_sig = Signal(SIGNIFICAND)
-        self.p_zero = Signal()
-        self.p_inf = product.inf if self.config.has_inf else Const(0, 1)
+        normal, top = code[23:31].any(), code[23:31].all()
+        p_inf = product.inf if self.config.has_inf else Const(0, 1)
+        p_special = Signal()
+        c_exp = Signal(8)
+        p_exp = Signal(self.exponent_bits)
+        difference = Signal(signed(self.exponent_bits + 1))
+        keep, product_larger = Signal(), Signal()
+        larger, smaller = Signal(ALIGNED - GUARDS), Signal(ALIGNED - GUARDS + 1)
+        exponent = Signal(self.exponent_bits)
+        distance = Signal(5)
+        far, subtract, sign, special, nan = (Signal(name=n) for n in ("far", "subtract", "sign", "special", "nan"))
+        significand = Cat(code[:23], normal)
+        # A subnormal has the exponent of the smallest normal and no hidden bit.
         m.d.comb += [
-            # A subnormal has the exponent of the smallest normal and no hidden bit.
-            self.c_exp.eq(code[23:31] if self.in_range else Cat(code[23] | ~normal, code[24:31])),
-            self.c_sig.eq(Cat(code[:23], normal)),
-            self.c_inf.eq(top & ~code[:23].any()),
-            self.c_nan.eq(top & code[:23].any()),
-            self.p_zero.eq(~(high | product.magnitude[-2])),
-            self.p_sig.eq(Mux(high, product.magnitude, product.magnitude << 1) << SIGNIFICAND - bits),
-            self.p_exp.eq(product.exponent + (self.config.product_lsb_exp + 150 - (SIGNIFICAND - bits) - 1) + high),
-        ]
-
-    def _order(self, m: Module) -> None:
-        """Which operand stays, and how far the other one is shifted."""
-        difference = Signal(signed(12))
-        self.product_larger = Signal()
-        self.exponent = Signal(9)
-        self.larger = Signal(SIGNIFICAND)
-        self.smaller = Signal(SIGNIFICAND + GUARDS - 1)
-        self.distance = Signal(11)
-        m.d.comb += [
-            difference.eq(self.c_exp - self.p_exp),
-            self.product_larger.eq(difference < 0),
-            self.exponent.eq(Mux(self.product_larger, self.p_exp, self.c_exp)),
-            self.larger.eq(Mux(self.product_larger, self.p_sig, self.c_sig)),
+            c_exp.eq(code[23:31] if self.in_range else Cat(code[23] | ~normal, code[24:31])),
+            # Negative only where the product is the smaller one, and then not used.
+            p_exp.eq(product.exponent + self.product_bias),
+            difference.eq(c_exp - product.exponent - self.product_bias),
+            # The product changes nothing. A special sum stays what it is, but for NaN, below.
+            keep.eq(~self.i_enable | top | ~(product.magnitude[-1] | product.magnitude[-2])),
+            product_larger.eq((difference < 0) & ~keep),
+            exponent.eq(Mux(product_larger, p_exp, c_exp)),
+            larger.eq(Mux(product_larger, product.magnitude << ALIGNED - GUARDS - bits, significand)),
             # -difference is ~difference + 1, and that one place is shifted here.
-            self.smaller.eq(Mux(self.product_larger, self.c_sig << 1, self.p_sig << 2)),
-            self.distance.eq(difference ^ self.product_larger.replicate(11)),
+            smaller.eq(
+                Mux(
+                    product_larger,
+                    significand,
+                    (product.magnitude & ~keep.replicate(bits)) << ALIGNED - GUARDS + 1 - bits,
+                )
+            ),
+            distance.eq(difference[:5] ^ difference[-1].replicate(5)),
+            far.eq((difference[5:-1] ^ difference[-1].replicate(len(difference) - 6)).any()),
+            p_special.eq((product.nan | p_inf) & self.i_enable),
+            subtract.eq((code[31] ^ product.sign) & self.i_enable & ~p_special),
+            sign.eq(Mux(product_larger | p_special, product.sign, code[31])),
+            special.eq(p_special | top),
+            nan.eq((product.nan & self.i_enable) | (top & (code[22] | (p_special & (code[31] ^ product.sign))))),
         ]
+        live.value, live.sticky = smaller, Const(0, 1)
+        live.larger, live.exponent, live.distance, live.far = larger, exponent, distance, far
+        live.subtract, live.sign, live.special, live.nan = subtract, sign, special, nan
+        live.keep = keep if self.in_range else Const(0, 1)
 
-    def _align(self, m: Module) -> None:
-        """Shift by halves; what leaves at the bottom is kept as one sticky bit."""
-        value, sticky = self.smaller, Const(0, 1)
-        for level in range(5):
-            select, places = self.distance[level], 1 << level
-            shifted = Signal(len(value), name=f"aligned_{places}")
-            lost = Signal(name=f"lost_{places}")
-            m.d.comb += [
-                shifted.eq(Mux(select, value >> places, value)),
-                lost.eq(sticky | (select & value[:places].any())),
-            ]
-            value, sticky = shifted, lost
-        far = self.distance[5:].any()
-        self.aligned = Signal(SIGNIFICAND + GUARDS)
-        m.d.comb += self.aligned.eq(Mux(far, self.smaller.any(), Cat(sticky, value)))
+    def _align(self, m: Module, live: SimpleNamespace, places: int) -> None:
+        """Shift right by so many places, or with the last step out of sight; what leaves is kept as one sticky bit."""
+        if places == 1:
+            # The lowest bit but the sticky one is empty before the shift.
+            live.value = Cat(Const(0, 1), live.value)
+        select = live.distance[0]
+        gone = live.far if places == 16 else Const(0, 1)
+        shifted = Signal(len(live.value), name=f"aligned_{places}")
+        lost = Signal(name=f"lost_{places}")
+        m.d.comb += [
+            shifted.eq(Mux(select, live.value >> places, live.value) & ~gone.replicate(len(shifted))),
+            lost.eq(live.sticky | ((select | gone) & live.value[:places].any()) | (gone & live.value[places:].any())),
+        ]
+        live.value, live.sticky = shifted, lost
+        live.distance = live.distance[1:]
+        if places == 16:
+            del live.distance, live.far
 
-    def _add(self, m: Module) -> None:
+    def _add(self, m: Module, live: SimpleNamespace) -> None:
         """The sum, or the difference in two's complement."""
-        self.subtract = Signal()
-        self.negative = Signal()
-        self.sum = Signal(FRAME)
         total = Signal(FRAME + 1)
-        addend = self.aligned ^ self.subtract.replicate(len(self.aligned))
+        negative = Signal()
+        result = Signal(FRAME)
+        addend = Cat(live.sticky, live.value) ^ live.subtract.replicate(ALIGNED)
         m.d.comb += [
-            self.subtract.eq(self.c_sign ^ self.i_product.sign),
             # The lowest bit carries the 1 of the two's complement in: one carry chain.
-            total.eq(Cat(Const(1, 1), Const(0, GUARDS), self.larger) + Cat(self.subtract, addend)),
+            total.eq(Cat(Const(1, 1), Const(0, GUARDS), live.larger) + Cat(live.subtract, addend)),
             # A carry out means a sum too long for its place, but a difference that is not negative.
-            self.negative.eq(self.subtract & ~total[-1]),
-            self.sum.eq(Cat(total[1:-1], total[-1] & ~self.subtract)),
+            negative.eq(live.subtract & ~total[-1]),
+            result.eq(Cat(total[1:-1], total[-1] & ~live.subtract)),
         ]
+        live.value, live.negative = result, negative
+        del live.larger, live.sticky
+        # The leading one at the top has the exponent + 2, and the normalisation counts the places that it need not go.
+        exponent = live.exponent
+        field = Signal(self.exponent_bits)
+        m.d.comb += field.eq(exponent + 2 - PLACES)
+        live.field = field
+        live.way = live.beyond = live.huge = live.near = Const(0, 1)
+        del live.exponent
+        if not self.in_range:
+            # The way to the smallest exponent: so far, or beyond any shift.
+            way, beyond, huge, near = Signal(5), Signal(), Signal(), Signal()
+            m.d.comb += [
+                way.eq(exponent + 1),
+                beyond.eq(exponent[5:].any() | exponent[:5].all()),
+                # Infinity's exponent is 255: no difference of finite numbers is smaller than that, or a short one is.
+                huge.eq(exponent[8] & exponent[:8].any()),
+                near.eq((exponent == 256) | (exponent[:8] >= 253) & ~exponent[8]),
+            ]
+            live.way, live.beyond, live.huge, live.near = way, beyond, huge, near
 
-    def _normalise(self, m: Module) -> None:
-        """Shift the leading one to the top, or as far as subnormals go."""
-        inverted = Signal(FRAME)
-        self.shifted = Signal(FRAME)
-        self.field = Signal(9)
-        rest = Signal(signed(10))
-        # A negative sum is ~sum + 1. The 1 is added when rounding, where a carry may make the number longer anyway.
-        m.d.comb += inverted.eq(self.sum ^ Cat(self.negative.replicate(FRAME - 1), Const(0, 1)))
-        zeros = leading_zeros(m, inverted, "sum")
-        subnormal = Signal()
-        self.zero = (zeros == FRAME) & ~self.negative
+    def _absolute(self, m: Module, live: SimpleNamespace) -> None:
+        """The sum without its sign, but for a 1: a negative one is ~sum + 1. The 1 is added when rounding."""
+        zero = Signal()
+        positive = Signal(FRAME)
         m.d.comb += [
-            rest.eq(self.exponent - zeros),
-            subnormal.eq(0 if self.in_range else rest < 0),
-            self.shifted.eq(self.sum << Mux(subnormal, self.exponent[:5], zeros)),
-            # The exponent field, less the hidden bit.
-            self.field.eq(Mux(subnormal, 0, rest)),
+            positive.eq(live.value ^ live.negative.replicate(ALIGNED)),
+            zero.eq(live.subtract & ~live.value.any()),
         ]
+        # From the top, which groups of four bits have a one.
+        ends = range(FRAME, 3, -4)
+        live.groups = Cat(positive[end - 4 : end].any() for end in ends)
+        live.value, live.zero, live.kept_places = positive, zero, Const(0, 0)
+        del live.subtract
 
-    def _round(self, m: Module) -> None:
+    def _normalise(self, m: Module, live: SimpleNamespace, places: int) -> None:
+        """Shift left by so many places if the top ones are empty, but no further than subnormals go."""
+        empty, select = Signal(name=f"empty_{places}"), Signal(name=f"select_{places}")
+        shifted = Signal(FRAME, name=f"normal_{places}")
+        if places >= 4:
+            count = places // 4
+            groups = Signal(count, name=f"groups_{places}")
+            m.d.comb += [
+                empty.eq(~live.groups[:count].any()),
+                groups.eq(Mux(select, live.groups[count:], live.groups[:count])),
+            ]
+            live.groups = groups
+        else:
+            m.d.comb += empty.eq(~live.value[-places:].any())
+        # Below a negative sum's end there are zeros, which stand for ones here.
+        filled = Cat(live.negative.replicate(places), live.value)
+        m.d.comb += shifted.eq(Mux(select, filled[:FRAME], live.value))
+        live.value, live.kept_places = shifted, Cat(~select, live.kept_places)
+        if self.in_range:
+            # A sum that is kept stays in its place, two below the top.
+            m.d.comb += select.eq(empty & ~live.keep if places != 2 else empty)
+        else:
+            beyond = Signal(name=f"beyond_{places}")
+            m.d.comb += [
+                select.eq(empty & (live.beyond | live.way[-1])),
+                beyond.eq(live.beyond | (live.way[-1] & ~empty)),
+            ]
+            live.way, live.beyond = live.way[:-1], beyond
+
+    def _round(self, m: Module, live: SimpleNamespace) -> None:
         """To nearest even."""
-        significand = self.shifted[GUARDS + 1 :] ^ self.negative.replicate(SIGNIFICAND)
-        half, rest = self.shifted[GUARDS], self.shifted[:GUARDS].any()
-        increment = Signal()
-        self.rounded = Signal(33)
-        # Below the last place the two's complement has the guard bit half ^ rest, and a carry into that place if all
-        # there is zero. It always is, unless both operands have the exponent of subnormals.
-        negated = Const(1) if self.in_range else (~half & ~rest) | ((half ^ rest) & (rest | significand[0]))
+        hidden, lowest, half, below = live.value[-1], live.value[5], live.value[4], live.value[:4]
+        overflow, rest, increment = Signal(), Signal(), Signal()
+        fraction, field = Signal(FP32.man_bits), Signal(8)
+        exponent, rounded = Signal(8), Signal(31)
+        # A sum near infinity reaches it if it is shifted by no more places than its exponent exceeds 253.
+        excess = live.field[:2]
+        reached = live.kept_places[2:].all() & ((live.kept_places[:2] + excess)[:3] >= 3)
         m.d.comb += [
-            increment.eq(Mux(self.negative, negated, half & (rest | significand[0]))),
-            # The hidden bit adds one to the exponent field of a normal number; so does a carry out of rounding.
-            self.rounded.eq(Cat(Const(0, FP32.man_bits), self.field) + significand + increment),
+            overflow.eq(live.special | live.huge | (live.near & reached)),
+            # Half of the last place and what is below it, of a negative sum before its 1 is added.
+            rest.eq(Mux(live.negative, below.all(), below.any())),
+            increment.eq(
+                Mux(live.negative, half | (rest & lowest), half & (rest | lowest)) & ~overflow,
+            ),
+            fraction.eq((live.value[5:-1] & ~overflow.replicate(FP32.man_bits)) | (live.nan << FP32.man_bits - 1)),
+            # Without a hidden bit it is zero, or subnormal.
+            exponent.eq(live.field[:8] + live.kept_places),
+            field.eq((exponent & hidden.replicate(8)) | overflow.replicate(8)),
+            # A carry out of the fraction makes the next exponent, infinity's included.
+            rounded.eq(Cat(fraction, field) + increment),
+            self.o_psum.eq(Cat(rounded, (live.sign ^ live.negative) & ~live.zero & ~live.nan)),
         ]
-
-    def _select(self, m: Module) -> None:
-        product = self.i_product
-        nan, inf, keep, overflow, finite = (Signal(name=name) for name in ("nan", "inf", "keep", "overflow", "finite"))
-        sign = Signal()
-        m.d.comb += [
-            nan.eq(product.nan | self.c_nan | (self.p_inf & self.c_inf & self.subtract)),
-            # 0 + c = c; two zeros give -0 only if both are.
-            keep.eq(self.p_zero & ~self.p_inf & ~nan),
-            overflow.eq(0 if self.in_range else self.rounded[FP32.man_bits :] >= FP32.exp_mask),
-            inf.eq(~nan & (self.p_inf | self.c_inf | (overflow & ~keep))),
-            finite.eq(~nan & ~inf & ~keep & ~self.zero),
-        ]
-        with m.If(self.p_inf):
-            m.d.comb += sign.eq(product.sign)
-        with m.Elif(self.c_inf):
-            m.d.comb += sign.eq(self.c_sign)
-        with m.Elif(keep):
-            m.d.comb += sign.eq(self.c_sign & (self.c_sig.any() | ~self.subtract))
-        with m.Else():
-            m.d.comb += sign.eq((Mux(self.product_larger, product.sign, self.c_sign) ^ self.negative) & ~self.zero)
-        magnitude = (self.rounded[:31] & finite.replicate(31)) | (self.i_psum[:31] & keep.replicate(31))
-        m.d.comb += self.o_psum.eq(Cat(magnitude | Mux(nan, FP32.nan, Mux(inf, FP32.inf, 0)), sign & ~nan))

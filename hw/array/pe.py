@@ -90,12 +90,15 @@ class ProcessingElement(wiring.Component):
             product.eq(Mux(tags.enable, multiplier.o, 0)),
         ]
 
-        # Partial sum, when the product has come to the adder.
-        adding = place(
-            m, "adder", ExactAdder if config.exact else FusedAdder, config, i_psum=self.i_psum, i_product=product
-        )
-        total = adding.o_psum if config.exact else Mux(product_tags.enable, adding.o_psum, self.i_psum)
-        valid = delayed(m, product_tags.valid, config.product_latency - 1, "addend_valid")
+        # Partial sum, when the product has come to the adder and through it. A lane that is not enabled adds zero to an
+        # exact sum; to an fp32 sum zero is not neutral, and its adder is told.
+        if config.exact:
+            adder = place(m, "adder", ExactAdder, config, i_psum=self.i_psum, i_product=product)
+        else:
+            adder = place(
+                m, "adder", FusedAdder, config, i_psum=self.i_psum, i_product=product, i_enable=product_tags.enable
+            )
+        valid = delayed(m, product_tags.valid, config.product_latency + config.add_latency - 2, "sum_valid")
         with m.If(valid):
-            m.d.sync += [part.eq(new) for part, new in zip(psum, psum_parts(config, total), strict=True)]
+            m.d.sync += [part.eq(new) for part, new in zip(psum, psum_parts(config, adder.o_psum), strict=True)]
         return m

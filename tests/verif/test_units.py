@@ -48,8 +48,21 @@ BUGS = {
     "multiplier: Inf x 0 is Inf": ("multiplier-bf16", "multiplier", r"(= i_x\[19\] &) (\w+);", r"\1 1'h0 & \2;"),
     "multiplier: sign of NaN": ("multiplier-e4m3", "multiplier", r"= ~ nan;", "= 1'h1;"),
     "fused adder: no sticky bit": ("fused_adder-bf16", "fused_adder", r"aligned_16, lost_16", "aligned_16, 1'h0"),
-    "fused adder: subnormal sums normalised": ("fused_adder-bf16", "fused_adder", r"(subnormal = ).*;", r"\1 1'h0;"),
-    "fused adder: -0 + -0 is +0": ("fused_adder-fp8_fp32", "fused_adder", r"i_psum\[31\] & \w+;", "1'h0;"),
+    "fused adder: subnormal sums normalised": ("fused_adder-bf16", "fused_adder", r"(beyond_16 = ).*;", r"\1 1'h1;"),
+    "fused adder: -0 + -0 is +0": ("fused_adder-fp8_fp32", "fused_adder", r"zero = subtract & ", "zero = "),
+    "fused adder: a masked lane adds": ("fused_adder-fp8_fp32", "fused_adder", r"= ~ i_enable;", "= 1'h0;"),
+    "fused adder: a flag overtakes its sum": (
+        "fused_adder-bf16_4_stages",
+        "fused_adder",
+        r"(add_sign <=) order_sign;",
+        r"\1 sign;",
+    ),
+    "fused adder: a stage keeps its value at reset": (
+        "fused_adder-fp8_fp32_3_stages",
+        "fused_adder",
+        r"if \(rst\) add_negative <= 1'h0;\n    else add_negative",
+        "add_negative",
+    ),
     "exact adder: no carry for the sign": ("exact_adder-e4m3", "exact_adder", r"\+ aligner__o\[24\];", "+ 1'h0;"),
     "aligner: a bit of positive products inverted": (
         "exact_adder-e4m3",
