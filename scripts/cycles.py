@@ -21,9 +21,9 @@ COLUMNS = ("workload", "layer", "m", "k", "n", "count")
 #: What a table calls the parts of ``Losses``: of one product, and of many, where the ragged edges are one column.
 NAMES = {
     "useful": ("every PE multiplies", "used"),
-    "ragged_k": ("lanes beyond K", "edges"),
-    "ragged_n": ("columns beyond N", "edges"),
-    "first_load": ("first weights load", "first"),
+    "ragged_k": ("lanes beyond K", "edge"),
+    "ragged_n": ("columns beyond N", "edge"),
+    "first_load": ("first weights load", "fill"),
     "load_bound": ("later weights load", "load"),
     "hazard": ("sums not back yet", "sums"),
     "drain": ("array empties", "drain"),
@@ -136,7 +136,7 @@ def layer_table(heading: str, parts: dict[str, Losses], config: EngineConfig) ->
             percents[NAMES[field][1]] += 100 * float(share)
         cycles = part.total // (config.rows * config.cols)
         figures = (f"{percent:.1f}" for percent in percents.values())
-        table.add_row(name, f"{part.useful / 1e9:,.1f}", f"{cycles / 1e3:,.0f}", *figures)
+        table.add_row(name, f"{part.useful / 1e9:.4g}", f"{cycles / 1e3:,.0f}", *figures)
     table.caption = "used ... drain: percent of all PE cycles"
     table.caption_justify = "left"
     return table
