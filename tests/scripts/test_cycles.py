@@ -153,6 +153,7 @@ def complaint(run, *arguments):
     return err.removeprefix("systolith: ").rstrip("\n")
 
 
+TOO_LONG = "K must be at most k_max = 16384 under exact accumulation, not"
 ALL = "needs all of --m, --k and --n and neither --workload nor --file, or none of the three"
 
 
@@ -167,7 +168,7 @@ ALL = "needs all of --m, --k and --n and neither --workload nor --file, or none 
         (("--m", "x"), "Invalid value for '--m': 'x' is not a valid integer range."),
         (
             ("--k", "16385", "--m", "1", "--n", "1"),
-            "K must be at most k_max = 16384 under exact accumulation, not 16385",
+            f"{TOO_LONG} 16385",
         ),
         (("--config", "big"), "Invalid value for '--config': 'big' is not one of"),
         (("--workload", "alexnet"), f"--workload: no 'alexnet'; needs one of {', '.join(load_workloads())}"),
@@ -194,7 +195,7 @@ def test_bad_input(run, arguments, message):
         (HEADER.encode() + b"a,one,3,4,0,1\n", "line 2: m, k, n and count must be 1 or more"),
         (
             HEADER.encode() + b"a,one,3,99999,5,1\n",
-            "K must be at most k_max = 16384 under exact accumulation, not 99999",
+            f"{TOO_LONG} 99999",
         ),
     ],
 )
