@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from fractions import Fraction
 
-from golden.schedule import gemm_cycles, readout_cycles
+from golden.schedule import block_rows, gemm_cycles, readout_cycles
 from golden.spec.config import EngineConfig
 
 __all__ = ["Losses", "losses", "scale_sim_cycles"]
@@ -92,14 +92,15 @@ def _load_waits(m: int, k: int, n_tiles: int, config: EngineConfig) -> int:
     """Cycles lost to loading between passes."""
     rows = config.rows
     k_tiles = -(-k // rows)
-    blocks = -(-m // config.tile_m)
-    last_m = (m - 1) % config.tile_m + 1
+    block = block_rows(m, config)
+    blocks = -(-m // block)
+    last_m = (m - 1) % block + 1
 
     def wait(tile_k: int, rows_before: int) -> int:
         return max(0, tile_k - rows_before)
 
     waits = 0
-    for count, tile_m in ((blocks - 1, config.tile_m), (1, last_m)):
+    for count, tile_m in ((blocks - 1, block), (1, last_m)):
         full, short = wait(rows, tile_m), wait((k - 1) % rows + 1, tile_m)
         waits += count * n_tiles * ((k_tiles - 1) * full + short)
     # That had each block's first tile load beside rows of its own; it does beside those of the block before, and the

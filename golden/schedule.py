@@ -13,6 +13,7 @@ from golden.spec.encodings import command_layout
 __all__ = [
     "Pass",
     "assemble",
+    "block_rows",
     "gemm_beats",
     "gemm_cycles",
     "gemm_passes",
@@ -83,8 +84,9 @@ def _passes(m: int, k: int, n: int, config: EngineConfig, base: int) -> Iterator
         return
     rows, cols = config.rows, config.cols
     ring = base
-    for m0 in range(0, m, config.tile_m):
-        tile_m = min(config.tile_m, m - m0)
+    block = block_rows(m, config)
+    for m0 in range(0, m, block):
+        tile_m = min(block, m - m0)
         group = _group_size(tile_m, k, n, config)
         for first_n in range(0, n, group * cols):
             columns = range(first_n, min(n, first_n + group * cols), cols)
@@ -104,6 +106,14 @@ def _passes(m: int, k: int, n: int, config: EngineConfig, base: int) -> Iterator
                         last=k0 + rows >= k,
                     )
             ring = (ring + len(columns) * tile_m) % config.psum_depth
+
+
+def block_rows(m: int, config: EngineConfig) -> int:
+    """Rows of each block of M but the last, which has what is left: as few blocks as there can be, of like sizes.
+
+    A block of few rows would wait for its weights.
+    """
+    return _ceil(m, _ceil(m, config.tile_m))
 
 
 def _group_size(tile_m: int, k: int, n: int, config: EngineConfig) -> int:
@@ -245,10 +255,11 @@ def assemble(result_rows: np.ndarray, m: int, k: int, n: int, config: EngineConf
     if not expected:
         return codes
     at = 0
-    for m0 in range(0, m, config.tile_m):
-        rows = min(config.tile_m, m - m0)
-        block = result_rows[at : at + rows * tiles].reshape(tiles, rows, config.cols).swapaxes(0, 1)
-        codes[m0 : m0 + rows] = block.reshape(rows, tiles * config.cols)[:, :n]
+    block = block_rows(m, config)
+    for m0 in range(0, m, block):
+        rows = min(block, m - m0)
+        part = result_rows[at : at + rows * tiles].reshape(tiles, rows, config.cols).swapaxes(0, 1)
+        codes[m0 : m0 + rows] = part.reshape(rows, tiles * config.cols)[:, :n]
         at += rows * tiles
     return codes
 
@@ -283,7 +294,7 @@ def _block_cycles(m: int, k: int, n: int, config: EngineConfig) -> tuple[int, in
 
 def _tail(m: int, k: int, n: int, config: EngineConfig) -> _Tail:
     """The end of a GEMM; ``m`` is any number of rows, the last block counts."""
-    m = (m - 1) % config.tile_m + 1
+    m = (m - 1) % block_rows(m, config) + 1
     cols = config.cols
     _, to_next, g = _block_cycles(m, k, n, config)
     last_take = m - 1
@@ -328,9 +339,10 @@ def gemm_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
     _check_sizes(m, k, n, config)
     if 0 in (m, k, n):
         return 0
-    blocks = _ceil(m, config.tile_m)
-    start, to_next, _ = _block_cycles(config.tile_m, k, n, config)
-    last_pass, _, _ = _block_cycles((m - 1) % config.tile_m + 1, k, n, config)
+    block = block_rows(m, config)
+    blocks = _ceil(m, block)
+    start, to_next, _ = _block_cycles(block, k, n, config)
+    last_pass, _, _ = _block_cycles((m - 1) % block + 1, k, n, config)
     load = min(k, config.rows)
     return load + (blocks - 1) * (start + to_next) + last_pass + _tail(m, k, n, config).last_store + 1
 

@@ -13,6 +13,7 @@ from golden.gemm import gemm
 from golden.schedule import (
     Pass,
     assemble,
+    block_rows,
     gemm_beats,
     gemm_cycles,
     gemm_passes,
@@ -220,17 +221,30 @@ def test_stimulus_is_the_passes_beats():
 
 
 def test_assemble_puts_rows_where_they_belong():
-    """Blocks of 4 rows, two tiles of 3 columns, each row of results numbered."""
+    """Blocks of 5 and 4 rows, two tiles of 3 columns, each row of results numbered."""
     config = config_of(2, 3, 16)
-    assert config.tile_m == 16 - config.drain_latency - 1 == 7
+    assert config.tile_m == 16 - config.drain_latency - 1 == 7 and block_rows(9, config) == 5
     rows = np.arange(3 * 18, dtype=np.uint32).reshape(18, 3)
     y = assemble(rows, 9, 5, 5, config)
-    # Rows 0..6 of tile 0, rows 0..6 of tile 1, then the block of 2.
-    assert y[0].tolist() == [0, 1, 2, 21, 22]
-    assert y[6].tolist() == [18, 19, 20, 39, 40]
-    assert y[8].tolist() == [45, 46, 47, 51, 52]
+    # Rows 0..4 of tile 0, rows 0..4 of tile 1, then the block of 4.
+    assert y[0].tolist() == [0, 1, 2, 15, 16]
+    assert y[4].tolist() == [12, 13, 14, 27, 28]
+    assert y[8].tolist() == [39, 40, 41, 51, 52]
     with pytest.raises(ValueError, match=r"result_rows must have shape \(18, 3\), not \(17, 3\)"):
         assemble(rows[:-1], 9, 5, 5, config)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_blocks_of_rows_are_few_and_alike(name):
+    config = PRESETS[name]
+    for m in (1, 511, 512, 513, 700, 1024, 1025, 12544, 10**9):
+        block = block_rows(m, config)
+        blocks = -(-m // block)
+        assert blocks == -(-m // config.tile_m) and block <= config.tile_m
+        assert block - ((m - 1) % block + 1) < blocks
+    # A block of one row would wait for all its weights.
+    rows = 513
+    assert gemm_cycles(rows, 2048, 2048, config) <= rows / 512 * 1.001 * gemm_cycles(512, 2048, 2048, config)
 
 
 def test_more_rows_never_take_fewer_cycles():
