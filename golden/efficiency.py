@@ -73,7 +73,7 @@ def losses(m: int, k: int, n: int, config: EngineConfig) -> Losses:
     rows, cols = config.rows, config.cols
     k_tiles, n_tiles = -(-k // rows), -(-n // cols)
     first_load = min(k, rows)
-    drain = config.drain_latency + config.READOUT_LATENCY - readout_cycles(m, k, n, config)
+    drain = config.drain_latency + config.readout_latency - readout_cycles(m, k, n, config)
     waits = _load_waits(m, k, n_tiles, config)
     entering = m * k_tiles * n_tiles
     pes = rows * cols
