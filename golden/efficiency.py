@@ -72,7 +72,7 @@ def losses(m: int, k: int, n: int, config: EngineConfig) -> Losses:
         return Losses(**dict.fromkeys((f.name for f in fields(Losses)), 0))
     rows, cols = config.rows, config.cols
     k_tiles, n_tiles = -(-k // rows), -(-n // cols)
-    first_load = min(k, rows)
+    first_load = config.load_cycles(min(k, rows))
     drain = config.drain_latency + config.readout_latency - readout_cycles(m, k, n, config)
     waits = _load_waits(m, k, n_tiles, config)
     entering = m * k_tiles * n_tiles
@@ -97,7 +97,7 @@ def _load_waits(m: int, k: int, n_tiles: int, config: EngineConfig) -> int:
     last_m = (m - 1) % block + 1
 
     def wait(tile_k: int, rows_before: int) -> int:
-        return max(0, tile_k - rows_before)
+        return max(0, config.load_cycles(tile_k) - rows_before)
 
     waits = 0
     for count, tile_m in ((blocks - 1, block), (1, last_m)):

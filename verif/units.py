@@ -159,6 +159,12 @@ def unit_benches(key: str, config: EngineConfig) -> list[UnitBench]:
     ]
 
 
+#: A column of three weight pipes.
+SEVERAL_ROWS = EngineConfig(
+    rows=4, cols=2, formats=("e4m3",), accumulation="exact", psum_depth=32, rows_per_load_cycle=3
+)
+
+
 def _benches() -> dict[str, UnitBench]:
     benches = [narrower_bench()]
     for key, config in UNIT_CONFIGS.items():
@@ -168,6 +174,8 @@ def _benches() -> dict[str, UnitBench]:
                 replace(make(key, config), name=f"{make(key, config).name}-ecp5", target=ECP5)
                 for make in (_multiplier, _adder, pe_bench)
             ]
+    # Several weight rows in a cycle are the array's affair alone.
+    benches += [make("three_rows_a_cycle", SEVERAL_ROWS) for make in (pe_bench, grid_bench)]
     return {bench.name: bench for bench in benches}
 
 

@@ -48,7 +48,7 @@ def measured(m, k, n, config):
             useful += lane < p.tile_k and column < p.tile_n
         if index:
             waited = int(rows[0] - takes[starts[index] - 1]) - 1
-            loading = min(waited, max(0, p.tile_k - passes[index - 1].tile_m))
+            loading = min(waited, max(0, config.load_cycles(p.tile_k) - passes[index - 1].tile_m))
             load_bound += loading
             hazard += waited - loading
     return Losses(
@@ -66,7 +66,8 @@ def test_parts_are_those_of_the_cycle_model():
     rng = generator()
     for _ in range(120):
         rows, cols = (int(v) for v in rng.integers(1, 7, 2))
-        config = config_of(rows, cols, 1 << int(rng.integers((rows + cols + 6).bit_length(), 9)))
+        depth = 1 << int(rng.integers((rows + cols + 6).bit_length(), 9))
+        config = config_of(rows, cols, depth, rows_per_load_cycle=int(rng.choice([1, rng.integers(1, rows + 1)])))
         shape = tuple(int(v) for v in rng.integers(1, 1 + rng.choice([3, 12, 25], 3)))
         assert losses(*shape, config) == measured(*shape, config), (config, shape)
 
@@ -78,8 +79,10 @@ def test_parts_add_up():
         config = presets[index % len(presets)]
         if index % 2:
             rows, cols = (int(v) for v in np.exp(rng.uniform(0, np.log(256), 2)))
-            config = config_of(rows, cols, int(rng.choice([512, 1024, 4096])), k_max=65536)
-            config = config if index % 4 == 1 else config_of(rows, cols, 1024, accumulation="fp32")
+            together = int(rng.integers(1, rows + 1))
+            chain = {"accumulation": "fp32", "add_latency": int(rng.integers(1, 5)), "psum_depth": 4096}
+            other = {"psum_depth": int(rng.choice([1024, 4096])), "k_max": 65536, "rows_per_load_cycle": together}
+            config = config_of(rows, cols, **(other if index % 4 == 1 else chain))
         m, k, n = (int(v) for v in np.exp(rng.uniform(0, np.log(16384), 3)))
         parts = losses(m, k, n, config)
         cycles, pes = gemm_cycles(m, k, n, config), config.rows * config.cols

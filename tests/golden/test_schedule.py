@@ -128,7 +128,8 @@ def test_cycles_equal_the_model_on_random_engines():
         formats, accumulation = kinds[generator.integers(len(kinds))]
         rows, cols = (int(v) for v in generator.integers(1, 10, 2))
         depth = 1 << int(generator.integers((rows + cols + 6).bit_length(), 9))
-        config = config_of(rows, cols, depth, formats=formats, accumulation=accumulation)
+        together = int(generator.choice([1, rows, generator.integers(1, rows + 1)]))
+        config = config_of(rows, cols, depth, formats=formats, accumulation=accumulation, rows_per_load_cycle=together)
         m, k, n = (int(v) for v in generator.integers(1, 1 + generator.choice([3, 12, 40], 3)))
         pair = tuple(str(f) for f in generator.choice(formats, 2))
         out = str(generator.choice(["fp32", "bf16", "e5m2"]))
@@ -150,6 +151,35 @@ def test_cycles_equal_the_model_where_columns_outlast_passes():
                     _, cycles, readout = simulated(m, k, n, config)
                     assert cycles == gemm_cycles(m, k, n, config), (config, m, k, n)
                     assert readout == readout_cycles(m, k, n, config), (config, m, k, n)
+
+
+def test_cycles_equal_the_model_with_several_rows_in_a_load_cycle():
+    """Every pass is one of few cycles: sums, ends of groups and last stores are all that is left."""
+    for rows, cols in ((3, 9), (4, 4), (7, 2)):
+        for together in range(2, rows + 1):
+            config = config_of(rows, cols, 64, rows_per_load_cycle=together)
+            for m in (1, 2, 4):
+                for k in (1, together, together + 1, rows, rows + 1, 3 * rows, 3 * rows + 2):
+                    for n in (1, cols, cols + 1, 4 * cols + 2):
+                        _, cycles, readout = simulated(m, k, n, config)
+                        assert cycles == gemm_cycles(m, k, n, config), (config, m, k, n)
+                        assert readout == readout_cycles(m, k, n, config), (config, m, k, n)
+
+
+def test_beats_of_several_rows():
+    """Five weight rows, two to a beat: three beats, the last one half empty."""
+    config = config_of(5, 2, rows_per_load_cycle=2)
+    x, w = codes(1, 5, 3)
+    w[:] = np.arange(1, 16, dtype=np.uint8).reshape(5, 3)
+    _, weights, _ = gemm_stimulus(x, w, config, x_format="e4m3", w_format="e4m3")
+    assert weights.tolist() == [
+        [1, 2, 4, 5],
+        [7, 8, 10, 11],
+        [13, 14, 0, 0],
+        [3, 0, 6, 0],
+        [9, 0, 12, 0],
+        [15, 0, 0, 0],
+    ]
 
 
 @pytest.mark.parametrize(
