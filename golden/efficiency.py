@@ -108,12 +108,14 @@ def _load_waits(m: int, k: int, n_tiles: int, config: EngineConfig) -> int:
     return waits - wait(min(k, rows), last_m)
 
 
-def scale_sim_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
+def scale_sim_cycles(m: int, k: int, n: int, config: EngineConfig, *, add_latency: int = 1) -> int:
     """SCALE-Sim's count for a weight-stationary array of the same size; 0 for an empty GEMM.
 
     ``ceil(K / R) * ceil(N / C) * (M + 2 R + C - 2) - 1``: each tile loads for R cycles, then M rows cross the array,
-    and the next begins when all have left. A PE takes one cycle there, from its operand to its sum.
+    and the next begins when all have left. A PE takes one cycle there, from its operand to its sum; with
+    ``add_latency`` a sum takes so many from PE to PE, and one of the two R so many times as long.
     """
     if 0 in (m, k, n):
         return 0
-    return -(-k // config.rows) * -(-n // config.cols) * (m + 2 * config.rows + config.cols - 2) - 1
+    tile = m + config.rows * (1 + add_latency) + config.cols - 2
+    return -(-k // config.rows) * -(-n // config.cols) * tile - 1

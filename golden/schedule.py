@@ -109,11 +109,12 @@ def _passes(m: int, k: int, n: int, config: EngineConfig, base: int) -> Iterator
 
 
 def block_rows(m: int, config: EngineConfig) -> int:
-    """Rows of each block of M but the last, which has what is left: as few blocks as there can be, of like sizes.
+    """Rows of each block of M but the last, which has what is left: as few blocks as there can be.
 
-    A block of few rows would wait for its weights.
+    A last block of few rows would wait for its weights: the blocks are of like sizes, unless those were all too short.
     """
-    return _ceil(m, _ceil(m, config.tile_m))
+    alike = _ceil(m, _ceil(m, config.tile_m))
+    return alike if alike >= config.hazard_latency else min(m, config.tile_m)
 
 
 def _group_size(tile_m: int, k: int, n: int, config: EngineConfig) -> int:

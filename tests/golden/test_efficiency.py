@@ -150,7 +150,7 @@ def test_large_square_products_use_99_percent(name, tiles):
     assert ideal_cycles(size, size, size, config) >= 0.99 * gemm_cycles(size, size, size, config)
 
 
-def grid(config, full=12):
+def grid(config, full=9):
     """Sizes around every boundary: all, for an array up to ``full`` lanes, else those next to the multiples."""
 
     def sizes(lanes):
@@ -164,32 +164,76 @@ def grid(config, full=12):
 
 
 def excess(m, k, n, config):
-    """Cycles above SCALE-Sim's, and whether it takes more than one tile."""
+    """Cycles above SCALE-Sim's at the same add latency, and whether it takes more than one tile."""
     several = k > config.rows or n > config.cols
-    return gemm_cycles(m, k, n, config) - scale_sim_cycles(m, k, n, config), several
+    theirs = scale_sim_cycles(m, k, n, config, add_latency=config.add_latency)
+    return gemm_cycles(m, k, n, config) - theirs, several
 
 
-SIZES = [(1, 7), (1, 40), (1, 256), (7, 1), (40, 1), (256, 1), (4, 4), (2, 9), (9, 2), (5, 12), (16, 16), (128, 128)]
+#: Arrays, thin ones too, and what their pipelines and weight streams are.
+SIZES = [(1, 8), (1, 40), (1, 256), (8, 1), (40, 1), (256, 1), (4, 5), (2, 9), (9, 2), (5, 12), (256, 256)]
+PIPELINES = [
+    {},
+    {"product_latency": 2},
+    {"accumulation": "fp32", "add_latency": 2, "psum_depth": 2048},
+    {"accumulation": "fp32", "add_latency": 4, "psum_depth": 2048},
+    {"rows_per_load_cycle": 2},
+    {"rows_per_load_cycle": 256},
+]
 
 
-@pytest.mark.parametrize("rows, cols", SIZES)
-def test_fewer_cycles_than_scale_sim(rows, cols):
-    config = config_of(rows, cols)
+def pipeline(config):
+    """Registers that SCALE-Sim's PE does not have: operand, product, PSUM's own; and the cycle it counts from 0."""
+    return config.product_latency + 3
+
+
+def check_against_scale_sim(config):
     rng = generator()
-    several = [tuple(int(v) for v in np.exp(rng.uniform(0, np.log(8000), 3))) for _ in range(3000)]
+    several = [tuple(int(v) for v in np.exp(rng.uniform(0, np.log(8000), 3))) for _ in range(1000)]
     for shape in [*grid(config), *several]:
         more, many = excess(*shape, config)
-        assert more < 0 if many else more <= PIPELINE, (shape, more)
+        assert more < 0 if many else more <= pipeline(config), (config, shape, more)
 
 
-#: Registers between an operand's entry and PSUM that SCALE-Sim's PE does not have: operand, product, sum and PSUM's
-#: own; a single tile may take that much longer, no more.
-PIPELINE = 4
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_take_fewer_cycles_than_scale_sim(name):
+    check_against_scale_sim(PRESETS[name])
 
 
-@pytest.mark.parametrize("rows, cols", [(r, c) for r in range(1, 9) for c in range(1, 9)])
-def test_which_arrays_are_too_small_for_that(rows, cols):
-    """On R + C <= 7 lanes some short products of few tiles take longer: the PE's pipeline is not made up for."""
-    config = config_of(rows, cols)
-    worse = [shape for shape in grid(config) if excess(*shape, config)[1] and excess(*shape, config)[0] >= 0]
-    assert bool(worse) == (rows + cols <= 7), worse[:3]
+def cases():
+    """Every array with every pipeline."""
+    for (rows, cols), parameters in product(SIZES, PIPELINES):
+        together = min(rows, parameters.get("rows_per_load_cycle", 1))
+        config = config_of(rows, cols, **parameters | {"rows_per_load_cycle": together})
+        # Where sums take longer to come back than the longest blocks of M have rows, blocks wait for their own sums.
+        if config.hazard_latency <= 2 * config.tile_m - 2:
+            yield pytest.param(config, id=f"{rows}x{cols}-{parameters}")
+
+
+@pytest.mark.parametrize("config", cases())
+def test_fewer_cycles_than_scale_sim(config):
+    check_against_scale_sim(config)
+
+
+def test_a_single_tile_takes_the_pipelines_more():
+    for parameters in PIPELINES[:4]:
+        config = config_of(8, 8, **parameters)
+        assert excess(5, 8, 8, config) == (pipeline(config), False)
+
+
+@pytest.mark.parametrize("parameters", PIPELINES[:4], ids=str)
+def test_which_arrays_are_too_small_for_that(parameters):
+    """Of R + C <= 6 + product_latency lanes, some products of few tiles take longer: nothing makes up for the PE."""
+    for rows, cols in product(range(1, 8), repeat=2):
+        config = config_of(rows, cols, **parameters)
+        shapes = product((1, 2, 3), range(1, 3 * rows + 1), range(1, 3 * cols + 1))
+        worse = any(many and more >= 0 for more, many in (excess(*shape, config) for shape in shapes))
+        assert worse == (rows + cols <= 6 + config.product_latency), config
+
+
+def test_sums_that_take_longer_from_row_to_row():
+    """Beside SCALE-Sim's own single cycle, short products of few tiles take longer: the chain itself does."""
+    config = config_of(16, 16, accumulation="fp32", add_latency=3)
+    assert gemm_cycles(1, 32, 16, config) > 2 * 3 * 16 > scale_sim_cycles(1, 32, 16, config)
+    # Many tiles side by side wait for nothing.
+    assert gemm_cycles(1, 32, 160, config) < scale_sim_cycles(1, 32, 160, config)

@@ -254,6 +254,8 @@ def test_assemble_puts_rows_where_they_belong():
     """Blocks of 5 and 4 rows, two tiles of 3 columns, each row of results numbered."""
     config = config_of(2, 3, 16)
     assert config.tile_m == 16 - config.drain_latency - 1 == 7 and block_rows(9, config) == 5
+    # On three rows two blocks of 4 would both be shorter than the 5 cycles in which a sum comes back.
+    assert config.hazard_latency == 4 and block_rows(8, config) == 4 and block_rows(8, config_of(3, 3, 16)) == 6
     rows = np.arange(3 * 18, dtype=np.uint32).reshape(18, 3)
     y = assemble(rows, 9, 5, 5, config)
     # Rows 0..4 of tile 0, rows 0..4 of tile 1, then the block of 4.
