@@ -210,7 +210,7 @@ def cases():
             yield pytest.param(config, id=f"{rows}x{cols}-{parameters}")
 
 
-@pytest.mark.parametrize("config", cases())
+@pytest.mark.parametrize("config", list(cases()))
 def test_fewer_cycles_than_scale_sim(config):
     check_against_scale_sim(config)
 
