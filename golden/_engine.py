@@ -22,7 +22,7 @@ COMMAND, WEIGHT, ACTIVATION = range(3)
 # Entries of State.rows: an activation row on its way.
 VALID, SWAP, ADDRESS, IS_FIRST, IS_LAST, LANES, COLUMNS = range(7)
 
-# Words of a PE in a trace; the psum follows the product's one or two.
+# Words of a PE in a trace, counted from the last one of the weights; the psum follows the product's one or two.
 W_WEIGHT, W_SHADOW, W_ACTIVE, W_BEAT, W_PRODUCT = range(5)
 
 # Entries of State.scalars; PRESENTED and POSITION have one per stream.
@@ -47,6 +47,9 @@ class Hardware(NamedTuple):
     product_latency: int
     add_latency: int
     readout_latency: int
+    load_rows: int  # rows_per_load_cycle
+    operand_bits: int
+    weight_words: int
     pe_words: int
     column_bits: int
     address_bits: int
@@ -64,8 +67,8 @@ class State(NamedTuple):
     executor: np.ndarray  # int64[11]: the executor's command
     rows: np.ndarray  # int64[ring, 7]: the activation row taken in a cycle
     row_operands: np.ndarray  # int64[ring, R]
-    weight_rows: np.ndarray  # int64[ring]: the index in its tile of the weight row taken in a cycle, or -1
-    weight_operands: np.ndarray  # int64[ring, C]
+    weight_rows: np.ndarray  # int64[ring]: the index in its tile of the weight beat taken in a cycle, or -1
+    weight_operands: np.ndarray  # int64[ring, load_rows * C]
     seeds: np.ndarray  # int64[2, C, 2]: the read port of PSUM, in even and odd cycles
     memory: np.ndarray  # int64[depth, C, 2]: PSUM, in limbs
     finished: np.ndarray  # int64[depth, 4]: tile_n, out_format, saturate, last row of its tile
@@ -146,15 +149,31 @@ def _put_sum(record, at, lo, hi, f):
 
 
 @njit(cache=True)
-def _put_surroundings(record, at, west, north, seeds, rows, memory, h, cycle):
+def _put_weights(words, at, weight_rows, weight_operands, entry, c, first, h):
+    """Write a column's pipes, as the weight beat of an entry filled them: the beat's row ``first`` lowest."""
+    for i in range(h.weight_words):
+        words[at + i] = 0
+    if weight_rows[entry] < 0:
+        return
+    for i in range(h.load_rows):
+        operand = weight_operands[entry, (first + i) % h.load_rows * h.cols + c]
+        bit = i * h.operand_bits
+        words[at + (bit >> 5)] |= operand << (bit & 31) & 0xFFFFFFFF
+        if (bit & 31) + h.operand_bits > 32:
+            words[at + (bit >> 5) + 1] |= operand >> 32 - (bit & 31)
+
+
+@njit(cache=True)
+def _put_surroundings(record, at, west, weight_rows, weight_operands, seeds, rows, memory, h, cycle):
     """Write what enters the array and what is at the write side of PSUM, as it is during the cycle."""
     f, ring_mask = h.arithmetic, h.ring_mask
     for r in range(west.size):
         # An operand that is not enabled does not matter.
         record[at] = west[r] if west[r] & TAG_ENABLE else west[r] & 15
         at += 1
-    for c in range(north.size):
-        record[at] = north[c]
+    for c in range(h.cols):
+        _put_weights(record, at, weight_rows, weight_operands, np.uint64((cycle - c) & ring_mask), c, 0, h)
+        at += h.weight_words - 1
         entry = np.uint64((cycle - h.product_latency - c) & ring_mask)
         record[at + 1] = 0
         if rows[entry, VALID]:
@@ -190,7 +209,7 @@ def _access_psum(rows, memory, seeds, pes, h, cycle):
                 seeds[c, 0] = memory[address, c, 0]
                 seeds[c, 1] = memory[address, c, 1]
     stores = completed = 0
-    last_row = pes.size - cols * h.pe_words + W_PRODUCT + f.product_words
+    last_row = pes.size - cols * h.pe_words + h.weight_words - 1 + W_PRODUCT + f.product_words
     for c in range(cols):
         entry = np.uint64((cycle - h.store_latency - c) & ring_mask)
         if rows[entry, VALID] and c < rows[entry, COLUMNS]:
@@ -214,7 +233,7 @@ def _edges(rows, row_operands, weight_rows, weight_operands, west, north, h, cyc
             beat = row_operands[entry, r] << 4 | TAG_VALID
             beat |= TAG_ENABLE if r < rows[entry, LANES] else 0
             beat |= TAG_SWAP if rows[entry, SWAP] else 0
-        west[r] = beat | (TAG_LOAD if weight_rows[entry] == r else 0)
+        west[r] = beat | (TAG_LOAD if weight_rows[entry] == r // h.load_rows else 0)
     for c in range(north.size):
         entry = np.uint64((cycle - c) & ring_mask)
         north[c] = weight_operands[entry, c] if weight_rows[entry] >= 0 else 0
@@ -225,10 +244,11 @@ def _clock_pes(pes, seeds, west, north, weight_rows, weight_operands, products, 
     """One clock edge of every PE, in place: from the south-east corner, so that a PE's neighbours are still old."""
     f, size, product_stages, sum_stages = h.arithmetic, h.pe_words, h.product_latency - 1, h.add_latency - 1
     row_size, w_psum = h.cols * size, W_PRODUCT + f.product_words
+    several = h.load_rows > 1
     for r in range(h.rows - 1, -1, -1):
         for c in range(h.cols - 1, -1, -1):
             pe = r * h.cols + c
-            at = pe * size
+            at = pe * size + h.weight_words - 1
             product = _pe.load_product(pes, at + W_PRODUCT, f)
             ready = product
             if product_stages:
@@ -263,16 +283,22 @@ def _clock_pes(pes, seeds, west, north, weight_rows, weight_operands, products, 
                 product |= _pe.product_payload(beat >> 4, np.int64(pes[np.uint64(at + W_ACTIVE)]), f) << 2
             _pe.store_product(pes, at + W_PRODUCT, product, f)
             arriving = np.int64(pes[np.uint64(at - size + W_BEAT)]) if c else west[r]
-            weight = np.int64(pes[np.uint64(at - row_size + W_WEIGHT)]) if r else north[c]
+            if several:
+                entry = np.uint64((cycle - r * h.add_latency - c) & h.ring_mask)
+                weight = weight_operands[entry, r % h.load_rows * h.cols + c]
+            else:
+                weight = np.int64(pes[np.uint64(at - row_size + W_WEIGHT)]) if r else north[c]
             if arriving & TAG_SWAP:
                 pes[np.uint64(at + W_ACTIVE)] = pes[np.uint64(at + W_SHADOW)]
             if arriving & TAG_LOAD:
                 pes[np.uint64(at + W_SHADOW)] = weight
-            if sum_stages:
-                # On its way south it is as late as the wave: what arrived here ``sum_stages`` cycles ago.
+            if several or sum_stages:
+                # On its way south it is as late as the wave: what arrived here ``sum_stages`` cycles ago. The next row
+                # loads from the pipe after this one's.
                 entry = np.uint64((cycle - sum_stages - r * h.add_latency - c) & h.ring_mask)
-                weight = weight_operands[entry, c] if weight_rows[entry] >= 0 else 0
-            pes[np.uint64(at + W_WEIGHT)] = weight
+                _put_weights(pes, pe * size, weight_rows, weight_operands, entry, c, r + 1, h)
+            else:
+                pes[np.uint64(at + W_WEIGHT)] = weight
             pes[np.uint64(at + W_BEAT)] = arriving if arriving & TAG_ENABLE else (beat & ~15) | (arriving & 15)
 
 
@@ -346,10 +372,11 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
         take = row_ready and n[PRESENTED + ACTIVATION] != 0
         loading = n[LOADER_VALID] != 0
         plane_free = not executing or n[TAKEN] > 0 or take
-        weight_ready = loading and n[LOADED] < loader[TILE_K] and plane_free
+        beats_due = (loader[TILE_K] + h.load_rows - 1) // h.load_rows
+        weight_ready = loading and n[LOADED] < beats_due and plane_free
         load = weight_ready and n[PRESENTED + WEIGHT] != 0
         pass_ends = take and n[TAKEN] + 1 == executor[TILE_M]
-        hand_over = loading and n[LOADED] + load == loader[TILE_K] and (not executing or pass_ends)
+        hand_over = loading and n[LOADED] + load == beats_due and (not executing or pass_ends)
         command_ready = not loading or hand_over
         command = command_ready and n[PRESENTED + COMMAND] != 0
         advance = n[RESULT_VALID] == 0 or result_ready
@@ -390,7 +417,7 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
         here, there = (odd_seeds, even_seeds) if cycle & 1 else (even_seeds, odd_seeds)
 
         if registers:
-            at = _put_surroundings(record, at, west, north, here, rows, memory, h, cycle)
+            at = _put_surroundings(record, at, west, weight_rows, weight_operands, here, rows, memory, h, cycle)
             # The stages that the last advance and the one before it filled.
             latest, second = (n[ADVANCES] - 1) % h.readout_latency, (n[ADVANCES] - 2) % h.readout_latency
             for c in range(h.cols):

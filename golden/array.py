@@ -8,7 +8,15 @@ import numpy as np
 from golden import _engine
 from golden.arithmetic import narrow_table, operand_table, psum_words, widths
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import activation_layout, command_layout, read_layout, readout_layout, weight_layout
+from golden.spec.encodings import (
+    activation_layout,
+    command_layout,
+    operand_layout,
+    pe_registers,
+    read_layout,
+    readout_layout,
+    weight_layout,
+)
 from golden.spec.formats import FORMATS
 from golden.spec.trace import engine_fields, record_words
 
@@ -128,8 +136,8 @@ class TensorEngine:
         ----------
         commands : uint64[n], or object[n] of int where ``command_layout`` has more than 64 bits
             Packed by ``command_layout``.
-        weights : uint8 or uint16[n, C]
-            Codes, a weight row per beat; uint16 only for a configuration with a 16-bit format.
+        weights : uint8 or uint16[n, rows_per_load_cycle * C]
+            Codes, so many weight rows per beat, row after row; uint16 only for a configuration with a 16-bit format.
         activations : uint8 or uint16[n, R]
             Codes, an activation row per beat.
 
@@ -143,7 +151,8 @@ class TensorEngine:
             self._pending[0].append(fields)
             self._pending[1].append(words)
         if weights is not None:
-            self._pending[2].append(_code_beats("weights", np.asarray(weights), self.config.cols, self.config))
+            lanes = self.config.rows_per_load_cycle * self.config.cols
+            self._pending[2].append(_code_beats("weights", np.asarray(weights), lanes, self.config))
         if activations is not None:
             beats = _code_beats("activations", np.asarray(activations), self.config.rows, self.config)
             self._pending[3].append(beats)
@@ -221,6 +230,7 @@ def _hardware(config: EngineConfig) -> _engine.Hardware:
     for fmt in config.operand_formats:
         # The high bits of a lane wider than the format are ignored.
         operands[fmt.select] = np.resize(operand_table(fmt, config), operands.shape[1])
+    weight_words = (pe_registers(config)["weight"] + 31) // 32
     return _engine.Hardware(
         rows=config.rows,
         cols=config.cols,
@@ -232,7 +242,10 @@ def _hardware(config: EngineConfig) -> _engine.Hardware:
         product_latency=config.product_latency,
         add_latency=config.add_latency,
         readout_latency=config.readout_latency,
-        pe_words=4 + widths(config).product_words + psum_words(config),
+        load_rows=config.rows_per_load_cycle,
+        operand_bits=operand_layout(config).width,
+        weight_words=weight_words,
+        pe_words=weight_words + 3 + widths(config).product_words + psum_words(config),
         column_bits=readout_layout(config).fields["columns"],
         address_bits=read_layout(config).fields["address"],
         ring_mask=(1 << (config.drain_latency + 1).bit_length()) - 1,
@@ -254,7 +267,7 @@ def _reset_state(config: EngineConfig, hardware: _engine.Hardware) -> _engine.St
         rows=np.zeros((ring, 7), np.int64),
         row_operands=np.zeros((ring, config.rows), np.int64),
         weight_rows=np.full(ring, -1, np.int64),
-        weight_operands=np.zeros((ring, cols), np.int64),
+        weight_operands=np.zeros((ring, config.rows_per_load_cycle * cols), np.int64),
         seeds=np.zeros((2, cols, 2), np.int64),
         memory=np.zeros((config.psum_depth, cols, 2), np.int64),
         finished=np.zeros((config.psum_depth, 4), np.int64),

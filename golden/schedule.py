@@ -13,6 +13,7 @@ from golden.spec.encodings import command_layout
 __all__ = [
     "Pass",
     "assemble",
+    "block_rows",
     "gemm_beats",
     "gemm_cycles",
     "gemm_passes",
@@ -83,8 +84,9 @@ def _passes(m: int, k: int, n: int, config: EngineConfig, base: int) -> Iterator
         return
     rows, cols = config.rows, config.cols
     ring = base
-    for m0 in range(0, m, config.tile_m):
-        tile_m = min(config.tile_m, m - m0)
+    block = block_rows(m, config)
+    for m0 in range(0, m, block):
+        tile_m = min(block, m - m0)
         group = _group_size(tile_m, k, n, config)
         for first_n in range(0, n, group * cols):
             columns = range(first_n, min(n, first_n + group * cols), cols)
@@ -106,11 +108,20 @@ def _passes(m: int, k: int, n: int, config: EngineConfig, base: int) -> Iterator
             ring = (ring + len(columns) * tile_m) % config.psum_depth
 
 
+def block_rows(m: int, config: EngineConfig) -> int:
+    """Rows of each block of M but the last, which has what is left: as few blocks as there can be.
+
+    A last block of few rows would wait for its weights: the blocks are of like sizes, unless those were all too short.
+    """
+    alike = _ceil(m, _ceil(m, config.tile_m))
+    return alike if alike >= config.hazard_latency else min(m, config.tile_m)
+
+
 def _group_size(tile_m: int, k: int, n: int, config: EngineConfig) -> int:
     """N tiles whose K tiles are interleaved, so that a partial sum is back before it is needed again."""
     if k <= config.rows:
         return 1
-    shortest = (k - 1) % config.rows + 1
+    shortest = config.load_cycles((k - 1) % config.rows + 1)
     wanted = _ceil(config.hazard_latency, max(tile_m, shortest))
     return min(wanted, _ceil(n, config.cols), max(1, config.psum_capacity // tile_m))
 
@@ -150,7 +161,7 @@ def gemm_beats(
     Yields
     ------
     commands : uint64[1], or object[1] where ``command_layout`` has more than 64 bits
-    weights : uint8 or uint16[tile_k, C]
+    weights : uint8 or uint16[ceil(tile_k / G), G * C], G = rows_per_load_cycle
     activations : uint8 or uint16[tile_m, R]
         As ``golden.array.TensorEngine.offer`` takes them; lanes not in use are zero.
 
@@ -196,11 +207,12 @@ def _beats(
             last=int(p.last),
             **modes,
         )
-        weights = np.zeros((p.tile_k, config.cols), lane)
-        weights[:, : p.tile_n] = w_codes[p.k0 : p.k0 + p.tile_k, p.n0 : p.n0 + p.tile_n]
+        beats, together = config.load_cycles(p.tile_k), config.rows_per_load_cycle
+        weights = np.zeros((beats * together, config.cols), lane)
+        weights[: p.tile_k, : p.tile_n] = w_codes[p.k0 : p.k0 + p.tile_k, p.n0 : p.n0 + p.tile_n]
         activations = np.zeros((p.tile_m, config.rows), lane)
         activations[:, : p.tile_k] = x_codes[p.m0 : p.m0 + p.tile_m, p.k0 : p.k0 + p.tile_k]
-        yield np.array([command], dtype), weights, activations
+        yield np.array([command], dtype), weights.reshape(beats, -1), activations
 
 
 def gemm_stimulus(
@@ -219,7 +231,8 @@ def gemm_stimulus(
     )
     lane = np.uint8 if config.code_bits == 8 else np.uint16
     dtype = np.uint64 if command_layout(config).width <= 64 else object
-    none = (np.zeros(0, dtype), np.zeros((0, config.cols), lane), np.zeros((0, config.rows), lane))
+    weights = np.zeros((0, config.rows_per_load_cycle * config.cols), lane)
+    none = (np.zeros(0, dtype), weights, np.zeros((0, config.rows), lane))
     commands, weights, activations = (np.concatenate(part) for part in zip(none, *beats, strict=True))
     return commands, weights, activations
 
@@ -245,10 +258,11 @@ def assemble(result_rows: np.ndarray, m: int, k: int, n: int, config: EngineConf
     if not expected:
         return codes
     at = 0
-    for m0 in range(0, m, config.tile_m):
-        rows = min(config.tile_m, m - m0)
-        block = result_rows[at : at + rows * tiles].reshape(tiles, rows, config.cols).swapaxes(0, 1)
-        codes[m0 : m0 + rows] = block.reshape(rows, tiles * config.cols)[:, :n]
+    block = block_rows(m, config)
+    for m0 in range(0, m, block):
+        rows = min(block, m - m0)
+        part = result_rows[at : at + rows * tiles].reshape(tiles, rows, config.cols).swapaxes(0, 1)
+        codes[m0 : m0 + rows] = part.reshape(rows, tiles * config.cols)[:, :n]
         at += rows * tiles
     return codes
 
@@ -260,12 +274,17 @@ class _Tail(NamedTuple):
     last_store: int  # cycles to the last store of all
 
 
+def _step_cycles(m: int, k: int, config: EngineConfig) -> tuple[int, int]:
+    """Cycles from the start of a pass of m rows to that of one on a full K tile, and to that of one on the last."""
+    return max(m, config.load_cycles(config.rows)), max(m, config.load_cycles((k - 1) % config.rows + 1))
+
+
 def _group_cycles(g: int, m: int, k: int, config: EngineConfig) -> int:
     """Cycles from the start of a group's first pass to the start of its last."""
     steps = _ceil(k, config.rows)
     if steps == 1:
         return 0  # g is 1
-    full, short = max(m, config.rows), max(m, (k - 1) % config.rows + 1)
+    full, short = _step_cycles(m, k, config)
     hazard = config.hazard_latency
     return (steps - 2) * max(g * full, hazard) + (g - 1) * full + max(g * short, hazard)
 
@@ -275,7 +294,7 @@ def _block_cycles(m: int, k: int, n: int, config: EngineConfig) -> tuple[int, in
     tiles = _ceil(n, config.cols)
     size = _group_size(m, k, n, config)
     tail = (tiles - 1) % size + 1
-    to_next = max(m, min(k, config.rows))
+    to_next = max(m, config.load_cycles(min(k, config.rows)))
     whole = (tiles - tail) // size
     start = whole * (_group_cycles(size, m, k, config) + to_next)
     return start + _group_cycles(tail, m, k, config), to_next, tail
@@ -283,7 +302,7 @@ def _block_cycles(m: int, k: int, n: int, config: EngineConfig) -> tuple[int, in
 
 def _tail(m: int, k: int, n: int, config: EngineConfig) -> _Tail:
     """The end of a GEMM; ``m`` is any number of rows, the last block counts."""
-    m = (m - 1) % config.tile_m + 1
+    m = (m - 1) % block_rows(m, config) + 1
     cols = config.cols
     _, to_next, g = _block_cycles(m, k, n, config)
     last_take = m - 1
@@ -296,7 +315,7 @@ def _tail(m: int, k: int, n: int, config: EngineConfig) -> _Tail:
         elif g == 1:
             gap = to_next + _group_cycles(1, m, k, config)
         else:
-            full, short = max(m, config.rows), max(m, (k - 1) % config.rows + 1)
+            full, short = _step_cycles(m, k, config)
             last = (g - 1) * full + max(g * short, config.hazard_latency)
             gap = last - max((g - 1) * (full + short), (g - 2) * full + config.hazard_latency)
         last_store = max(last_store, last_take + config.store_latency + cols - 1 - gap)
@@ -304,20 +323,21 @@ def _tail(m: int, k: int, n: int, config: EngineConfig) -> _Tail:
 
 
 def gemm_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
-    """Cycles of a GEMM, from its first weight row taken to its last partial sum stored, both included.
+    """Cycles of a GEMM, from its first weight beat taken to its last partial sum stored, both included.
 
     Sources never idle, the sink never stalls. The cost does not depend on the data, and is computed in O(1):
 
-    - A pass may start ``max(tile_m, next tile_k)`` cycles after the pass before it: its weights load while
-      that pass runs, from its first row on. The first pass starts ``tile_k`` cycles after the first weight row.
+    - A pass may start ``max(tile_m, L(next tile_k))`` cycles after the pass before it, with L(t) = ceil(t / G) and
+      G = ``rows_per_load_cycle``: its weights load while that pass runs, from its first row on. The first pass starts
+      ``L(tile_k)`` cycles after the first weight beat.
     - A pass that adds to partial sums starts at the earliest H = ``hazard_latency`` cycles after the pass of
       the same output tile one K tile before. Rows follow each other without gaps, so no other row waits.
-    - So in a group of g output tiles with S > 1 K tiles, m rows, ``c = max(m, R)`` and ``l = max(m, rows of the
-      last K tile)``: pass i of K step j < S - 1 starts ``j * max(g c, H) + i c`` cycles after the group's
+    - So in a group of g output tiles with S > 1 K tiles, m rows, ``c = max(m, L(R))`` and ``l = max(m, L(rows of
+      the last K tile))``: pass i of K step j < S - 1 starts ``j * max(g c, H) + i c`` cycles after the group's
       first pass, since the step before started ``g c`` cycles earlier if nothing waited. In the last step,
       with ``l <= c``, pass i starts ``max((g - 1) c + (i + 1) l, i c + H)`` cycles after the start of step
       S - 2; for the last pass that is ``(g - 1) c + max(g l, H)``. With S = 1, g is 1 and there is no waiting.
-    - The next group starts ``max(m, min(K, R))`` cycles after the last pass.
+    - The next group starts ``max(m, L(min(K, R)))`` cycles after the last pass.
     - PSUM rows never run out: at any time the rows in use are at most the larger of a group's and
       ``drain_latency``, since each cycle takes at most one row and, with an unstalled sink, a finished row is
       read ``drain_latency`` cycles after it was taken.
@@ -328,10 +348,11 @@ def gemm_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
     _check_sizes(m, k, n, config)
     if 0 in (m, k, n):
         return 0
-    blocks = _ceil(m, config.tile_m)
-    start, to_next, _ = _block_cycles(config.tile_m, k, n, config)
-    last_pass, _, _ = _block_cycles((m - 1) % config.tile_m + 1, k, n, config)
-    load = min(k, config.rows)
+    block = block_rows(m, config)
+    blocks = _ceil(m, block)
+    start, to_next, _ = _block_cycles(block, k, n, config)
+    last_pass, _, _ = _block_cycles((m - 1) % block + 1, k, n, config)
+    load = config.load_cycles(min(k, config.rows))
     return load + (blocks - 1) * (start + to_next) + last_pass + _tail(m, k, n, config).last_store + 1
 
 

@@ -1,8 +1,9 @@
 """Pass sequencer: turns commands and streams into the wavefronts of the array, without bubbles."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import command_layout
@@ -11,6 +12,15 @@ from hw.psum.bank import seed_shape, store_shape
 from hw.psum.readout import row_shape
 
 __all__ = ["Sequencer"]
+
+
+def _beats(tile_k: Value, together: int) -> Value:
+    """Beats of so many weight rows together: the quotient, rounded up."""
+    if together == 1:
+        return tile_k
+    padded = tile_k + (together - 1)
+    # A power of two needs no divider.
+    return padded // together if together & (together - 1) else padded[exact_log2(together) :]
 
 
 class Sequencer(wiring.Component):
@@ -24,7 +34,7 @@ class Sequencer(wiring.Component):
 
     Latency: 0 cycles from a taken beat to the edges; a pass whose weights are loaded starts in the cycle after the last
     row of the pass before it.
-    Throughput: one weight row and one activation row per cycle.
+    Throughput: one weight beat and one activation row per cycle.
 
     Members
     -------
@@ -33,7 +43,7 @@ class Sequencer(wiring.Component):
     i_weight_valid, o_weight_ready, i_activation_valid, o_activation_ready
         Handshakes of the two data streams; the data itself goes to the edges.
     o_weight_en, o_weight_format, o_load
-        A weight row is taken: its format, and one-hot the row of the array it is for.
+        A weight beat is taken: its format, and one-hot the group of rows of the array it is for.
     o_activation_en, o_activation_format, o_swap, o_tile_k
         An activation row is taken: its format, first of its pass, lanes in use.
     o_seed, o_store : ``seed_shape(config)``, ``store_shape(config)``
@@ -58,7 +68,7 @@ class Sequencer(wiring.Component):
                 "o_activation_ready": Out(1),
                 "o_weight_en": Out(1),
                 "o_weight_format": Out(2),
-                "o_load": Out(config.rows),
+                "o_load": Out(config.load_cycles(config.rows)),
                 "o_activation_en": Out(1),
                 "o_activation_format": Out(2),
                 "o_swap": Out(1),
@@ -93,17 +103,18 @@ class Sequencer(wiring.Component):
 
     def _loader(self, m: Module) -> None:
         """One command and its weights, into the shadow plane."""
-        loaded = Signal(range(self.config.rows + 1))
+        loaded = Signal(range(self.config.load_cycles(self.config.rows) + 1))
+        beats = _beats(self.load.tile_k, self.config.rows_per_load_cycle)
         full = Signal()
         complete = Signal()
         free = Signal()
         first_row = self.take_row & ~self.swapped
         m.d.comb += [
             free.eq(~self.run_valid | self.swapped | first_row),
-            full.eq(loaded == self.load.tile_k),
+            full.eq(loaded == beats),
             self.o_weight_ready.eq(self.load_valid & ~full & free),
             self.take_weight.eq(self.i_weight_valid & self.o_weight_ready),
-            complete.eq(full | (self.take_weight & (loaded + 1 == self.load.tile_k))),
+            complete.eq(full | (self.take_weight & (loaded + 1 == beats))),
             self.hand_over.eq(self.load_valid & complete & (~self.run_valid | self.last_row)),
             self.i_command.ready.eq(~self.load_valid | self.hand_over),
             self.o_weight_en.eq(self.take_weight),

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import command_layout, psum_layout, result_layout
+from golden.spec.encodings import command_layout, psum_layout, result_layout, weight_layout
 from hw.array.edges import NorthEdge, WestEdge
 from hw.array.grid import Grid
 from hw.assembly import Assembly
@@ -25,14 +25,14 @@ class TensorEngine(wiring.PureInterface):
 
     Latency: ``config.store_latency`` cycles from an activation row to its sum in PSUM column 0, one more per column;
     ``config.drain_latency + config.readout_latency`` from the last pass's activation row to the result.
-    Throughput: one activation row, one weight row and one result row per cycle.
+    Throughput: one activation row, ``rows_per_load_cycle`` weight rows and one result row per cycle.
 
     Members
     -------
     i_command : ``In(stream.Signature(command_layout(config)))``
         Passes.
-    i_weight : ``In(stream.Signature(code_bits * cols))``
-        Weight rows, column 0 in the low bits.
+    i_weight : ``In(stream.Signature(code_bits * cols * rows_per_load_cycle))``
+        Weight rows, the northernmost and its column 0 in the low bits.
     i_activation : ``In(stream.Signature(code_bits * rows))``
         Activation rows, lane 0 in the low bits.
     o_result : ``Out(stream.Signature(result_layout(config)))``
@@ -47,7 +47,7 @@ class TensorEngine(wiring.PureInterface):
             wiring.Signature(
                 {
                     "i_command": In(stream.Signature(struct(command_layout(config)))),
-                    "i_weight": In(stream.Signature(config.code_bits * config.cols)),
+                    "i_weight": In(stream.Signature(weight_layout(config).width)),
                     "i_activation": In(stream.Signature(config.code_bits * config.rows)),
                     "o_result": Out(stream.Signature(struct(result_layout(config)))),
                 }

@@ -134,6 +134,29 @@ def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) 
 
 
 @cli.command()
+@click.option("--m", type=click.IntRange(1), help="Rows of X and of the result.")
+@click.option("--k", type=click.IntRange(1), help="Columns of X, rows of W.")
+@click.option("--n", type=click.IntRange(1), help="Columns of W and of the result.")
+@config_options
+@click.option("--workload", metavar="NAME", help="This workload alone, layer by layer.")
+@click.option("--file", "path", metavar="FILE.csv", help="Your own: workload,layer,m,k,n,count.")
+@_json
+def cycles(m, k, n, chosen, workload, path, as_json) -> int:
+    """Count the cycles of X[M, K] @ W[K, N], or of real networks, and say where they go.
+
+    Without --m, --k and --n: ResNet-50, BERT, GPT-2 and Llama-2-7B. Nothing is simulated.
+    """
+    from scripts.cycles import run_cycles
+
+    record, table = run_cycles((m, k, n), workload, path, chosen.config)
+    if as_json:
+        click.echo(json.dumps({"config": chosen.name} | record))
+    else:
+        Console().print(table)
+    return 0
+
+
+@cli.command()
 @config_options
 @click.option("--out", help="File to write.  [default: build/verilog/NAME.v]")
 @click.option("--bench", is_flag=True, help="Write a test bench (_tb.v) and its vectors too.")

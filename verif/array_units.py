@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import pe_registers, psum_layout
+from golden.spec.encodings import operand_layout, pe_registers, psum_layout
 from golden.spec.trace import Field
 from hw.array.grid import Grid
 from hw.array.pe import ProcessingElement
@@ -34,7 +34,10 @@ def _run_array(config: EngineConfig, rng: np.random.Generator, cycles: int):
     model = ArrayModel(config)
     rows, cols = config.rows, config.cols
     beats = vectors.random_beats(config, rng, cycles * rows).reshape(cycles, rows)
-    weights = vectors.random_operands(config, rng, cycles * cols).reshape(cycles, cols)
+    pipes = config.rows_per_load_cycle
+    operands = vectors.random_operands(config, rng, cycles * cols * pipes).reshape(cycles, cols, pipes)
+    places = np.arange(pipes, dtype=np.uint64) * np.uint64(operand_layout(config).width)
+    weights = (operands.astype(np.uint64) << places).sum(axis=2, dtype=np.uint64)
     psums = vectors.random_psums(config, rng, cycles * cols).reshape(cycles, cols, -1)
     resets = vectors.random_resets(rng, cycles)
     registers = {name: [] for name in REGISTERS}
@@ -49,7 +52,8 @@ def _run_array(config: EngineConfig, rng: np.random.Generator, cycles: int):
 
 def pe_bench(key: str, config: EngineConfig) -> UnitBench:
     """Bench of one processing element, every register of it."""
-    single = replace(config, rows=1, cols=1)
+    # A PE has the pipes of a column, whatever rows there are: as many rows are the least that a configuration takes.
+    single = replace(config, rows=config.rows_per_load_cycle, cols=1)
     widths = pe_registers(single)
     inside = ("shadow", "active", "product")
 

@@ -39,6 +39,13 @@ def _code(window: Window, cycle: int, port: str, lane: int, fmt: str) -> Iterato
     yield Input(cycle, f"{port}, lane {lane}", text)
 
 
+def _column_codes(window: Window, cycle: int, col: int) -> Iterator[Input]:
+    """A column's codes in a beat of weights."""
+    config = window.config
+    for lane in range(col, config.rows_per_load_cycle * config.cols, config.cols):
+        yield from _code(window, cycle, "i_weight", lane, window.w_format)
+
+
 def _west_inputs(window: Window, cycle: int, row: int) -> Iterator[Input]:
     yield from _code(window, cycle, "i_activation", row, window.x_format)
     if taken(window.weights, cycle) is not None:
@@ -145,7 +152,7 @@ def inputs(window: Window, field: Field, cycle: int, columns: Sequence[int] = (0
     elif field.name == "west":
         found = _west_inputs(window, cycle - field.row * window.config.add_latency, field.row)
     elif field.name == "north":
-        found = _code(window, cycle - field.col, "i_weight", field.col, window.w_format)
+        found = _column_codes(window, cycle - field.col, field.col)
     elif field.col is not None:
         found = _psum_inputs(window, field, cycle)
     elif field.name == "finishing":

@@ -7,6 +7,7 @@ import numpy as np
 from golden.formats import code_dtype, decode
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import (
+    Layout,
     beat_layout,
     command_layout,
     finish_layout,
@@ -22,7 +23,7 @@ from golden.spec.encodings import (
 from golden.spec.formats import FORMATS
 from golden.spec.trace import Field
 
-__all__ = ["decode_field", "in_hex", "psum_integer"]
+__all__ = ["decode_field", "in_hex", "psum_integer", "weight_pipes"]
 
 #: Decoded as a request: "valid" and what comes with it.
 REQUESTS = {"seed_request": seed_layout, "store": store_layout, "read_request": read_layout, "finish": finish_layout}
@@ -31,6 +32,12 @@ REQUESTS = {"seed_request": seed_layout, "store": store_layout, "read_request": 
 def in_hex(field: Field, bits: int) -> str:
     """All digits of a field."""
     return f"0x{bits:0{-(-field.width // 4)}x}"
+
+
+def weight_pipes(config: EngineConfig) -> Layout:
+    """A column's weights where it has several pipes; one alone is its operand."""
+    width = operand_layout(config).width
+    return Layout(**{f"pipe {index}": width for index in range(config.rows_per_load_cycle)})
 
 
 def psum_integer(config: EngineConfig, bits: int) -> int:
@@ -118,6 +125,8 @@ def decode_field(
 
     Results are codes of ``out_format``: those of ``columns``, with their code, or all of them.
     """
+    if field.name in ("weight", "north") and config.rows_per_load_cycle > 1:
+        return ", ".join(_operand(config, pipe) for pipe in weight_pipes(config).unpack(bits).values())
     if field.name in ("weight", "shadow", "active", "north"):
         return _operand(config, bits)
     if field.name in ("beat", "west"):

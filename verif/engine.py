@@ -89,9 +89,9 @@ def _event_log(config: EngineConfig) -> Log:
     )
 
 
-def _weight_rows(jobs: Sequence[Gemm], config: EngineConfig) -> list[int]:
-    """Weight rows that each GEMM loads."""
-    return [sum(p.tile_k for p in gemm_passes(*job.shape, config)) for job in jobs]
+def _weight_beats(jobs: Sequence[Gemm], config: EngineConfig) -> list[int]:
+    """Beats of weights that each GEMM takes."""
+    return [sum(config.load_cycles(p.tile_k) for p in gemm_passes(*job.shape, config)) for job in jobs]
 
 
 def _runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ class _Events:
 
     def gemm_cycles(self, jobs: Sequence[Gemm], config: EngineConfig) -> list[int]:
         """First weight row taken to last partial sum stored, for each GEMM."""
-        counts = _weight_rows(jobs, config)
+        counts = _weight_beats(jobs, config)
         starts = self.weights[np.cumsum([0, *counts[:-1]])]
         ends = self.stores[np.searchsorted(self.stores, [*starts[1:], self.stores[-1] + 1]) - 1]
         return [int(end - start + 1) for start, end in zip(starts, ends, strict=True)]
@@ -285,9 +285,9 @@ def _check_cycles(
     run: EngineRun, events: _Events, jobs: Sequence[Gemm], config: EngineConfig, *, unhindered: bool
 ) -> None:
     """The RTL's cycle counts against ``golden.schedule``, where nothing idled or stalled."""
-    due = sum(_weight_rows(jobs, config))
+    due = sum(_weight_beats(jobs, config))
     if len(events.weights) != due or not len(events.stores):
-        run.wrong_cycles.append(f"the RTL took {len(events.weights)} weight rows, {due} were due")
+        run.wrong_cycles.append(f"the RTL took {len(events.weights)} weight beats, {due} were due")
         return
     run.cycles = events.gemm_cycles(jobs, config)
     for index, (job, cycles) in enumerate(zip(jobs, run.cycles, strict=True)):

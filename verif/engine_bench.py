@@ -69,7 +69,7 @@ class EngineBench:
         self.first_weight = self.last_store = self.last_result = self.last_take = -1
         self._base = 0
         self._reset_cycles = itertools.cycle((1, 2, 3))
-        # Rows of weights and of activations of each pass offered since reset; transfers before it.
+        # Beats of weights and of activations of each pass offered since reset; transfers before it.
         self._tiles: list[tuple[int, int]] = []
         self._since = self.transfers
         # Of each activation row offered and not yet taken: first and last of its pass.
@@ -129,13 +129,14 @@ class EngineBench:
         for p, (command, weights, activations) in zip(passes, beats, strict=True):
             if garbage:
                 weights, activations = weights.copy(), activations.copy()
-                for unused in (weights[:, p.tile_n :], activations[:, p.tile_k :]):
+                rows = weights.reshape(-1, config.cols)
+                for unused in (rows[:, p.tile_n :], rows[p.tile_k :], activations[:, p.tile_k :]):
                     unused[:] = self.codes(1 << config.code_bits, unused.shape, unused.dtype)
             self.sources["i_command"].send([int(command[0])])
             self.sources["i_weight"].send(_packed(row, config.code_bits) for row in weights)
             self.sources["i_activation"].send(_packed(row, config.code_bits) for row in activations)
             self._ends.extend([(p.first, p.last)] * p.tile_m)
-            self._tiles.append((p.tile_k, p.tile_m))
+            self._tiles.append((len(weights), p.tile_m))
             for row in range(p.tile_m * p.last):
                 codes = expected[p.m0 + row, p.n0 : p.n0 + p.tile_n]
                 self.rows.expect(result_layout(config).pack(codes=_packed(codes, 32), last=row == p.tile_m - 1))

@@ -6,6 +6,7 @@ from golden.arithmetic import decode_operands
 from golden.formats import code_dtype
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import (
+    Layout,
     beat_layout,
     finish_layout,
     operand_layout,
@@ -19,19 +20,24 @@ from golden.spec.encodings import (
 )
 from golden.spec.formats import FORMATS
 from golden.spec.trace import Field
-from verif.decode import psum_integer
+from verif.decode import psum_integer, weight_pipes
 from verif.window import Window
 
 __all__ = ["hint"]
+
+
+def _weights(config: EngineConfig) -> Layout:
+    return operand_layout(config) if config.rows_per_load_cycle == 1 else weight_pipes(config)
+
 
 #: Fields whose parts are told apart.
 LAYOUTS = {
     "beat": beat_layout,
     "west": beat_layout,
-    "weight": operand_layout,
+    "weight": _weights,
     "shadow": operand_layout,
     "active": operand_layout,
-    "north": operand_layout,
+    "north": _weights,
     "product": product_layout,
     "psum": psum_layout,
     "seed": psum_layout,
@@ -149,6 +155,8 @@ def _results(config: EngineConfig, expected: int, actual: int) -> str:
 def _other_format(window: Window, field: Field, cycle: int, actual: int) -> str:
     """An operand decoded from its code by the rules of another format."""
     config = window.config
+    if field.name == "north" and config.rows_per_load_cycle > 1:
+        return ""
     port, lane, fmt = (
         ("i_activation", field.row, window.x_format)
         if field.name == "west"

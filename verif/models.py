@@ -4,7 +4,7 @@ import numpy as np
 
 from golden.arithmetic import add_products, multiply, psum_words
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import beat_layout, product_layout, psum_layout
+from golden.spec.encodings import beat_layout, operand_layout, pe_registers, product_layout, psum_layout
 
 __all__ = ["ArrayModel", "PsumBankModel"]
 
@@ -13,11 +13,16 @@ class ArrayModel:
     """Registers of an R x C array of PEs (one PE: R = C = 1), stepped by the rules of docs/architecture.md.
 
     Attributes hold the values after the last edge, all zero at first: ``weight``, ``shadow``, ``active``,
-    ``beat`` and ``product`` are uint64[R, C]; ``psum`` is uint32[R, C, words].
+    ``beat`` and ``product`` are uint64[R, C]; ``psum`` is uint32[R, C, words]. ValueError if the pipes that ``weight``
+    holds need more than 64 bits.
     """
 
     def __init__(self, config: EngineConfig):
         self.config = config
+        pipes, operand = pe_registers(config)["weight"], operand_layout(config).width
+        if pipes > 64:
+            raise ValueError(f"a column's weight pipes must fit 64 bits, not {pipes}")
+        self._operand, self._rest = np.uint64(operand), np.uint64(pipes - operand)
         self.reset()
         beat = beat_layout(config)
         self._tags = np.uint64((1 << beat.offset("operand")) - 1)
@@ -55,10 +60,12 @@ class ArrayModel:
         self.psum = np.where(valid[..., None], through, self.psum)
         self.product = payload << self._payload_at | (self.beat & (bit["valid"] | bit["enable"]))
         self.active = np.where((west & bit["swap"]) != 0, self.shadow, self.active)
-        self.shadow = np.where((west & bit["load"]) != 0, north, self.shadow)
+        loading = north & np.uint64((1 << int(self._operand)) - 1)
+        self.shadow = np.where((west & bit["load"]) != 0, loading, self.shadow)
         operand = np.where((west & bit["enable"]) != 0, west, self.beat) & ~tags
         self.beat = operand | (west & tags)
-        self._weights.append(north)
+        # The pipe that this row loads from goes on behind the others.
+        self._weights.append(north >> self._operand | loading << self._rest)
         self.weight = self._weights.pop(0)
 
     def registers(self) -> dict[str, np.ndarray]:

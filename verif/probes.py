@@ -1,7 +1,7 @@
 """Where the signals of a trace are in the RTL: Verilog expressions over the hierarchy of a tensor engine."""
 
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import beat_layout, operand_layout, seed_layout
+from golden.spec.encodings import beat_layout, seed_layout
 from golden.spec.trace import Field
 
 __all__ = ["REGISTERS", "expression"]
@@ -41,7 +41,7 @@ def _west(config: EngineConfig, field: Field, dut: str) -> str:
 
 
 def _north(config: EngineConfig, field: Field, dut: str) -> str:
-    return _lane(f"{dut}.north_edge.o_weights", field.col, operand_layout(config).width)
+    return _lane(f"{dut}.north_edge.o_weights", field.col, field.width)
 
 
 def _seed_request(config: EngineConfig, field: Field, dut: str) -> str:

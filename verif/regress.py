@@ -43,6 +43,8 @@ FORMAT_SETS = {
 PSUM_MULTIPLES = (1, 2, 8)
 #: Longest contraction of an exact sum: short ones leave few guard bits, and are used to the last.
 K_MAX = (1, 128)
+#: One configuration in so many loads any number of weight rows in a cycle; the others one.
+SEVERAL_ROWS = 1 / 3
 #: GEMMs in a run; the cycles of each (so says ``golden.schedule``), which bounds the time of a run.
 GEMMS, MAX_CYCLES = (1, 5), 400
 #: M, K and N reach so many times the array's side, where they are not at one of its boundaries.
@@ -107,6 +109,7 @@ class Run:
     def __str__(self) -> str:
         c = self.config
         depths = f"psum_depth {c.psum_depth}" + (f", k_max {c.k_max}" if c.exact else "")
+        depths += f", {c.rows_per_load_cycle} rows per load cycle" if c.rows_per_load_cycle > 1 else ""
         pace = f"idle {'/'.join(f'{p:g}' for p in self.idle)}, stall {self.stall:g}"
         return f"{c.rows}x{c.cols} {','.join(c.formats)} {c.accumulation}, {depths}; {pace}; {len(self.gemms)} GEMMs"
 
@@ -121,7 +124,10 @@ def draw_config(rng: np.random.Generator) -> EngineConfig:
         chosen["k_max"] = _log_uniform(rng, *K_MAX)
     # The rows in flight do not depend on the depth of the memory that holds them.
     least = 1 << (EngineConfig(**chosen).drain_latency + 1).bit_length()
-    return EngineConfig(**chosen, psum_depth=least * int(rng.choice(PSUM_MULTIPLES)))
+    chosen["psum_depth"] = least * int(rng.choice(PSUM_MULTIPLES))
+    if rng.random() < SEVERAL_ROWS:
+        chosen["rows_per_load_cycle"] = int(rng.integers(1, rows, endpoint=True))
+    return EngineConfig(**chosen)
 
 
 def draw_gemm(rng: np.random.Generator, config: EngineConfig) -> GemmSpec:

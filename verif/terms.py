@@ -28,15 +28,21 @@ def _span(name: str, first: int, count: int) -> str:
     return f"{name} = {first}" if count == 1 else f"{name} = {first}..{first + count - 1}"
 
 
-def _weight_term(window: Window, cycle: int, col: int, first_pass: int) -> str:
+def _weight_term(window: Window, cycle: int, col: int, first_pass: int, row: int | None = None) -> str:
+    """A beat of weights, or what the array's ``row`` loads of it."""
     beat = taken(window.weights, cycle)
     if beat is None:
         return ""
-    ends = np.cumsum([p.tile_k for p in window.passes])
+    config = window.config
+    ends = np.cumsum([config.load_cycles(p.tile_k) for p in window.passes])
     index = int(np.searchsorted(ends, beat, side="right"))
     p = window.passes[index]
+    first = (beat - int(ends[index]) + config.load_cycles(p.tile_k)) * config.rows_per_load_cycle
+    rows = _span("k", p.k0 + first, min(config.rows_per_load_cycle, p.tile_k - first))
+    if row is not None and first <= row < min(first + config.rows_per_load_cycle, p.tile_k):
+        rows = _span("k", p.k0 + row, 1)
     n = f"n = {p.n0 + col}" if col < p.tile_n else "a column not in use"
-    return f"pass {index - first_pass}, weight row k = {p.k0 + beat - int(ends[index]) + p.tile_k}, {n}"
+    return f"pass {index - first_pass}, weight row {rows}, {n}"
 
 
 def _column_term(window: Window, beat: int | None, col: int | None, first_pass: int) -> str:
@@ -72,7 +78,8 @@ def term(window: Window, field: Field, cycle: int, first_pass: int) -> str:
     if field.name in ("weight", "shadow"):
         # A weight takes as long as a partial sum from row to row; its register is the end of that way.
         late = config.add_latency if field.name == "weight" else 1
-        return _weight_term(window, cycle - late - row * config.add_latency - col, col, first_pass)
+        own = row if field.name == "shadow" else None
+        return _weight_term(window, cycle - late - row * config.add_latency - col, col, first_pass, own)
     if field.name == "north":
         return _weight_term(window, cycle - col, col, first_pass)
     if field.name == "west":

@@ -75,12 +75,13 @@ class Traffic:
             saturate=saturate,
         )
         lane = np.uint8 if config.code_bits == 8 else np.uint16
+        beats = config.load_cycles(k)
         x, w = (
             rng.integers(0, 1 << config.code_bits, (count, lanes), dtype=lane)
-            for count, lanes in ((m, config.rows), (k, config.cols))
+            for count, lanes in ((m, config.rows), (beats * config.rows_per_load_cycle, config.cols))
         )
         self.commands.append(command)
-        self.weights.append(w)
+        self.weights.append(w.reshape(beats, -1))
         self.activations.append(x)
         x, w = x[:, :k].astype(code_dtype(x_format)), w.astype(code_dtype(w_format))
         x, w = decode_operands(x, x_format, config), decode_operands(w, w_format, config)

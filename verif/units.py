@@ -194,6 +194,12 @@ def unit_benches(key: str, config: EngineConfig) -> list[UnitBench]:
     ]
 
 
+#: A column of three weight pipes.
+SEVERAL_ROWS = EngineConfig(
+    rows=4, cols=2, formats=("e4m3",), accumulation="exact", psum_depth=32, rows_per_load_cycle=3
+)
+
+
 def _benches() -> dict[str, UnitBench]:
     benches = [narrower_bench()]
     for key, config in UNIT_CONFIGS.items():
@@ -205,6 +211,8 @@ def _benches() -> dict[str, UnitBench]:
             ]
         if not config.exact:
             benches += [_fused_adder(f"{key}_{n}_stages", replace(config, add_latency=n)) for n in ADD_LATENCIES[1:]]
+    # Several weight rows in a cycle are the array's affair alone.
+    benches += [make("three_rows_a_cycle", SEVERAL_ROWS) for make in (pe_bench, grid_bench)]
     return {bench.name: bench for bench in benches}
 
 

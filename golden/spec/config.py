@@ -48,7 +48,11 @@ class EngineConfig:
         Exact accumulation of formats whose numbers are integers of at most 18 bits (``e4m3``): the array's edges
         decode them to that, and a PE is one integer multiplication, made for hard multipliers, and an addition.
 
-    Latencies change the time, never a result.
+    rows_per_load_cycle : int
+        Weight rows in a beat of the weight stream, 1..rows: as many load in a cycle. The last beat of a tile may be
+        filled in part. Each column has as many weight pipes; powers of two need no divider in the sequencer.
+
+    Latencies and rows per load cycle change the time, never a result.
 
     Raises
     ------
@@ -66,6 +70,7 @@ class EngineConfig:
     add_latency: int = 1
     readout_latency: int = 4
     integer_operands: bool = False
+    rows_per_load_cycle: int = 1
 
     #: The most activation rows one pass may have: the M tile.
     MAX_TILE_M = 512
@@ -82,6 +87,7 @@ class EngineConfig:
         _integer("readout_latency", self.readout_latency, 4, 6)
         if not isinstance(self.integer_operands, bool):
             raise TypeError(f"integer_operands must be a bool, not {self.integer_operands!r}")
+        _integer("rows_per_load_cycle", self.rows_per_load_cycle, 1, self.rows)
         if not isinstance(self.formats, tuple):
             raise TypeError(f"formats must be a tuple of names, not {self.formats!r}")
         for name in self.formats:
@@ -213,6 +219,10 @@ class EngineConfig:
         return self.acc_bits + self.special_bits if self.exact else 32
 
     # ---- timing -------------------------------------------------------------------------------
+
+    def load_cycles(self, tile_k: int) -> int:
+        """Beats of the weight stream, and cycles at least, that so many weight rows take."""
+        return -(-tile_k // self.rows_per_load_cycle)
 
     @property
     def store_latency(self) -> int:

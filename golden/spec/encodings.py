@@ -116,10 +116,13 @@ def psum_layout(config: EngineConfig) -> Layout:
 
 
 def pe_registers(config: EngineConfig) -> dict[str, int]:
-    """Names and widths of a PE's registers, in the order of a trace."""
+    """Names and widths of a PE's registers, in the order of a trace.
+
+    ``weight`` are the column's ``rows_per_load_cycle`` pipes, the one that the PE to the south loads from lowest.
+    """
     operand = operand_layout(config).width
     return {
-        "weight": operand,
+        "weight": config.rows_per_load_cycle * operand,
         "shadow": operand,
         "active": operand,
         "beat": beat_layout(config).width,
@@ -158,8 +161,8 @@ def finish_layout(config: EngineConfig) -> Layout:
 
 
 def weight_layout(config: EngineConfig) -> Layout:
-    """Payload of ``i_weight``: one weight row, a code per column, column 0 in the low bits."""
-    return Layout(codes=config.cols * config.code_bits)
+    """Payload of ``i_weight``: ``rows_per_load_cycle`` weight rows, a code per column, row 0 and column 0 lowest."""
+    return Layout(codes=config.rows_per_load_cycle * config.cols * config.code_bits)
 
 
 def activation_layout(config: EngineConfig) -> Layout:

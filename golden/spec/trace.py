@@ -98,8 +98,8 @@ def engine_fields(config: EngineConfig, *, registers: bool = True) -> tuple[Fiel
 def _surroundings(config: EngineConfig) -> list[Field]:
     """What enters the array and what goes on at its PSUM, so that a fault there is seen when it happens.
 
-    ``west``, ``north``: the beat and the weight on the way into PE(row, 0) and PE(0, col); an operand whose lane is not
-    enabled is 0.
+    ``west``, ``north``: the beat and the weights on the way into PE(row, 0) and PE(0, col); an operand whose lane is
+    not enabled is 0.
     ``seed_request``, then ``seed`` in the next cycle, 0 while no row is there to use it.
     ``store``, then ``stored`` in the next cycle: the word PSUM now holds at the address, stored there or not; 0
     without a row. ``read``: the word last read out.
@@ -109,7 +109,7 @@ def _surroundings(config: EngineConfig) -> list[Field]:
     psum = psum_layout(config).width
     rows = [Field("west", beat_layout(config).width, row=row) for row in range(config.rows)]
     widths = {
-        "north": operand_layout(config).width,
+        "north": config.rows_per_load_cycle * operand_layout(config).width,
         "seed_request": seed_layout(config).width,
         "seed": psum,
         "store": store_layout(config).width,

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import beat_layout, operand_layout
+from golden.spec.encodings import beat_layout, pe_registers, weight_layout
 from hw.arithmetic.decoder import Decoder
 from hw.array.delay import skewed
 from hw.array.pe import beat_shape
@@ -30,8 +30,8 @@ class WestEdge(wiring.Component):
         A row is taken in this cycle; it is the first of its pass.
     i_tile_k : ``In(range(rows + 1))``
         Lanes in use.
-    i_load : ``In(rows)``
-        One-hot: the row of the array for which a weight row is taken in this cycle.
+    i_load : ``In(config.load_cycles(rows))``
+        One-hot: the group of rows of the array for which a weight beat is taken in this cycle.
     o_beats : ``Out(beat * rows)``
         Each lane's beat, skewed.
     """
@@ -47,7 +47,7 @@ class WestEdge(wiring.Component):
                 "i_valid": In(1),
                 "i_swap": In(1),
                 "i_tile_k": In(range(config.rows + 1)),
-                "i_load": In(config.rows),
+                "i_load": In(config.load_cycles(config.rows)),
                 "o_beats": Out(beat_layout(config).width * config.rows),
             }
         )
@@ -76,7 +76,7 @@ class WestEdge(wiring.Component):
                 beat.valid.eq(self.i_valid),
                 beat.enable.eq(self.i_valid & (self.i_tile_k > lane)),
                 beat.swap.eq(self.i_valid & self.i_swap),
-                beat.load.eq(self.i_load[lane]),
+                beat.load.eq(self.i_load[lane // config.rows_per_load_cycle]),
                 beat.operand.eq(operand.o),
             ]
             beats.append(skewed(m, beat, lane * config.add_latency, f"skew_{lane}"))
@@ -88,18 +88,18 @@ class NorthEdge(wiring.Component):
     """Decodes weight rows and starts each column's weights on their way south.
 
     Latency: column c leaves c cycles after it entered.
-    Throughput: one weight row per cycle.
+    Throughput: one beat of ``rows_per_load_cycle`` weight rows per cycle.
 
     Members
     -------
-    i_codes : ``In(code_bits * cols)``
-        The weight row, column 0 in the low bits.
+    i_codes : ``In(code_bits * cols * rows_per_load_cycle)``
+        The weight rows, the northernmost and its column 0 in the low bits.
     i_format : ``In(2)``
         Its format, ``Format.select``.
     i_valid : ``In(1)``
-        A weight row is taken in this cycle; otherwise zeros move south.
-    o_weights : ``Out(operand * cols)``
-        Each column's weight, skewed.
+        A weight beat is taken in this cycle; otherwise zeros move south.
+    o_weights : ``Out(operand * rows_per_load_cycle * cols)``
+        Each column's weights, skewed; column 0 and its northernmost weight in the low bits.
     """
 
     module_name = "north_edge"
@@ -108,10 +108,10 @@ class NorthEdge(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "i_codes": In(config.code_bits * config.cols),
+                "i_codes": In(weight_layout(config).width),
                 "i_format": In(2),
                 "i_valid": In(1),
-                "o_weights": Out(operand_layout(config).width * config.cols),
+                "o_weights": Out(pe_registers(config)["weight"] * config.cols),
             }
         )
 
@@ -123,20 +123,23 @@ class NorthEdge(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        width = operand_layout(config).width
+        width = pe_registers(config)["weight"]
         weights = []
         for col in range(config.cols):
-            operand = place(
-                m,
-                f"decoder_{col}",
-                Decoder,
-                config,
-                i_code=self.i_codes.word_select(col, config.code_bits),
-                i_select=self.i_format,
-            )
+            operands = []
+            for lane in range(col, config.rows_per_load_cycle * config.cols, config.cols):
+                operand = place(
+                    m,
+                    f"decoder_{lane}",
+                    Decoder,
+                    config,
+                    i_code=self.i_codes.word_select(lane, config.code_bits),
+                    i_select=self.i_format,
+                )
+                operands.append(operand.o)
             weight = Signal(width, name=f"weight_{col}")
             with m.If(self.i_valid):
-                m.d.comb += weight.eq(operand.o)
+                m.d.comb += weight.eq(Cat(operands))
             weights.append(skewed(m, weight, col, f"skew_{col}"))
         m.d.comb += self.o_weights.eq(Cat(weights))
         return m

@@ -4,7 +4,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import beat_layout, operand_layout, psum_layout
+from golden.spec.encodings import beat_layout, pe_registers, psum_layout
 from hw.array.row import Row
 from hw.assembly import Assembly
 from hw.blocks import place
@@ -22,7 +22,7 @@ class Grid(wiring.PureInterface):
     -------
     i_beats : ``In(beat * rows)``
         From the west edge, row 0 in the low bits.
-    i_weights : ``In(operand * cols)``
+    i_weights : ``In(operand * rows_per_load_cycle * cols)``
         From the north edge, column 0 in the low bits.
     i_psums : ``In(psum * cols)``
         Seeds, from PSUM.
@@ -39,7 +39,7 @@ class Grid(wiring.PureInterface):
             wiring.Signature(
                 {
                     "i_beats": In(beat_layout(config).width * config.rows),
-                    "i_weights": In(operand_layout(config).width * config.cols),
+                    "i_weights": In(pe_registers(config)["weight"] * config.cols),
                     "i_psums": In(psums),
                     "o_psums": Out(psums),
                 }

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import beat_layout, operand_layout, psum_layout
+from golden.spec.encodings import beat_layout, operand_layout, pe_registers, psum_layout
 from hw.arithmetic.exact_adder import ExactAdder, psum_parts
 from hw.arithmetic.fused_adder import FusedAdder
 from hw.arithmetic.multiplier import Multiplier, payload_shape
@@ -34,8 +34,9 @@ class ProcessingElement(wiring.Component):
     -------
     i_beat, o_beat : ``beat_layout(config)``
         Tags and activation, from the west and to the east.
-    i_weight, o_weight : ``operand_layout(config)``
-        Weights, from the north and to the south.
+    i_weight, o_weight : ``operand_layout(config)`` x ``rows_per_load_cycle``
+        Weights, from the north and to the south: the column's pipes. The PE loads from the lowest, which goes on as the
+        highest, so that the rows below load from the others in turn.
     i_psum, o_psum : ``psum_layout(config)``
         Partial sums, from the north and to the south.
     """
@@ -44,14 +45,14 @@ class ProcessingElement(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        beat, operand = beat_shape(config), struct(operand_layout(config))
-        psum = psum_layout(config).width
+        beat = beat_shape(config)
+        psum, weights = psum_layout(config).width, pe_registers(config)["weight"]
         super().__init__(
             {
                 "i_beat": In(beat),
                 "o_beat": Out(beat),
-                "i_weight": In(operand),
-                "o_weight": Out(operand),
+                "i_weight": In(weights),
+                "o_weight": Out(weights),
                 "i_psum": In(psum),
                 "o_psum": Out(psum),
             }
@@ -60,7 +61,7 @@ class ProcessingElement(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        shadow, active = (Signal.like(self.o_weight, name=name) for name in ("shadow", "active"))
+        shadow, active = (Signal.like(self.i_beat.operand, name=name) for name in ("shadow", "active"))
         # Tags and data apart: data changes only where its tag says so.
         tags = Signal(data.StructLayout({"valid": 1, "enable": 1, "swap": 1, "load": 1}))
         operand = Signal.like(self.i_beat.operand, name="operand")
@@ -72,9 +73,11 @@ class ProcessingElement(wiring.Component):
         multiplier = place(m, "multiplier", Multiplier, config, i_x=operand, i_w=active)
 
         # Weights: pipe, as long as the way of a partial sum, shadow plane, active plane.
-        m.d.comb += self.o_weight.eq(delayed(m, self.i_weight, config.add_latency, "weight"))
+        arriving = self.i_weight[: operand_layout(config).width]
+        passing = Cat(self.i_weight[len(arriving) :], arriving) if config.rows_per_load_cycle > 1 else arriving
+        m.d.comb += self.o_weight.eq(delayed(m, passing, config.add_latency, "weight"))
         with m.If(self.i_beat.load):
-            m.d.sync += shadow.eq(self.i_weight)
+            m.d.sync += shadow.eq(arriving)
         with m.If(self.i_beat.swap):
             m.d.sync += active.eq(shadow)
 

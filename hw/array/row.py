@@ -4,7 +4,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
-from golden.spec.encodings import beat_layout, operand_layout, psum_layout
+from golden.spec.encodings import beat_layout, pe_registers, psum_layout
 from hw.array.pe import ProcessingElement
 from hw.assembly import Assembly
 from hw.blocks import place
@@ -21,7 +21,7 @@ class Row(wiring.PureInterface):
     -------
     i_beat : ``In(beat_layout(config))``
         The lane's tags and activations.
-    i_weights, o_weights : operand * cols bits
+    i_weights, o_weights : operand * rows_per_load_cycle * cols bits
         Weights from the row to the north and to the row to the south, column 0 in the low bits.
     i_psums, o_psums : psum * cols bits
         Partial sums, likewise.
@@ -31,7 +31,7 @@ class Row(wiring.PureInterface):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        weights = operand_layout(config).width * config.cols
+        weights = pe_registers(config)["weight"] * config.cols
         psums = psum_layout(config).width * config.cols
         super().__init__(
             wiring.Signature(
@@ -49,7 +49,7 @@ class Row(wiring.PureInterface):
     def assemble(self) -> Assembly:
         m = Assembly()
         config = self.config
-        operand, psum = operand_layout(config).width, psum_layout(config).width
+        weight, psum = pe_registers(config)["weight"], psum_layout(config).width
         beat = self.i_beat
         for col in range(config.cols):
             pe = place(
@@ -58,9 +58,9 @@ class Row(wiring.PureInterface):
                 ProcessingElement,
                 config,
                 i_beat=beat,
-                i_weight=self.i_weights.word_select(col, operand),
+                i_weight=self.i_weights.word_select(col, weight),
                 i_psum=self.i_psums.word_select(col, psum),
-                o_weight=self.o_weights.word_select(col, operand),
+                o_weight=self.o_weights.word_select(col, weight),
                 o_psum=self.o_psums.word_select(col, psum),
             )
             beat = pe.o_beat

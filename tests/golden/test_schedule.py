@@ -13,6 +13,7 @@ from golden.gemm import gemm
 from golden.schedule import (
     Pass,
     assemble,
+    block_rows,
     gemm_beats,
     gemm_cycles,
     gemm_passes,
@@ -127,7 +128,8 @@ def test_cycles_equal_the_model_on_random_engines():
         formats, accumulation = kinds[generator.integers(len(kinds))]
         rows, cols = (int(v) for v in generator.integers(1, 10, 2))
         depth = 1 << int(generator.integers((rows + cols + 6).bit_length(), 9))
-        config = config_of(rows, cols, depth, formats=formats, accumulation=accumulation)
+        together = int(generator.choice([1, rows, generator.integers(1, rows + 1)]))
+        config = config_of(rows, cols, depth, formats=formats, accumulation=accumulation, rows_per_load_cycle=together)
         m, k, n = (int(v) for v in generator.integers(1, 1 + generator.choice([3, 12, 40], 3)))
         pair = tuple(str(f) for f in generator.choice(formats, 2))
         out = str(generator.choice(["fp32", "bf16", "e5m2"]))
@@ -149,6 +151,35 @@ def test_cycles_equal_the_model_where_columns_outlast_passes():
                     _, cycles, readout = simulated(m, k, n, config)
                     assert cycles == gemm_cycles(m, k, n, config), (config, m, k, n)
                     assert readout == readout_cycles(m, k, n, config), (config, m, k, n)
+
+
+def test_cycles_equal_the_model_with_several_rows_in_a_load_cycle():
+    """Every pass is one of few cycles: sums, ends of groups and last stores are all that is left."""
+    for rows, cols in ((3, 9), (4, 4), (7, 2)):
+        for together in range(2, rows + 1):
+            config = config_of(rows, cols, 64, rows_per_load_cycle=together)
+            for m in (1, 2, 4):
+                for k in (1, together, together + 1, rows, rows + 1, 3 * rows, 3 * rows + 2):
+                    for n in (1, cols, cols + 1, 4 * cols + 2):
+                        _, cycles, readout = simulated(m, k, n, config)
+                        assert cycles == gemm_cycles(m, k, n, config), (config, m, k, n)
+                        assert readout == readout_cycles(m, k, n, config), (config, m, k, n)
+
+
+def test_beats_of_several_rows():
+    """Five weight rows, two to a beat: three beats, the last one half empty."""
+    config = config_of(5, 2, rows_per_load_cycle=2)
+    x, w = codes(1, 5, 3)
+    w[:] = np.arange(1, 16, dtype=np.uint8).reshape(5, 3)
+    _, weights, _ = gemm_stimulus(x, w, config, x_format="e4m3", w_format="e4m3")
+    assert weights.tolist() == [
+        [1, 2, 4, 5],
+        [7, 8, 10, 11],
+        [13, 14, 0, 0],
+        [3, 0, 6, 0],
+        [9, 0, 12, 0],
+        [15, 0, 0, 0],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -220,17 +251,32 @@ def test_stimulus_is_the_passes_beats():
 
 
 def test_assemble_puts_rows_where_they_belong():
-    """Blocks of 4 rows, two tiles of 3 columns, each row of results numbered."""
+    """Blocks of 5 and 4 rows, two tiles of 3 columns, each row of results numbered."""
     config = config_of(2, 3, 16)
-    assert config.tile_m == 16 - config.drain_latency - 1 == 7
+    assert config.tile_m == 16 - config.drain_latency - 1 == 7 and block_rows(9, config) == 5
+    # On three rows two blocks of 4 would both be shorter than the 5 cycles in which a sum comes back.
+    assert config.hazard_latency == 4 and block_rows(8, config) == 4 and block_rows(8, config_of(3, 3, 16)) == 6
     rows = np.arange(3 * 18, dtype=np.uint32).reshape(18, 3)
     y = assemble(rows, 9, 5, 5, config)
-    # Rows 0..6 of tile 0, rows 0..6 of tile 1, then the block of 2.
-    assert y[0].tolist() == [0, 1, 2, 21, 22]
-    assert y[6].tolist() == [18, 19, 20, 39, 40]
-    assert y[8].tolist() == [45, 46, 47, 51, 52]
+    # Rows 0..4 of tile 0, rows 0..4 of tile 1, then the block of 4.
+    assert y[0].tolist() == [0, 1, 2, 15, 16]
+    assert y[4].tolist() == [12, 13, 14, 27, 28]
+    assert y[8].tolist() == [39, 40, 41, 51, 52]
     with pytest.raises(ValueError, match=r"result_rows must have shape \(18, 3\), not \(17, 3\)"):
         assemble(rows[:-1], 9, 5, 5, config)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_blocks_of_rows_are_few_and_alike(name):
+    config = PRESETS[name]
+    for m in (1, 511, 512, 513, 700, 1024, 1025, 12544, 10**9):
+        block = block_rows(m, config)
+        blocks = -(-m // block)
+        assert blocks == -(-m // config.tile_m) and block <= config.tile_m
+        assert block - ((m - 1) % block + 1) < blocks
+    # A block of one row would wait for all its weights.
+    rows = 513
+    assert gemm_cycles(rows, 2048, 2048, config) <= rows / 512 * 1.001 * gemm_cycles(512, 2048, 2048, config)
 
 
 def test_more_rows_never_take_fewer_cycles():

@@ -34,6 +34,9 @@ GOOD = {"rows": 4, "cols": 4, "formats": ("e4m3",), "accumulation": "exact"}
         ({"integer_operands": 1}, TypeError, r"integer_operands must be a bool, not 1"),
         ({"integer_operands": True, "accumulation": "fp32"}, ValueError, r"needs accumulation exact"),
         ({"integer_operands": True, "formats": ("e5m2",)}, ValueError, r"at most 18 bits as integers, not 32 as e5m2"),
+        ({"rows_per_load_cycle": 0}, ValueError, r"rows_per_load_cycle must be in 1..4, not 0"),
+        ({"rows_per_load_cycle": 5}, ValueError, r"rows_per_load_cycle must be in 1..4, not 5"),
+        ({"rows_per_load_cycle": 2.0}, TypeError, r"rows_per_load_cycle must be an int, not 2.0"),
         ({"psum_depth": 8}, ValueError, r"psum_depth must exceed the 12 rows in flight, not 8"),
     ],
 )

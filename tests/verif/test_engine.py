@@ -8,7 +8,9 @@ from itertools import product
 import numpy as np
 import pytest
 
+from golden.efficiency import scale_sim_cycles
 from golden.formats import code_dtype
+from golden.schedule import gemm_cycles
 from golden.spec.config import EngineConfig
 from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
@@ -33,7 +35,7 @@ INTEGER = EngineConfig(
     rows=3, cols=4, formats=("e4m3",), accumulation="exact", k_max=10, psum_depth=16, integer_operands=True
 )
 TALL = EngineConfig(rows=5, cols=2, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32", psum_depth=16)
-DEEP = replace(TALL, add_latency=3)
+DEEP = replace(TALL, add_latency=3, psum_depth=32)
 CONFIGS = {
     "wide": (WIDE, "verilator"),
     "tall": (TALL, "verilator"),
@@ -170,6 +172,22 @@ def test_fp32_results_do_not_depend_on_the_array():
         assert (one == other).all()
     codes = np.concatenate([result.ravel() for result in small.results])
     assert np.isfinite(codes.view(np.float32)).mean() > 0.75
+
+
+@pytest.mark.parametrize("name", ["tiny", "row"])
+def test_every_small_shape_takes_its_cycles(name):
+    """Every shape up to two tiles and a bit, counted on the RTL: golden.schedule's, and fewer than SCALE-Sim's."""
+    config = EngineConfig(rows=1, cols=7, formats=("e4m3",), accumulation="exact", k_max=8, psum_depth=32)
+    config = config if name == "row" else PRESETS[name]
+    rng = generator()
+    shapes = list(product((1, 2, 5), range(1, 2 * config.rows + 2), range(1, 2 * config.cols + 2)))
+    jobs = [gemm(bit_patterns(rng, (m, k), "e4m3"), bit_patterns(rng, (k, n), "e4m3"), "e4m3") for m, k, n in shapes]
+    run = check(config, jobs, simulator=SHORT)
+    for shape, cycles in zip(shapes, run.cycles, strict=True):
+        assert cycles == gemm_cycles(*shape, config)
+        _, k, n = shape
+        several = k > config.rows or n > config.cols
+        assert cycles - scale_sim_cycles(*shape, config) <= (-1 if several else 4), shape
 
 
 # ---- tiles of any kind, back to back ------------------------------------------------------------

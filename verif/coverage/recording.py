@@ -35,9 +35,9 @@ class Recording:
         Of every stream.
     commands : dict of str to int64[passes]
         Fields of the commands taken.
-    weights : uint8 or uint16[rows, C]
+    weights : uint8 or uint16[beats, rows_per_load_cycle * C]
     activations : uint8 or uint16[rows, R]
-        Codes of the rows taken.
+        Codes of the beats taken.
     results : uint32[rows, C]
         Codes of the rows that left.
     south : uint32[cycles, C, words]
@@ -64,8 +64,8 @@ class Recording:
 
     @cached_property
     def weight_ends(self) -> np.ndarray:
-        """int64[passes]: weight rows up to and including each pass."""
-        return np.cumsum(self.commands["tile_k"])
+        """int64[passes]: weight beats up to and including each pass."""
+        return np.cumsum(-(-self.commands["tile_k"] // self.config.rows_per_load_cycle))
 
     @cached_property
     def row_pass(self) -> np.ndarray:
@@ -123,7 +123,7 @@ class Recorder:
             valid={stream: joined["valid"][:, i] for i, stream in enumerate(STREAMS)},
             ready={stream: joined["ready"][:, i] for i, stream in enumerate(STREAMS)},
             commands={name: unpack(joined["i_command"], layout, name) for name in layout.fields},
-            weights=codes["i_weight"][:, : config.cols],
+            weights=codes["i_weight"][:, : config.rows_per_load_cycle * config.cols],
             activations=codes["i_activation"][:, : config.rows],
             results=joined["o_result"][:, : config.cols],
             south=joined["south"],

@@ -55,7 +55,8 @@ def sample_operands(recording: Recording, hits: Hits) -> None:
         m, k, n = (int(commands[name][index]) for name in ("tile_m", "tile_k", "tile_n"))
         x_format, w_format = (by_select[int(commands[name][index])] for name in ("x_format", "w_format"))
         x = code_classes(recording.activations[row_end - m : row_end, :k], x_format)
-        w = code_classes(recording.weights[weight_end - k : weight_end, :n], w_format)
+        beats = recording.weights[weight_end - config.load_cycles(k) : weight_end]
+        w = code_classes(beats.reshape(-1, config.cols)[:k, :n], w_format)
         x_counts = (x[:, :, None] == kinds).sum(axis=0)
         w_counts = (w[:, :, None] == kinds).sum(axis=1)
         pair = names.index(x_format.name) * len(names) + names.index(w_format.name)

@@ -38,8 +38,8 @@ _INVARIANT = """
     inv_row: assert (m_executing || x_row == 0);
     inv_load: assert (d_load_valid == m_loading);
     inv_load_command: assert (!m_loading || d_load == m_load_command);
-    inv_loaded: assert (!m_loading || d_loaded == (m_wait_weights ? w_row : l_tile_k));
-    inv_w_row: assert (m_wait_weights ? w_row < l_tile_k : w_row == 0);
+    inv_loaded: assert (!m_loading || d_loaded == (m_wait_weights ? w_row : l_beats));
+    inv_w_row: assert (m_wait_weights ? w_row < l_beats : w_row == 0);
     inv_outstanding: assert (m_outstanding <= 1 + m_executing && m_ahead <= m_outstanding);
     inv_shadow: assert (!m_loading || !m_executing || m_wait_weights || x_row != 0);
     inv_occupied: assert (d_occupied == occupied);
@@ -66,11 +66,13 @@ def signals(config: EngineConfig, reads: str = "assume") -> str:
     columns = config.cols.bit_length()
     store = 1 + address + columns
     lines = store * config.store_latency
+    together = config.rows_per_load_cycle
+    beats = "l_tile_k" if together == 1 else f"(l_tile_k + {together - 1}) / {together}"
     return f"""
   localparam LATENCY = {config.store_latency}, WIDTH = {store};
   wire command_ready, weight_ready, activation_ready, weight_en, activation_en, swap, row_en, finished;
   wire [1:0] weight_format, activation_format;
-  wire [{config.rows - 1}:0] load;
+  wire [{config.load_cycles(config.rows) - 1}:0] load;
   wire [{bits["tile_k"] - 1}:0] tile_k;
   wire [{address + 1}:0] seed;
   wire [{address + columns}:0] store;
@@ -90,7 +92,7 @@ def signals(config: EngineConfig, reads: str = "assume") -> str:
   wire [{command.width - 1}:0] w_command, x_command, m_load_command;
   wire [{command.width - 1}:0] d_load, d_run;
   wire d_load_valid, d_run_valid, d_swapped;
-  wire [{bits["tile_k"] - 1}:0] d_loaded;
+  wire [{config.load_cycles(config.rows).bit_length() - 1}:0] d_loaded;
   wire [{bits["tile_m"] - 1}:0] d_row, d_occupied;
   wire [{config.drain_latency - 2}:0] d_finished_line;
   wire [{lines - 1}:0] d_store_line;
@@ -114,7 +116,8 @@ def signals(config: EngineConfig, reads: str = "assume") -> str:
   passes #(
     .COMMAND({command.width}), .K({bits["tile_k"]}), .M({bits["tile_m"]}), .TILE_M({at("tile_m")}),
     .TILE_K({at("tile_k")}), .FIRST({at("first")}), .DISTANCE({at("distance")}), .DISTANCE_BITS({bits["distance"]}),
-    .DEPTH({config.psum_depth}), .HAZARD({config.hazard_latency})) model (
+    .DEPTH({config.psum_depth}), .HAZARD({config.hazard_latency}),
+    .TOGETHER({config.rows_per_load_cycle})) model (
     .clk(clk), .rst(rst), .command_valid(command_valid), .weight_valid(weight_valid),
     .activation_valid(activation_valid), .read_en(read_en), .command(command), .command_ready(m_command_ready),
     .weight_ready(m_weight_ready), .activation_ready(m_activation_ready), .command_taken(m_command_taken),
@@ -127,6 +130,7 @@ def signals(config: EngineConfig, reads: str = "assume") -> str:
 {split_fields("x", "x_command", command)}
 {split_fields("l", "m_load_command", command)}
   wire [{address - 1}:0] address = x_base + x_row;
+  wire [{bits["tile_k"] - 1}:0] l_beats = {beats};
 {_INVARIANT}
   always @* begin
     assume (c_tile_m >= 1 && c_tile_m <= {config.psum_depth});

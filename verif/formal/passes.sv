@@ -2,7 +2,7 @@
 // order. `pushed`, `w_pass` and `x_pass` number the next command, the pass that takes weights, the pass that takes rows.
 module passes #(
   parameter COMMAND = 25, K = 2, M = 5, TILE_M = 0, TILE_K = 5, FIRST = 16, DISTANCE = 13, DISTANCE_BITS = 3,
-  DEPTH = 16, HAZARD = 4
+  DEPTH = 16, HAZARD = 4, TOGETHER = 1
 ) (
   input clk, rst, command_valid, weight_valid, activation_valid, read_en,
   input [COMMAND-1:0] command,
@@ -31,7 +31,8 @@ module passes #(
   assign wait_weights = w_pass == loader && loading;
   assign weight_ready = wait_weights && (!executing || x_row != 0 || row_taken);
   assign weight_taken = weight_valid && weight_ready;
-  wire last_weight = weight_taken && w_row + 1 == w_command[TILE_K +: K];
+  // `w_row` counts beats of TOGETHER weight rows.
+  wire last_weight = weight_taken && (w_row + 1) * TOGETHER >= w_command[TILE_K +: K];
 
   integer i;
   reg [DISTANCE_BITS-1:0] in_flight;
