@@ -39,7 +39,10 @@ BUGS = {
     # A command is taken while the loader holds one: that pass is dropped.
     "sequencer-passes": (("sequencer", r"assign i_command__ready = .*;", "assign i_command__ready = 1'h1;"), "ready"),
     # An odd number of weight rows, two to a beat: the last is not waited for.
-    "sequencer-passes-together": (("sequencer", r"(load\[6:5\]) \+ 1'h1;", r"\1 + 1'h0;"), "ready|weights"),
+    "sequencer-passes-together": (
+        ("sequencer", r"(assign full = loaded == )\w+\[2:1\];", r"\1load[6:5] >> 1;"),
+        "ready|weights",
+    ),
     # One row more than ``distance`` in flight.
     "sequencer-seeds": (("sequencer", r"in_flight < run", "in_flight <= run"), "seed_after_store|seed_request"),
     # Two cycles before the last column is stored.
