@@ -14,7 +14,7 @@ from hw.arithmetic.decoder import Decoder
 from hw.arithmetic.exact_adder import ExactAdder
 from hw.arithmetic.fused_adder import FusedAdder
 from hw.arithmetic.multiplier import Multiplier
-from hw.arithmetic.rounder import Narrower, Rounder
+from hw.arithmetic.rounder import Narrower, Rounder, narrow_stages, round_stages
 from hw.fpga.ecp5 import ECP5
 from verif import unit_vectors as vectors
 from verif.array_units import grid_bench, pe_bench, psum_bank_bench
@@ -146,7 +146,7 @@ def narrower_bench() -> UnitBench:
         Field("i_saturate", 1, drive=True),
         Field("o_code", 32),
     )
-    return UnitBench(name="narrower", block=Narrower, fields=fields, values=values)
+    return UnitBench(name="narrower", block=lambda: Narrower(any_config), fields=fields, values=values)
 
 
 def _rounder(key: str, config: EngineConfig) -> UnitBench:
@@ -160,13 +160,17 @@ def _rounder(key: str, config: EngineConfig) -> UnitBench:
         enable = rng.random(count) < 0.7
         select, saturate = rng.integers(0, len(formats), count), rng.integers(0, 2, count)
         codes = np.array([[arithmetic.read_out(psums, config, f, saturate=bool(s)) for s in (0, 1)] for f in formats])
-        # The sum whose code shows in a cycle is the second last one taken; before that, the reset's zero.
+        # What shows in a cycle is the sum taken so many taken sums ago, in the format asked for when it was rounded;
+        # before that, the reset's zero.
+        narrow, stages = narrow_stages(config), round_stages(config) + narrow_stages(config)
         reset = vectors.random_resets(rng, count)
         takes = enable & ~reset
         taken = np.flatnonzero(takes)
         order = np.cumsum(takes) - takes
         since_reset = order - np.maximum.accumulate(np.where(np.roll(reset, 1), order, 0))
-        code = np.where(since_reset >= 2, codes[select, saturate, taken[np.maximum(order - 2, 0)]], 0)
+        asked = taken[np.maximum(order - narrow, 0)] if narrow else np.arange(count)
+        code = codes[select[asked], saturate[asked], taken[np.maximum(order - stages, 0)]]
+        code = np.where(since_reset >= stages, code, 0)
         return {
             "i_reset": reset,
             "i_en": enable,
@@ -211,6 +215,8 @@ def _benches() -> dict[str, UnitBench]:
             ]
         if not config.exact:
             benches += [_fused_adder(f"{key}_{n}_stages", replace(config, add_latency=n)) for n in ADD_LATENCIES[1:]]
+    for key, stages in (*(("e4m3", stages) for stages in range(5, 9)), ("fp8", 8), ("bf16", 8)):
+        benches.append(_rounder(f"{key}_{stages}_stages", replace(UNIT_CONFIGS[key], readout_latency=stages)))
     # Several weight rows in a cycle are the array's affair alone.
     benches += [make("three_rows_a_cycle", SEVERAL_ROWS) for make in (pe_bench, grid_bench)]
     return {bench.name: bench for bench in benches}

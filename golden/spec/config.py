@@ -43,7 +43,7 @@ class EngineConfig:
     add_latency : int
         Cycles a partial sum takes from one row to the next: 1, or under fp32 accumulation 1..4.
     readout_latency : int
-        Cycles from a PSUM read to the rounded row on the result port, 4..6.
+        Cycles from a PSUM read to the rounded row on the result port, 4..8.
     integer_operands : bool
         Exact accumulation of formats whose numbers are integers of at most 18 bits (``e4m3``): the array's edges
         decode them to that, and a PE is one integer multiplication, made for hard multipliers, and an addition.
@@ -84,7 +84,7 @@ class EngineConfig:
         _integer("psum_depth", self.psum_depth, 1, 65536)
         _integer("product_latency", self.product_latency, 1, 2)
         _integer("add_latency", self.add_latency, 1, 4)
-        _integer("readout_latency", self.readout_latency, 4, 6)
+        _integer("readout_latency", self.readout_latency, 4, 8)
         if not isinstance(self.integer_operands, bool):
             raise TypeError(f"integer_operands must be a bool, not {self.integer_operands!r}")
         _integer("rows_per_load_cycle", self.rows_per_load_cycle, 1, self.rows)

@@ -7,10 +7,41 @@ from amaranth.lib.wiring import In, Out
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import psum_layout
 from golden.spec.formats import FORMATS, FP32
-from hw.arithmetic.leading_zeros import leading_zeros
 from hw.blocks import place, struct
 
-__all__ = ["Narrower", "Rounder"]
+__all__ = ["Narrower", "Rounder", "narrow_stages", "round_stages"]
+
+#: Registers beyond those of a read-out of 4 stages, in the order in which they shorten the longest path most: between
+#: normalising and rounding an exact sum, before the conversion's shifter, within normalising, behind that shifter.
+_EXTRA = ("normalised", "shift", "coarse", "shifted")
+
+
+def _extra(config: EngineConfig) -> tuple[str, ...]:
+    return _EXTRA[: config.readout_latency - 4]
+
+
+def round_stages(config: EngineConfig) -> int:
+    """Registers from a sum to its fp32 code."""
+    return 2 + len({"normalised", "coarse"} & set(_extra(config)))
+
+
+def narrow_stages(config: EngineConfig) -> int:
+    """Registers within the conversion of an fp32 code to the result format."""
+    return len({"shift", "shifted"} & set(_extra(config)))
+
+
+class _Stages:
+    """Registers that move together while ``enable`` is high."""
+
+    def __init__(self, m: Module, enable: Value):
+        self._m, self._enable = m, enable
+
+    def __call__(self, name: str, *values: Value) -> list[Signal]:
+        """The values an enabled cycle later, in registers named after the stage."""
+        registers = [Signal(len(value), name=f"{name}_{index}") for index, value in enumerate(values)]
+        with self._m.If(self._enable):
+            self._m.d.sync += [register.eq(value) for register, value in zip(registers, values, strict=True)]
+        return registers
 
 
 class Narrower(wiring.Component):
@@ -19,10 +50,12 @@ class Narrower(wiring.Component):
     ``saturate``: overflow and Inf become the largest finite number. Otherwise overflow becomes Inf, or NaN in a
     format without Inf. NaN becomes the format's canonical code, with a positive sign.
 
-    Latency: 0 cycles (combinational).
+    Latency: ``narrow_stages(config)`` cycles in which ``i_en`` is high, by default 0 (combinational).
 
     Members
     -------
+    i_en : ``In(1)``
+        Moves the pipeline; only where there is one.
     i_fp32 : ``In(32)``
         The fp32 code; a NaN is the canonical one.
     i_select : ``In(2)``
@@ -34,79 +67,98 @@ class Narrower(wiring.Component):
     """
 
     module_name = "narrower"
-    COMBINATIONAL = True
     #: Narrow formats by ``select``; fp32's place is taken by any, since it is passed through.
     TARGETS = tuple(
         next((fmt for fmt in FORMATS.values() if fmt.select == select and fmt is not FP32), FORMATS["bf16"])
         for select in range(4)
     )
 
-    def __init__(self):
-        super().__init__({"i_fp32": In(32), "i_select": In(2), "i_saturate": In(1), "o_code": Out(32)})
+    def __init__(self, config: EngineConfig):
+        self.config = config
+        enable = {} if self.COMBINATIONAL else {"i_en": In(1)}
+        super().__init__(enable | {"i_fp32": In(32), "i_select": In(2), "i_saturate": In(1), "o_code": Out(32)})
 
-    def _choose(self, m: Module, name: str, shape, facts) -> Signal:
-        """A fact of the selected format, as a signal."""
-        chosen = Signal(shape, name=name)
-        m.d.comb += chosen.eq(self._selected([Const(fact, shape) for fact in facts]))
-        return chosen
+    @property
+    def COMBINATIONAL(self) -> bool:
+        """Without registers."""
+        return narrow_stages(self.config) == 0
 
-    def _selected(self, values: list[Value]) -> Value:
+    def _fact(self, select: Value, shape, facts) -> Value:
+        """A fact of the selected format."""
+        return self._selected(select, [Const(fact, shape) for fact in facts])
+
+    def _selected(self, select: Value, values: list[Value]) -> Value:
         """The one of four values that belongs to the selected format."""
-        low, high = (Mux(self.i_select[0], odd, even) for even, odd in (values[:2], values[2:]))
-        return Mux(self.i_select[1], high, low)
+        low, high = (Mux(select[0], odd, even) for even, odd in (values[:2], values[2:]))
+        return Mux(select[1], high, low)
 
     def elaborate(self, platform):
         m = Module()
         targets = self.TARGETS
-        bias = self._choose(m, "bias", 8, [fmt.bias for fmt in targets])
-        dropped = self._choose(m, "dropped", 5, [FP32.man_bits - fmt.man_bits for fmt in targets])
-        max_code = self._choose(m, "max_code", 16, [fmt.max_code for fmt in targets])
-        over = self._choose(m, "over", 16, [fmt.inf if fmt.has_inf else fmt.nan for fmt in targets])
-        nan = self._choose(m, "nan", 16, [fmt.nan for fmt in targets])
+        stage = None if self.COMBINATIONAL else _Stages(m, self.i_en)
+        fp32, select, saturate = self.i_fp32, self.i_select, self.i_saturate
 
-        field, fraction = self.i_fp32[23:31], self.i_fp32[:23]
+        # How far to shift. Every format drops as many bits of the significand as this, or more.
+        drops = [FP32.man_bits - fmt.man_bits for fmt in targets]
+        least = min(drops)
+        field, fraction = fp32[23:31], fp32[:23]
+        # Biased exponent in the target format; an fp32 subnormal has that of the smallest normal.
         exponent = Signal(signed(10))
         subnormal = Signal()
-        shift = Signal(5)
-        below = Signal(signed(10))
+        shift = Signal(range(25 - least + 1))
+        below = Signal(signed(11))
         m.d.comb += [
-            # Biased exponent in the target format; an fp32 subnormal has that of the smallest normal.
-            exponent.eq(Mux(field.any(), field, 1) - FP32.bias + bias),
+            exponent.eq(
+                field + Mux(field.any(), 0, 1) + self._fact(select, signed(9), [f.bias - FP32.bias for f in targets])
+            ),
             subnormal.eq(exponent < 1),
-            below.eq(Mux(subnormal, 1 - exponent, 0)),
+            below.eq(Mux(subnormal, 1 - exponent, 0) + self._fact(select, 4, [drop - least for drop in drops])),
             # 25 places leave nothing but the sticky bit.
-            shift.eq(Mux(below + dropped > 25, 25, below + dropped)),
+            shift.eq(Mux(below > 25 - least, 25 - least, below)),
         ]
-        # 24 bits of significand above 25 bits that collect what is dropped.
-        shifted = Signal(49)
-        m.d.comb += shifted.eq(Cat(Const(0, 25), fraction, field.any()) >> shift)
-        kept, guard, rest = shifted[25:], shifted[24], shifted[:24].any()
-
         # The hidden bit of a normal number adds one to the exponent field; so does a carry out of rounding.
         base = Signal(16)
-        m.d.comb += base.eq(
-            Mux(
-                subnormal,
-                0,
-                self._selected([(exponent - 1)[:8] << fmt.man_bits for fmt in targets]),
-            )
-        )
-        rounded = Signal(25)
-        m.d.comb += rounded.eq(base + kept + (guard & (rest | kept[0])))
+        fields = [(exponent - 1)[:8] << fmt.man_bits for fmt in targets]
+        m.d.comb += base.eq(Mux(subnormal, 0, self._selected(select, fields)))
+        if narrow_stages(self.config) > 0:
+            base, shift, fp32, select, saturate = stage("shift", base, shift, fp32, select, saturate)
+            field, fraction = fp32[23:31], fp32[:23]
 
+        # The bits that can be kept, the guard bit below them, and one that collects what falls off.
+        significand = Cat(fraction, field.any())
+        jammed = Cat(significand[: least - 1].any(), significand[least - 1 :])
+        for level in reversed(range(len(shift))):
+            places = 1 << level
+            lost = jammed[: places + 1].any()
+            moved = Signal(len(jammed), name=f"moved_{level}")
+            m.d.comb += moved.eq(Mux(shift[level], Cat(lost, jammed[places + 1 :]), jammed))
+            jammed = moved
+        if narrow_stages(self.config) > 1:
+            base, jammed, fp32, select, saturate = stage("shifted", base, jammed, fp32, select, saturate)
+            field, fraction = fp32[23:31], fp32[:23]
+
+        kept, guard, rest = jammed[2:], jammed[1], jammed[0]
+        rounded = Signal(17)
+        m.d.comb += rounded.eq(base + kept + (guard & (rest | kept[0])))
+        max_code, over, nan = (Signal(16, name=name) for name in ("max_code", "over", "nan"))
+        m.d.comb += [
+            max_code.eq(self._fact(select, 16, [fmt.max_code for fmt in targets])),
+            over.eq(self._fact(select, 16, [fmt.inf if fmt.has_inf else fmt.nan for fmt in targets])),
+            nan.eq(self._fact(select, 16, [fmt.nan for fmt in targets])),
+        ]
         magnitude = Signal(16)
-        sign = self.i_fp32[31]
+        sign = fp32[31]
         is_inf = field.all() & ~fraction.any()
         is_nan = field.all() & fraction.any()
-        m.d.comb += magnitude.eq(Mux(is_inf | (rounded > max_code), Mux(self.i_saturate, max_code, over), rounded[:16]))
+        m.d.comb += magnitude.eq(Mux(is_inf | (rounded > max_code), Mux(saturate, max_code, over), rounded[:16]))
         # A NaN's sign is positive, that of an overflow in a format without Inf included.
         signed_codes = [magnitude | ((sign & (magnitude != nan)) << (fmt.bits - 1)) for fmt in targets]
-        with m.If(self.i_select == FP32.select):
-            m.d.comb += self.o_code.eq(self.i_fp32)
+        with m.If(select == FP32.select):
+            m.d.comb += self.o_code.eq(fp32)
         with m.Elif(is_nan):
             m.d.comb += self.o_code.eq(nan)
         with m.Else():
-            m.d.comb += self.o_code.eq(self._selected(signed_codes))
+            m.d.comb += self.o_code.eq(self._selected(select, signed_codes))
         return m
 
 
@@ -116,7 +168,8 @@ class Rounder(wiring.Component):
     An exact sum is rounded to fp32 once, to nearest even; zero is +0, NaN canonical. An fp32 sum passes. The fp32 code
     is then converted to the result format.
 
-    Latency: 2 cycles in which ``i_en`` is high, from ``i_psum`` to ``o_code``.
+    Latency: ``round_stages(config) + narrow_stages(config)`` cycles in which ``i_en`` is high, from ``i_psum`` to
+    ``o_code``; by default 2.
     Throughput: one sum per cycle with ``i_en`` high.
 
     Members
@@ -126,7 +179,7 @@ class Rounder(wiring.Component):
     i_psum : ``In(psum_layout(config))``
         The sum.
     i_select, i_saturate : ``In``
-        See ``Narrower``; taken 2 enabled cycles after ``i_psum``, with the code.
+        See ``Narrower``; taken ``round_stages(config)`` enabled cycles after ``i_psum``, with the fp32 code.
     o_code : ``Out(32)``
         The result.
     """
@@ -147,23 +200,33 @@ class Rounder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        fp32 = Signal(32)
+        stage = _Stages(m, self.i_en)
         if self.config.exact:
-            self._round_exact(m, fp32)
+            fp32 = self._round_exact(m, stage)
         else:
-            stage = Signal(32)
-            with m.If(self.i_en):
-                m.d.sync += [stage.eq(self.i_psum), fp32.eq(stage)]
-        narrower = place(m, "narrower", Narrower, i_fp32=fp32, i_select=self.i_select, i_saturate=self.i_saturate)
+            fp32 = self.i_psum
+            for index in range(round_stages(self.config)):
+                (fp32,) = stage(f"psum_{index}", fp32)
+        enable = {"i_en": self.i_en} if narrow_stages(self.config) else {}
+        narrower = place(
+            m,
+            "narrower",
+            Narrower,
+            self.config,
+            i_fp32=fp32,
+            i_select=self.i_select,
+            i_saturate=self.i_saturate,
+            **enable,
+        )
         m.d.comb += self.o_code.eq(narrower.o_code)
         return m
 
-    def _round_exact(self, m: Module, fp32: Signal) -> None:
+    def _round_exact(self, m: Module, stage: _Stages) -> Signal:
         config = self.config
         psum = Signal(struct(psum_layout(config)))
         m.d.comb += psum.eq(self.i_psum)
 
-        # Stage 1: sign and magnitude. |acc| < 2**(acc_bits - 1) within k_max.
+        # Sign and magnitude. |acc| < 2**(acc_bits - 1) within k_max.
         width = config.acc_bits - 1
         acc = psum.acc.as_signed()
         sign, magnitude = Signal(name="sign"), Signal(width, name="magnitude")
@@ -171,25 +234,43 @@ class Rounder(wiring.Component):
         with m.If(self.i_en):
             m.d.sync += [sign.eq(acc < 0), magnitude.eq(Mux(acc < 0, -acc, acc)), special.eq(psum.special)]
 
-        # Stage 2: normalise and round. Padded so that guard and sticky bits exist in the narrowest sum.
-        frame = max(width, 26)
-        zeros = leading_zeros(m, magnitude, "magnitude")
-        shifted = Signal(frame)
-        m.d.comb += shifted.eq((magnitude << (frame - width)) << zeros)
-        guard, rest = shifted[-25], shifted[:-25].any()
-        increment = guard & (rest | shifted[-24])
-        # Every sum is a normal fp32 number: multiples of 2**product_lsb_exp, below 2**127.
+        # Normalise, level by level. Padded so that guard and sticky bits exist in the narrowest sum; what no shift to
+        # come can bring above the guard bit is collected in the lowest.
+        value = Cat(Const(0, max(0, 26 - width)), magnitude)
+        levels = range((len(value) - 1).bit_length())
+        empties: list[Value] = []
+        for level in reversed(levels):
+            places = 1 << level
+            empty, moved = Signal(name=f"empty_{level}"), Signal(len(value), name=f"normal_{level}")
+            m.d.comb += [
+                empty.eq(~value[-places:].any()),
+                moved.eq(Mux(empty, Cat(Const(0, places), value)[: len(value)], value)),
+            ]
+            empties.insert(0, empty)
+            excess = len(moved) - (25 + places)
+            value = Cat(moved[: excess + 1].any(), moved[excess + 1 :]) if excess > 0 else moved
+            if level == len(levels) // 2 and "coarse" in _extra(config):
+                value, empty_bits, sign, special = stage("coarse", value, Cat(empties), sign, special)
+                empties = list(empty_bits)
+        zeros = Cat(empties)
+        if "normalised" in _extra(config):
+            value, zeros, sign, special = stage("normalised", value, zeros, sign, special)
+
+        # Round. Every sum is a normal fp32 number: multiples of 2**product_lsb_exp, below 2**127.
+        guard, rest = value[-25], value[:-25].any()
+        increment = guard & (rest | value[-24])
         exponent = Signal(8)
         m.d.comb += exponent.eq(FP32.bias + config.product_lsb_exp + width - 2 - zeros)
         code = Signal(32)
-        m.d.comb += code.eq(Cat(Const(0, 23), exponent) + shifted[-24:] + increment)
-        nan = special.all()
+        m.d.comb += code.eq(Cat(Const(0, 23), exponent) + value[-24:] + increment)
+        fp32 = Signal(32)
         with m.If(self.i_en):
-            with m.If(nan):
+            with m.If(special.all()):
                 m.d.sync += fp32.eq(FP32.nan)
             with m.Elif(special.any()):
                 m.d.sync += fp32.eq(Cat(Const(FP32.inf, 31), special[-1]))
-            with m.Elif(~magnitude.any()):
+            with m.Elif(~value[-1]):
                 m.d.sync += fp32.eq(0)
             with m.Else():
                 m.d.sync += fp32.eq(Cat(code[:31], sign))
+        return fp32

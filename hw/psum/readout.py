@@ -1,5 +1,7 @@
 """Read-out: finished PSUM rows are rounded, converted and handed to the result stream."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -7,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import psum_layout, result_layout
-from hw.arithmetic.rounder import Rounder
+from hw.arithmetic.rounder import Rounder, narrow_stages, round_stages
 from hw.blocks import place, struct
 
 __all__ = ["Readout", "row_shape"]
@@ -41,8 +43,6 @@ class Readout(wiring.Component):
     module_name = "readout"
 
     def __init__(self, config: EngineConfig):
-        if config.readout_latency != 4:
-            raise ValueError("the read-out must have four stages")
         self.config = config
         address = range(max(2, config.psum_depth))
         super().__init__(
@@ -85,17 +85,20 @@ class Readout(wiring.Component):
             read_port.addr.eq(address),
         ]
 
-        # Stages after the read: memory word, magnitude, fp32 code, result.
+        # Stages after the read: memory word, those of rounding, those of the conversion, result.
         stages = Signal(config.readout_latency - 1)
         first = Signal(row_shape(config))
-        row = Signal(row_shape(config))
+        rows_ahead = [first]
+        for index in range(1, round_stages(config) + narrow_stages(config)):
+            rows_ahead.append(Signal(row_shape(config), name=f"row_{index}"))
         with m.If(advance):
             m.d.sync += [
                 stages.eq(Cat(self.o_read_en, stages)),
                 first.eq(read_port.data),
-                row.eq(first),
+                *(row.eq(before) for before, row in pairwise(rows_ahead)),
                 self.o.valid.eq(stages[-1]),
             ]
+        rounded, row = rows_ahead[round_stages(config) - 1], rows_ahead[-1]
         codes = []
         width = psum_layout(config).width
         for col in range(config.cols):
@@ -106,8 +109,8 @@ class Readout(wiring.Component):
                 config,
                 i_en=advance,
                 i_psum=self.i_psums.word_select(col, width),
-                i_select=row.select,
-                i_saturate=row.saturate,
+                i_select=rounded.select,
+                i_saturate=rounded.saturate,
             )
             codes.append(Mux(row.columns > col, ports.o_code, 0))
         with m.If(advance & stages[-1]):

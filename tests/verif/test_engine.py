@@ -35,7 +35,7 @@ INTEGER = EngineConfig(
     rows=3, cols=4, formats=("e4m3",), accumulation="exact", k_max=10, psum_depth=16, integer_operands=True
 )
 TALL = EngineConfig(rows=5, cols=2, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32", psum_depth=16)
-DEEP = replace(TALL, add_latency=3, psum_depth=32)
+DEEP = replace(TALL, add_latency=3, readout_latency=6, psum_depth=32)
 CONFIGS = {
     "wide": (WIDE, "verilator"),
     "tall": (TALL, "verilator"),
@@ -43,6 +43,7 @@ CONFIGS = {
     "integer": (INTEGER, SHORT),
     "pipelined_integer": (replace(INTEGER, product_latency=2), SHORT),
     "deep": (DEEP, SHORT),
+    "slow_readout": (replace(WIDE, readout_latency=8), SHORT),
     "one": (EngineConfig(rows=1, cols=1, formats=("bf16",), accumulation="fp32", psum_depth=8), SHORT),
     "row": (EngineConfig(rows=1, cols=4, formats=("e5m2",), accumulation="exact", k_max=5, psum_depth=16), SHORT),
     "column": (EngineConfig(rows=4, cols=1, formats=("e4m3",), accumulation="exact", k_max=13, psum_depth=16), SHORT),

@@ -138,7 +138,7 @@ endmodule
     return Property(
         name="narrower",
         claim=f"every fp32 code to {', '.join(fmt.name for fmt in narrow)}, saturating or not; fp32 unchanged",
-        device=lambda: join_modules(emit_modules(Narrower())),
+        device=lambda: join_modules(emit_modules(Narrower(UNIT_CONFIGS["bf16"]))),
         harness=harness,
         quick=True,
     )
