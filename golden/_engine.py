@@ -69,7 +69,7 @@ class State(NamedTuple):
     row_operands: np.ndarray  # int64[ring, R]
     weight_rows: np.ndarray  # int64[ring]: the index in its tile of the weight beat taken in a cycle, or -1
     weight_operands: np.ndarray  # int64[ring, load_rows * C]
-    seeds: np.ndarray  # int64[2, C, 2]: the read port of PSUM, in even and odd cycles
+    seeds: np.ndarray  # int64[product_latency + 1, C, 2]: what is read of PSUM, by the cycle it arrives in
     memory: np.ndarray  # int64[depth, C, 2]: PSUM, in limbs
     finished: np.ndarray  # int64[depth, 4]: tile_n, out_format, saturate, last row of its tile
     stage_valid: np.ndarray  # int64[stages]
@@ -174,7 +174,7 @@ def _put_surroundings(record, at, west, weight_rows, weight_operands, seeds, row
     for c in range(h.cols):
         _put_weights(record, at, weight_rows, weight_operands, np.uint64((cycle - c) & ring_mask), c, 0, h)
         at += h.weight_words - 1
-        entry = np.uint64((cycle - h.product_latency - c) & ring_mask)
+        entry = np.uint64((cycle - 1 - c) & ring_mask)
         record[at + 1] = 0
         if rows[entry, VALID]:
             first = rows[entry, IS_FIRST]
@@ -193,13 +193,13 @@ def _put_surroundings(record, at, west, weight_rows, weight_operands, seeds, row
 
 @njit(cache=True)
 def _access_psum(rows, memory, seeds, pes, h, cycle):
-    """Seeds of the next cycle's top row, then the stores of this one: a read gets what was there before.
+    """Seeds of ``product_latency`` cycles on, then the stores of this cycle: a read gets what was there before.
 
     Returns the stores, and of them those that complete an activation row.
     """
     f, ring_mask, cols = h.arithmetic, h.ring_mask, h.cols
     for c in range(cols):
-        entry = np.uint64((cycle - h.product_latency - c) & ring_mask)
+        entry = np.uint64((cycle - 1 - c) & ring_mask)
         if rows[entry, VALID]:
             if rows[entry, IS_FIRST]:
                 seeds[c, 0] = 0
@@ -349,7 +349,6 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
     commands, weights, activations, command_fields = q.commands, q.weights, q.activations, q.command_fields
     operands, narrow, f, ring_mask = h.operands, h.narrow, h.arithmetic, h.ring_mask
     west, north = np.zeros(h.rows, np.int64), np.zeros(h.cols, np.int64)
-    even_seeds, odd_seeds = seeds[0], seeds[1]
     column_bits, address_bits = h.column_bits, h.address_bits
     sizes = (commands.shape[0], weights.shape[0], activations.shape[0])
     for index in range(trace.shape[0]):
@@ -414,7 +413,7 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
                 n[FIRST_WEIGHT] = cycle
 
         _edges(rows, row_operands, weight_rows, weight_operands, west, north, h, cycle)
-        here, there = (odd_seeds, even_seeds) if cycle & 1 else (even_seeds, odd_seeds)
+        here, there = seeds[cycle % seeds.shape[0]], seeds[(cycle + h.product_latency) % seeds.shape[0]]
 
         if registers:
             at = _put_surroundings(record, at, west, weight_rows, weight_operands, here, rows, memory, h, cycle)

@@ -268,7 +268,7 @@ def _reset_state(config: EngineConfig, hardware: _engine.Hardware) -> _engine.St
         row_operands=np.zeros((ring, config.rows), np.int64),
         weight_rows=np.full(ring, -1, np.int64),
         weight_operands=np.zeros((ring, config.rows_per_load_cycle * cols), np.int64),
-        seeds=np.zeros((2, cols, 2), np.int64),
+        seeds=np.zeros((config.product_latency + 1, cols, 2), np.int64),
         memory=np.zeros((config.psum_depth, cols, 2), np.int64),
         finished=np.zeros((config.psum_depth, 4), np.int64),
         stage_valid=np.zeros(config.readout_latency, np.int64),

@@ -174,7 +174,7 @@ class Sequencer(wiring.Component):
             store.address.eq(address),
             store.columns.eq(self.run.tile_n),
             finished.eq(self.take_row & self.run.last),
-            self.o_seed.eq(delayed(m, seed, config.product_latency, "seed_line")),
+            self.o_seed.eq(delayed(m, seed, 1, "seed_line")),
             self.o_store.eq(delayed(m, store, config.store_latency, "store_line")),
             self.o_row_en.eq(finished),
             self.o_row_address.eq(address),

@@ -118,11 +118,11 @@ def _psum_inputs(window: Window, field: Field, cycle: int) -> Iterator[Input]:
         if col:
             yield from _shown(window, cycle - 1, field.name, None, col - 1)
         else:
-            latency = window.config.store_latency if field.name == "store" else window.config.product_latency
+            latency = window.config.store_latency if field.name == "store" else 1
             yield from _shown(window, cycle - latency, "i_activation__valid")
             yield from _shown(window, cycle - latency, "i_activation__ready")
     elif field.name == "seed":
-        yield from _shown(window, cycle - 1, "seed_request", None, col)
+        yield from _shown(window, cycle - window.config.product_latency, "seed_request", None, col)
     elif field.name == "stored":
         yield from _shown(window, cycle - 1, "store", None, col)
         yield from _shown(window, cycle - 1, "psum", window.config.rows - 1, col)

@@ -81,12 +81,15 @@ class PsumBankModel:
         self.memory = [0] * config.psum_depth
         self.width = psum_layout(config).width
         self.read = 0
+        self._stages = config.product_latency
         self._word = 0
         self.reset()
 
     def reset(self) -> None:
         """What reset clears at the edge of a :meth:`step`: not the memory, nor the words read from it."""
-        self.psum = self._word
+        # What reset leaves in the memory's output register shows; a register behind it is cleared.
+        self._seeded = self._word
+        self.psum = self._word if self._stages == 1 else 0
         self.seed = {"valid": 0, "first": 0, "address": 0}
         self.store = {"valid": 0, "address": 0, "columns": 0}
 
@@ -94,7 +97,8 @@ class PsumBankModel:
         """One clock edge; a read in the cycle of a write returns the old word."""
         if seed["valid"] and not seed["first"]:
             self._word = self.memory[seed["address"]]
-        self.psum = 0 if seed["first"] else self._word
+        before, self._seeded = self._seeded, 0 if seed["first"] else self._word
+        self.psum = self._seeded if self._stages == 1 else before
         if read_en:
             self.read = self.memory[read_address]
         if store["valid"] and store["columns"]:

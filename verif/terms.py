@@ -97,7 +97,7 @@ def term(window: Window, field: Field, cycle: int, first_pass: int) -> str:
         return _result_term(window, int(np.searchsorted(window.reads, cycle)) - (field.name == "read"), first_pass)
     latencies = {
         "finish": 0,
-        "seed_request": config.product_latency,
+        "seed_request": 1,
         "seed": config.product_latency + 1,
         "store": config.store_latency,
         "stored": config.store_latency + 1,

@@ -215,7 +215,7 @@ def _benches() -> dict[str, UnitBench]:
             ]
         if not config.exact:
             benches += [_fused_adder(f"{key}_{n}_stages", replace(config, add_latency=n)) for n in ADD_LATENCIES[1:]]
-    for key, stages in (*(("e4m3", stages) for stages in range(5, 9)), ("fp8", 8), ("bf16", 8)):
+    for key, stages in (*(("e4m3", stages) for stages in range(5, 10)), ("fp8", 9), ("bf16", 9)):
         benches.append(_rounder(f"{key}_{stages}_stages", replace(UNIT_CONFIGS[key], readout_latency=stages)))
     # Several weight rows in a cycle are the array's affair alone.
     benches += [make("three_rows_a_cycle", SEVERAL_ROWS) for make in (pe_bench, grid_bench)]

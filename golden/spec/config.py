@@ -39,11 +39,11 @@ class EngineConfig:
         Rows of PSUM memory under each column, a power of two. A row holds one partial sum per column.
     product_latency : int
         Cycles from the operand register of a PE to what its adder takes: 1, the product, or 2, the product of an exact
-        sum aligned.
+        sum aligned. A PSUM row is read as many cycles before its sum is added to.
     add_latency : int
         Cycles a partial sum takes from one row to the next: 1, or under fp32 accumulation 1..4.
     readout_latency : int
-        Cycles from a PSUM read to the rounded row on the result port, 4..8.
+        Cycles from a PSUM read to the rounded row on the result port, 4..9.
     integer_operands : bool
         Exact accumulation of formats whose numbers are integers of at most 18 bits (``e4m3``): the array's edges
         decode them to that, and a PE is one integer multiplication, made for hard multipliers, and an addition.
@@ -84,7 +84,7 @@ class EngineConfig:
         _integer("psum_depth", self.psum_depth, 1, 65536)
         _integer("product_latency", self.product_latency, 1, 2)
         _integer("add_latency", self.add_latency, 1, 4)
-        _integer("readout_latency", self.readout_latency, 4, 8)
+        _integer("readout_latency", self.readout_latency, 4, 9)
         if not isinstance(self.integer_operands, bool):
             raise TypeError(f"integer_operands must be a bool, not {self.integer_operands!r}")
         _integer("rows_per_load_cycle", self.rows_per_load_cycle, 1, self.rows)
@@ -231,11 +231,8 @@ class EngineConfig:
 
     @property
     def hazard_latency(self) -> int:
-        """Least cycles between taking two activation rows of which the second adds to the first's PSUM row.
-
-        A seed is read ``product_latency`` cycles after its row is taken, in a cycle after the store of what it reads.
-        """
-        return self.store_latency + 1 - self.product_latency
+        """Least cycles between taking two activation rows of which the second adds to the first's PSUM row."""
+        return self.store_latency
 
     @property
     def drain_latency(self) -> int:

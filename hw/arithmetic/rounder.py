@@ -12,8 +12,9 @@ from hw.blocks import place, struct
 __all__ = ["Narrower", "Rounder", "narrow_stages", "round_stages"]
 
 #: Registers beyond those of a read-out of 4 stages, in the order in which they shorten the longest path most: between
-#: normalising and rounding an exact sum, before the conversion's shifter, within normalising, behind that shifter.
-_EXTRA = ("normalised", "shift", "coarse", "shifted")
+#: normalising and rounding an exact sum, before the conversion's shifter, behind PSUM, within normalising, behind the
+#: conversion's rounding.
+_EXTRA = ("normalised", "shift", "word", "coarse", "rounded")
 
 
 def _extra(config: EngineConfig) -> tuple[str, ...]:
@@ -22,12 +23,12 @@ def _extra(config: EngineConfig) -> tuple[str, ...]:
 
 def round_stages(config: EngineConfig) -> int:
     """Registers from a sum to its fp32 code."""
-    return 2 + len({"normalised", "coarse"} & set(_extra(config)))
+    return 2 + len({"normalised", "word", "coarse"} & set(_extra(config)))
 
 
 def narrow_stages(config: EngineConfig) -> int:
     """Registers within the conversion of an fp32 code to the result format."""
-    return len({"shift", "shifted"} & set(_extra(config)))
+    return len({"shift", "rounded"} & set(_extra(config)))
 
 
 class _Stages:
@@ -133,13 +134,13 @@ class Narrower(wiring.Component):
             moved = Signal(len(jammed), name=f"moved_{level}")
             m.d.comb += moved.eq(Mux(shift[level], Cat(lost, jammed[places + 1 :]), jammed))
             jammed = moved
-        if narrow_stages(self.config) > 1:
-            base, jammed, fp32, select, saturate = stage("shifted", base, jammed, fp32, select, saturate)
-            field, fraction = fp32[23:31], fp32[:23]
-
         kept, guard, rest = jammed[2:], jammed[1], jammed[0]
         rounded = Signal(17)
         m.d.comb += rounded.eq(base + kept + (guard & (rest | kept[0])))
+        if narrow_stages(self.config) > 1:
+            rounded, fp32, select, saturate = stage("rounded", rounded, fp32, select, saturate)
+            field, fraction = fp32[23:31], fp32[:23]
+
         max_code, over, nan = (Signal(16, name=name) for name in ("max_code", "over", "nan"))
         m.d.comb += [
             max_code.eq(self._fact(select, 16, [fmt.max_code for fmt in targets])),
@@ -224,7 +225,8 @@ class Rounder(wiring.Component):
     def _round_exact(self, m: Module, stage: _Stages) -> Signal:
         config = self.config
         psum = Signal(struct(psum_layout(config)))
-        m.d.comb += psum.eq(self.i_psum)
+        (word,) = stage("word", self.i_psum) if "word" in _extra(config) else (self.i_psum,)
+        m.d.comb += psum.eq(word)
 
         # Sign and magnitude. |acc| < 2**(acc_bits - 1) within k_max.
         width = config.acc_bits - 1

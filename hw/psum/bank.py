@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import psum_layout
+from hw.blocks import delayed
 
 __all__ = ["PsumBank", "seed_shape", "store_shape"]
 
@@ -31,8 +32,9 @@ class PsumBank(wiring.Component):
     Seed and store requests enter column 0 and move east with the wavefront, one column per cycle. The memory
     is read for seeds and for read-out through a port each.
 
-    Latency: 1 cycle from ``i_seed`` to ``o_psum`` (a synchronous memory; a read in the cycle of a write returns the
-    old word), 1 cycle from ``i_read_en`` to ``o_read``, 1 cycle to the next column.
+    Latency: ``config.product_latency`` cycles from ``i_seed`` to ``o_psum`` (a synchronous memory, then a register; a
+    read in the cycle of a write returns the old word), 1 cycle from ``i_read_en`` to ``o_read``, 1 cycle to the next
+    column.
     Throughput: one seed, one store and one read-out per cycle.
 
     Members
@@ -88,11 +90,12 @@ class PsumBank(wiring.Component):
             write_port.data.eq(self.i_psum),
             seed_port.en.eq(seed.valid & ~seed.first),
             seed_port.addr.eq(seed.address),
-            self.o_psum.eq(Mux(from_zero, 0, seed_port.data)),
             read_port.en.eq(self.i_read_en),
             read_port.addr.eq(self.i_read_address),
             self.o_read.eq(read_port.data),
         ]
+        seeded = Mux(from_zero, 0, seed_port.data)
+        m.d.comb += self.o_psum.eq(delayed(m, seeded, self.config.product_latency - 1, "seed"))
         m.d.sync += [
             from_zero.eq(seed.first),
             self.o_seed.eq(seed),

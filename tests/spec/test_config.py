@@ -30,7 +30,7 @@ GOOD = {"rows": 4, "cols": 4, "formats": ("e4m3",), "accumulation": "exact"}
         ({"add_latency": 2}, ValueError, r"add_latency must be 1 under exact accumulation, not 2"),
         ({"accumulation": "fp32", "add_latency": 5}, ValueError, r"add_latency must be in 1..4, not 5"),
         ({"accumulation": "fp32", "product_latency": 2}, ValueError, r"must be 1 under fp32 accumulation, not 2"),
-        ({"readout_latency": 3}, ValueError, r"readout_latency must be in 4..8, not 3"),
+        ({"readout_latency": 3}, ValueError, r"readout_latency must be in 4..9, not 3"),
         ({"integer_operands": 1}, TypeError, r"integer_operands must be a bool, not 1"),
         ({"integer_operands": True, "accumulation": "fp32"}, ValueError, r"needs accumulation exact"),
         ({"integer_operands": True, "formats": ("e5m2",)}, ValueError, r"at most 18 bits as integers, not 32 as e5m2"),
