@@ -24,7 +24,10 @@ def planted(module: str, pattern: str, replacement: str):
 
 EXPONENT = "decoder", r"i_code\[6:3\] - ", "i_code[6:3] + "
 PRODUCT = "multiplier", r"(i_x\[\d+:\d+\]) \+ (i_w\[\d+:\d+\])", r"\1 | \2"
-EXTENSION = "exact_adder", r"\{(\d+)\{i_product\[\d+\]\}\}, inverted", r"\1'h0, inverted"
+TRUNCATED = "multiplier", r"= i_x\[17:0\] \* ", "= i_x[16:0] * "
+EXTENSION = "exact_adder", r"\? \{ \{(\d+)\{aligner__o\[\d+\]\}\},", r"? { \1'h0,"
+INVERSION = "aligner", r"\^ \{ \{(\d+)\{i_product\[\d+\]\}\} \}", r"^ \1'h0"
+SHORT = "exact_adder", r"= \{ 15'h0000, i_product\[35:0\] \}", "= { 16'h0000, i_product[34:0] }"
 TIE = r"(assign _\w+ = _\w+) \| shifted\[(\d+)\];", r"\1;"
 STICKY = "fused_adder", r"assign lost_4 = lost_2 \| \w+;", "assign lost_4 = lost_2;"
 DROPPED = "readout", r"assign advance = .*;", "assign advance = 1'h1;"
@@ -52,9 +55,12 @@ BUGS = {
     ),
     # A column that is not in use stores.
     "psum_bank": (("psum_bank", r"assign store_en = .*;", "assign store_en = i_store[0];"), "read_out|seed_given"),
-    **{f"decoder-{key}": (EXPONENT, "value") for key in ("e4m3", "fp8", "bf16", "fp8_fp32")},
+    **{f"decoder-{key}": (EXPONENT, "value") for key in ("e4m3", "fp8", "e4m3_integer", "bf16", "fp8_fp32")},
     **{f"multiplier-{key}": (PRODUCT, "value") for key in ("e4m3", "fp8", "bf16", "fp8_fp32")},
-    **{f"exact_adder-{key}": (EXTENSION, "exact") for key in ("e4m3", "fp8")},
+    "multiplier-e4m3_integer": (TRUNCATED, "value"),
+    "exact_adder-e4m3": (EXTENSION, "exact"),
+    "exact_adder-fp8": (INVERSION, "exact"),
+    "exact_adder-e4m3_integer": (SHORT, "exact"),
     **{f"rounder-{key}": (("rounder", *TIE), "rounded_once") for key in ("e4m3", "fp8")},
     "narrower": (("narrower", *TIE), "narrowed"),
     **{f"fused_adder-{key}": (STICKY, "sum") for key in ("bf16", "fp8_fp32")},

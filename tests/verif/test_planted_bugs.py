@@ -233,13 +233,13 @@ BLOCKS = {
         "only sign differs: 0 expected, 1 actual",
     ),
     "carry of a negative product": (
-        ("exact_adder", r"= (_\d+_) \+ i_product\[13\];", r"= \1;", 1),
+        ("exact_adder", r"= (_\d+_) \+ aligner__o\[24\];", r"= \1;", 1),
         gemm([[-1]], [[1]]),
         (3, "PE(0, 0).psum", "accumulation: hw/arithmetic/exact_adder.py, hw/array/pe.py"),
         "off by one unit, the last place of the sum",
     ),
     "product not added": (
-        ("exact_adder", r"aligned = i_product\[7:0\] <<", "aligned = 36'h0 <<", 1),
+        ("aligner", r"= i_product\[7:0\] <<", "= 8'h00 <<", 1),
         ones(1, 1, 1),
         (3, "PE(0, 0).psum", "accumulation: hw/arithmetic/exact_adder.py, hw/array/pe.py"),
         "the incoming sum alone: the product was not added",

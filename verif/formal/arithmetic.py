@@ -29,9 +29,11 @@ def specification(name: str) -> str:
 
 
 def split_fields(prefix: str, bus: str, layout: Layout) -> str:
-    """Wires for the fields of a packed bus; a field that a configuration leaves out is not declared."""
+    """Wires for the fields of a packed bus, 0 where a field has no bits; one that is left out is not declared."""
     return "\n".join(
         f"  wire [{width - 1}:0] {prefix}_{name} = {bus}[{layout.offset(name) + width - 1}:{layout.offset(name)}];"
+        if width
+        else f"  wire {prefix}_{name} = 1'b0;"
         for name, width in layout.fields.items()
     )
 
@@ -109,9 +111,12 @@ def _operand(config: EngineConfig, lane: str) -> str:
 def _decoder(key: str, config: EngineConfig) -> Property:
     width = _magnitude_bits(config)
     significand = config.significand_bits
-    form = (
-        "d_significand == x_significand" if config.exact else f"d_significand == 0 || d_significand[{significand - 1}]"
-    )
+    if config.integer_operands:
+        form = "d_significand == x_magnitude"
+    elif config.exact:
+        form = "d_significand == x_significand"
+    else:
+        form = f"d_significand == 0 || d_significand[{significand - 1}]"
     harness = f"""{specification("value")}
 module proof(input [{config.code_bits - 1}:0] x_code, input [1:0] x_select);
 {_operand(config, "x")}
