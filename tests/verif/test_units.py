@@ -54,14 +54,14 @@ BUGS = {
     "fused adder: a flag overtakes its sum": (
         "fused_adder-bf16_4_stages",
         "fused_adder",
-        r"(add_sign <=) order_sign;",
+        r"(add_sign <=) align_2_sign;",
         r"\1 sign;",
     ),
     "fused adder: a stage keeps its value at reset": (
         "fused_adder-fp8_fp32_3_stages",
         "fused_adder",
-        r"if \(rst\) add_negative <= 1'h0;\n    else add_negative",
-        "add_negative",
+        r"if \(rst\) normalise_16_negative <= 1'h0;\n    else normalise_16_negative",
+        "normalise_16_negative",
     ),
     "exact adder: no carry for the sign": ("exact_adder-e4m3", "exact_adder", r"\+ aligner__o\[24\];", "+ 1'h0;"),
     "aligner: a bit of positive products inverted": (
