@@ -55,7 +55,7 @@ def assumption(module: str, config: EngineConfig) -> str:
     rules = {
         "multiplier": lambda: f"{_operand(config, 'i_x')} && {_operand(config, 'i_w')}",
         "exact_adder": lambda: _product(config, "i_product"),
-        "fused_adder": lambda: _product(config, "i_product"),
+        "fused_adder": lambda: f"{_product(config, 'i_product')} && {_canonical('i_psum')}",
         "narrower": lambda: _canonical("i_fp32"),
         # A row that is read was written before, with a column in use. ``read_0`` is what the memory gives.
         "readout": lambda: f"(!gold_o_read_en || {_columns_in_use(config, 'read_0')})",

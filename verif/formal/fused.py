@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from golden.spec.config import EngineConfig
+from golden.spec.formats import FP32
 from hw.arithmetic.fused_adder import FusedAdder
 from hw.blocks import emit_modules
 from hw.verilog import join_modules
@@ -21,11 +22,11 @@ def _fused(key: str, config: EngineConfig) -> Property:
     bits, exponent = layout.fields["magnitude"], layout.fields["exponent"]
     inf = "p_inf" if config.has_inf else "1'b0"
     harness = f"""{specification("rounded")}{specification("fused")}
-module proof(input [31:0] c, input [{layout.width - 1}:0] p);
+module proof(input [31:0] c, input enable, input [{layout.width - 1}:0] p);
 {split_fields("p", "p", layout)}
   wire [31:0] o, want;
   wire signed [12:0] distance;
-  fused_adder dut (.i_psum(c), .i_product(p), .o_psum(o));
+  fused_adder dut (.i_psum(c), .i_product(p), .i_enable(enable), .o_psum(o));
   fused_sum #(.MAG({bits}), .EXP({exponent}), .LSB({config.product_lsb_exp})) spec (
     .c(c), .magnitude(p_magnitude), .exponent(p_exponent), .sign(p_sign), .nan(p_nan), .inf({inf}),
     .distance(distance), .result(want));
@@ -36,13 +37,16 @@ module proof(input [31:0] c, input [{layout.width - 1}:0] p);
     assume (!(p_nan || {inf}) || p_magnitude == 0);
     assume (p_exponent <= {max_product_exponent(config)});
     assume (!p_nan || (!p_sign && !{inf}));
-    sum: assert (o == want);
+    // What this adder is proved to give.
+    assume (c[30:0] <= 31'd{FP32.inf} || c == 32'd{FP32.nan});
+    sum: assert (o == (enable ? want : c));
+    canonical: assert (o[30:0] <= 31'd{FP32.inf} || o == 32'd{FP32.nan});
   end
 endmodule
 """
     return Property(
         name=f"fused_adder-{key}",
-        claim=f"fma in binary32 for every c and every product of {', '.join(config.formats)}",
+        claim=f"fma in binary32 for every c and every product of {', '.join(config.formats)}; c if not enabled",
         device=lambda: join_modules(emit_modules(FusedAdder(config))),
         harness=harness,
         cases=range(-FAR, FAR + 1),
