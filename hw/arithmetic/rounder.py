@@ -99,27 +99,34 @@ class Narrower(wiring.Component):
         stage = None if self.COMBINATIONAL else _Stages(m, self.i_en)
         fp32, select, saturate = self.i_fp32, self.i_select, self.i_saturate
 
-        # How far to shift. Every format drops as many bits of the significand as this, or more.
+        # How far to shift. Every format drops as many bits of the significand as ``least``, or more. In the target
+        # format an fp32 exponent field below ``lowest`` is subnormal; an fp32 subnormal has that of the smallest normal.
         drops = [FP32.man_bits - fmt.man_bits for fmt in targets]
-        least = min(drops)
+        lowest = [1 - fmt.bias + FP32.bias for fmt in targets]
+        least, most = min(drops), 25
         field, fraction = fp32[23:31], fp32[:23]
-        # Biased exponent in the target format; an fp32 subnormal has that of the smallest normal.
+        biased = Cat(field[0] | ~field.any(), field[1:])
         exponent = Signal(signed(10))
-        subnormal = Signal()
-        shift = Signal(range(25 - least + 1))
-        below = Signal(signed(11))
+        below = Signal(signed(10))
+        shift = Signal(range(most - least + 1))
         m.d.comb += [
-            exponent.eq(
-                field + Mux(field.any(), 0, 1) + self._fact(select, signed(9), [f.bias - FP32.bias for f in targets])
-            ),
-            subnormal.eq(exponent < 1),
-            below.eq(Mux(subnormal, 1 - exponent, 0) + self._fact(select, 4, [drop - least for drop in drops])),
+            # What the target's field is too high by: the hidden bit is added to it.
+            exponent.eq(biased - self._fact(select, 8, lowest)),
             # 25 places leave nothing but the sticky bit.
-            shift.eq(Mux(below > 25 - least, 25 - least, below)),
+            below.eq(
+                self._fact(select, 9, [low + drop - least for low, drop in zip(lowest, drops, strict=True)]) - biased
+            ),
         ]
+        subnormal = exponent[-1]
+        with m.If(~subnormal):
+            m.d.comb += shift.eq(self._fact(select, 4, [drop - least for drop in drops]))
+        with m.Elif(below > most - least):
+            m.d.comb += shift.eq(most - least)
+        with m.Else():
+            m.d.comb += shift.eq(below)
         # The hidden bit of a normal number adds one to the exponent field; so does a carry out of rounding.
         base = Signal(16)
-        fields = [(exponent - 1)[:8] << fmt.man_bits for fmt in targets]
+        fields = [exponent[:8] << fmt.man_bits for fmt in targets]
         m.d.comb += base.eq(Mux(subnormal, 0, self._selected(select, fields)))
         if narrow_stages(self.config) > 0:
             base, shift, fp32, select, saturate = stage("shift", base, shift, fp32, select, saturate)
