@@ -100,7 +100,7 @@ class Narrower(wiring.Component):
         fp32, select, saturate = self.i_fp32, self.i_select, self.i_saturate
 
         # How far to shift. Every format drops as many bits of the significand as ``least``, or more. In the target
-        # format an fp32 exponent field below ``lowest`` is subnormal; an fp32 subnormal has that of the smallest normal.
+        # format an exponent field below ``lowest`` is subnormal; an fp32 subnormal has that of the smallest normal.
         drops = [FP32.man_bits - fmt.man_bits for fmt in targets]
         lowest = [1 - fmt.bias + FP32.bias for fmt in targets]
         least, most = min(drops), 25
