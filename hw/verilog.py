@@ -77,8 +77,11 @@ def _weight_beat(config: EngineConfig) -> str:
 
 
 @cache
-def engine_verilog(config: EngineConfig) -> str:
-    """Verilog-2005 of the engine, top module ``tensor_engine``; the same configuration gives the same bytes."""
+def engine_verilog(config: EngineConfig, target: str | None = None) -> str:
+    """Verilog-2005 of the engine, top module ``tensor_engine``; the same configuration gives the same bytes.
+
+    ``target``: None for any tool, or a family of ``hw.fpga`` whose cells it may use.
+    """
     ports = [
         ("i_command", "in ", command_layout(config).width, "one pass"),
         ("i_weight", "in ", weight_layout(config).width, f"{_weight_beat(config)}; {config.code_bits} bits each"),
@@ -86,7 +89,7 @@ def engine_verilog(config: EngineConfig) -> str:
         ("o_result", "out", result_layout(config).width, f"{config.cols} results of 32 bits, column 0 low; last"),
     ]
     streams = "\n".join(f"//   {name:12} {way} {width:5} bits: {beat}" for name, way, width, beat in ports)
-    header = f"""{banner(config, "Tensor engine")}\
+    header = f"""{banner(config, f"Tensor engine for {target.upper()}" if target else "Tensor engine")}\
 // Top module: tensor_engine. Clock clk; reset rst, synchronous, active high.
 // Streams, each NAME__valid, NAME__ready, NAME__payload; a beat is transferred when valid and ready are high:
 {streams}
@@ -96,7 +99,7 @@ def engine_verilog(config: EngineConfig) -> str:
 // Throughput: one activation row, one weight beat and one result row per cycle.
 
 """
-    return header + join_modules(emit_modules(TensorEngine(config)))
+    return header + join_modules(emit_modules(TensorEngine(config), target))
 
 
 def _bit_table(layout) -> str:

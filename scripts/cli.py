@@ -162,7 +162,8 @@ def cycles(m, k, n, chosen, workload, path, as_json) -> int:
 @click.option("--bench", is_flag=True, help="Write a test bench (_tb.v) and its vectors too.")
 @click.option("--fusesoc", is_flag=True, help="Write these and a FuseSoC core file (.core) too.")
 @click.option("--run", is_flag=True, help="Write the test bench and run it with Icarus Verilog.")
-def verilog(chosen, out, bench, fusesoc, run) -> int:
+@click.option("--target", type=click.Choice(["ecp5"]), help="Use this family's cells.  [default: none's]")
+def verilog(chosen, out, bench, fusesoc, run, target) -> int:
     """Write the engine's Verilog; beside it a wrapper with AXI4-Stream ports (_axis.sv), Verilator's waivers (.vlt),
     and a page (.md) on the engine's ports and on driving it.
 
@@ -171,17 +172,21 @@ def verilog(chosen, out, bench, fusesoc, run) -> int:
     from scripts.products import progress_bar
     from scripts.verilog_files import check_icarus, output_files, run_bench, verilog_texts, write_texts
 
+    if target and (bench or fusesoc or run):
+        raise InputError(
+            f"--target: {target}'s cells are no part of a simulation; takes no --bench, --fusesoc or --run"
+        )
     if run:
         check_icarus()
 
     config = chosen.config
     if out is None:
-        out = f"build/verilog/{chosen.name}.v"
+        out = f"build/verilog/{chosen.name}{f'_{target}' if target else ''}.v"
         make_folder("build/verilog")
     paths = output_files(out, bench=bench or fusesoc or run, fusesoc=fusesoc)
     with progress_bar() as progress:
         progress.add_task("generating Verilog", total=None)
-        texts = verilog_texts(config, paths)
+        texts = verilog_texts(config, paths, target)
     write_texts(texts)
     others = ", ".join(Path(path).name for path in list(texts)[1:])
     click.echo(f"wrote {click.format_filename(out)} and beside it {others}")

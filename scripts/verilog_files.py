@@ -35,12 +35,12 @@ def output_files(out: str, *, bench: bool, fusesoc: bool) -> dict[str, str]:
     return paths
 
 
-def verilog_texts(config: EngineConfig, paths: dict[str, str]) -> dict[str, str]:
+def verilog_texts(config: EngineConfig, paths: dict[str, str], target: str | None = None) -> dict[str, str]:
     """Texts by path."""
     engine = Path(paths["engine"])
     name = engine.stem
     texts = {
-        "engine": engine_verilog(config),
+        "engine": engine_verilog(config, target),
         "page": describe(config),
         "wrapper": axi_verilog(config),
         "waivers": waivers(engine.name),
