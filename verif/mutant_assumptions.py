@@ -54,6 +54,7 @@ def assumption(module: str, config: EngineConfig) -> str:
     """A Verilog expression over the inputs of a module, true in the design; 1 if its inputs may be anything."""
     rules = {
         "multiplier": lambda: f"{_operand(config, 'i_x')} && {_operand(config, 'i_w')}",
+        "aligner": lambda: _product(config, "i_product"),
         "exact_adder": lambda: _product(config, "i_product"),
         "fused_adder": lambda: f"{_product(config, 'i_product')} && {_canonical('i_psum')}",
         "narrower": lambda: _canonical("i_fp32"),
@@ -97,7 +98,7 @@ def invariant(module: str, config: EngineConfig) -> str:
     """
     if module == "readout":
         # A row on its way through the stages has a column in use.
-        stages = ("read_port__data", "first", "row")
+        stages = ("read_port__data", "first", *(f"row_{i}" for i in range(1, config.readout_latency - 2)))
         return " && ".join(f"(!stages[{i}] || {_columns_in_use(config, row)})" for i, row in enumerate(stages))
     if module == "sequencer":
         tile_m = _fields("run", command_layout(config), "tile_m")["tile_m"]
@@ -159,9 +160,11 @@ def _instances(config: EngineConfig) -> dict[str, list[str]]:
     pes = [f"grid.row_{row}.pe_{col}" for row in range(config.rows) for col in range(config.cols)]
     rounders = [f"readout.rounder_{col}" for col in range(config.cols)]
     adder = "exact_adder" if config.exact else "fused_adder"
+    aligners = [f"{pe}.adder.aligner" for pe in pes] if config.exact and not config.integer_operands else []
     return {
         "multiplier": [f"{pe}.multiplier" for pe in pes],
         adder: [f"{pe}.adder" for pe in pes],
+        "aligner": aligners,
         "pe": pes,
         "rounder": rounders,
         "narrower": [f"{rounder}.narrower" for rounder in rounders],
@@ -177,7 +180,7 @@ def violations(config: EngineConfig, engine: str) -> dict[str, str]:
         # The words that a memory may hold show in the registers behind it.
         rules = [assumption(module, config), invariant(module, config)]
         rules = [rule for rule in rules if rule != "1'b1" and "read_0" not in rule]
-        if rules:
+        if rules and places:
             placed = [NAMES.sub(lambda m, p=place: f"{engine}.{p}.{m[0]}", " && ".join(rules)) for place in places]
             found[module] = " || ".join(f"!({expression})" for expression in placed)
     return found

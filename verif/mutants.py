@@ -28,8 +28,11 @@ ENGINE = "engine.v"
 
 def modules_of(config: EngineConfig) -> tuple[str, ...]:
     """The modules that are mutated: what computes, what decides, and what keeps partial sums."""
-    adder = "exact_adder" if config.exact else "fused_adder"
-    return ("decoder", "multiplier", adder, "rounder", "narrower", "pe", "sequencer", "psum_bank", "readout")
+    if config.exact:
+        adder = ("exact_adder",) if config.integer_operands else ("aligner", "exact_adder")
+    else:
+        adder = ("fused_adder",)
+    return ("decoder", "multiplier", *adder, "rounder", "narrower", "pe", "sequencer", "psum_bank", "readout")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ NAME = "small_fp32"
 #: Of some modules: the bench that kills their mutants first, and a wire of which a bit inverted is seen soon.
 KILLED = {
     "decoder": ("unit", "bf16_scaled"),
-    "rounder": ("unit", "stage"),
+    "rounder": ("unit", "psum_1_0"),
     "psum_bank": ("unit", "o_psum"),
     "pe": ("unit", "product"),
     "sequencer": ("engine", "o_weight_ready"),
