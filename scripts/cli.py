@@ -173,9 +173,7 @@ def verilog(chosen, out, bench, fusesoc, run, target) -> int:
     from scripts.verilog_files import check_icarus, output_files, run_bench, verilog_texts, write_texts
 
     if target and (bench or fusesoc or run):
-        raise InputError(
-            f"--target: {target}'s cells are no part of a simulation; takes no --bench, --fusesoc or --run"
-        )
+        raise InputError(f"--target: {target}'s cells are not simulated; takes no --bench, --fusesoc or --run")
     if run:
         check_icarus()
 

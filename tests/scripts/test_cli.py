@@ -475,3 +475,20 @@ def test_every_option_of_the_contract_is_there():
         *("--bench", "--fusesoc", "--run"),
     }
     assert options["sim"] == {"--config", "--seed", "--sim", "--waves"}
+
+
+def test_verilog_for_a_family(run, tmp_path):
+    out = tmp_path / "engine.v"
+    code, _, err = run("verilog", "--config", "tiny", "--target", "ecp5", "--out", str(out))
+    assert code == 0, err
+    assert "CCU2C" in out.read_text()
+    assert "Tensor engine for ECP5" in out.read_text()
+
+
+@pytest.mark.parametrize("option", ["--bench", "--fusesoc", "--run"])
+def test_no_test_bench_for_a_family(run, tmp_path, option):
+    out = tmp_path / "engine.v"
+    code, _, err = run("verilog", "--config", "tiny", "--target", "ecp5", option, "--out", str(out))
+    assert code == 2
+    assert "ecp5's cells are not simulated; takes no --bench, --fusesoc or --run" in err
+    assert not out.exists()
