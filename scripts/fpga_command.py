@@ -44,7 +44,7 @@ def fpga(ctx, chosen, device, part, seeds, jobs, dsp, freq) -> int:
 
 @fpga.command()
 @click.option("--device", default="ecp5-85k", show_default=True, help="A device nextpnr-ecp5 or -ice40 knows.")
-@click.option("--sizes", help="Rows and columns of the square arrays.  [default: 2,4,8; of fp32 2,4]")
+@click.option("--sizes", help="Rows and columns of the square arrays.  [default: 2,4, of e4m3 8 as well]")
 @click.option("--only", multiple=True, metavar="NAME", help="Only variants whose names begin so; may be repeated.")
 @click.option("--seeds", type=click.IntRange(1, 100), help="[default: 3; for more than 8000 LUTs 1]")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Variants at a time.")

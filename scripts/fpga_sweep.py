@@ -48,7 +48,7 @@ E4M3, FP8 = ("e4m3",), ("e4m3", "e5m2")
 VARIANTS = (
     Variant("e4m3 exact", {"formats": E4M3, "accumulation": "exact", "product_latency": 2}),
     Variant("e4m3 exact, DSP", {"formats": E4M3, "accumulation": "exact", "integer_operands": True}, dsp=True),
-    Variant("e4m3+e5m2 exact", {"formats": FP8, "accumulation": "exact", "product_latency": 2}),
+    Variant("e4m3+e5m2 exact", {"formats": FP8, "accumulation": "exact", "product_latency": 2}, sizes=(2, 4)),
     Variant("e4m3+e5m2 fp32", {"formats": FP8, "accumulation": "fp32", "add_latency": 4}, sizes=(2, 4)),
     Variant("bf16 fp32", {"formats": ("bf16",), "accumulation": "fp32", "add_latency": 4}, sizes=(2, 4)),
 )
