@@ -25,15 +25,15 @@ def systolith(monkeypatch, tmp_path, capsys):
 
 
 def test_proved(systolith, tmp_path):
-    code, out, err = systolith("--only", "decoder-e4m3", "--only", "narrower")
+    code, out, err = systolith("--only", "decoder-e4m3_integer", "--only", "narrower")
     assert code == 0
     assert err.count("proved") == 2
     rows = [line.split() for line in out.splitlines() if line.strip().startswith(("decoder", "narrower"))]
-    assert [(row[0], row[-1]) for row in rows] == [("decoder-e4m3", "proved"), ("narrower", "proved")]
+    assert [(row[0], row[-1]) for row in rows] == [("decoder-e4m3_integer", "proved"), ("narrower", "proved")]
     assert "2 of 2 properties proved" in out
     records = json.loads((tmp_path / "build/formal/formal.json").read_text())["properties"]
     assert [(record["property"], record["result"]) for record in records] == [
-        ("decoder-e4m3", "proved"),
+        ("decoder-e4m3_integer", "proved"),
         ("narrower", "proved"),
     ]
 
