@@ -106,7 +106,7 @@ class Narrower(wiring.Component):
         least, most = min(drops), 25
         field, fraction = fp32[23:31], fp32[:23]
         biased = Cat(field[0] | ~field.any(), field[1:])
-        exponent = Signal(signed(10))
+        exponent = Signal(signed(9))
         below = Signal(signed(10))
         shift = Signal(range(most - least + 1))
         m.d.comb += [
