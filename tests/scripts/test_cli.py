@@ -367,7 +367,7 @@ def test_verilog_of_a_preset(run):
 
 
 def test_verilog_of_ones_own(run, monkeypatch):
-    monkeypatch.setattr("scripts.verilog_files.engine_verilog", repr)
+    monkeypatch.setattr("scripts.verilog_files.engine_verilog", lambda config, target: repr(config))
     options = ("--rows", "2", "--cols", "3", "--formats", "e5m2, e4m3", "--accumulation", "fp32")
     config = EngineConfig(rows=2, cols=3, formats=("e4m3", "e5m2"), accumulation="fp32")
     assert run("verilog", "--config", "tiny", *options, "--out", "my.v")[:2] == (
