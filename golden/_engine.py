@@ -78,7 +78,7 @@ class State(NamedTuple):
     read_words: np.ndarray  # int64[C, 2]: the PSUM row last read for read-out, in limbs
     result: np.ndarray  # uint32[C + 1]: the payload of o_result
     pes: np.ndarray  # uint32[R * C * pe_words], as in a record
-    products: np.ndarray  # int64[product_latency - 1, R * C]: what follows the product registers, the youngest first
+    products: np.ndarray  # int64[R * C]: what follows the product registers where product_latency is 2
     sums: np.ndarray  # int64[add_latency - 1, R * C, 3]: valid and the limbs of a sum on its way to the psum register
 
 
@@ -252,10 +252,8 @@ def _clock_pes(pes, seeds, west, north, weight_rows, weight_operands, products, 
             product = _pe.load_product(pes, at + W_PRODUCT, f)
             ready = product
             if product_stages:
-                ready = products[product_stages - 1, pe]
-                for stage in range(product_stages - 1, 0, -1):
-                    products[stage, pe] = products[stage - 1, pe]
-                products[0, pe] = product
+                ready = products[pe]
+                products[pe] = product
             lo, hi = np.int64(0), np.int64(0)
             if ready & TAG_VALID:
                 if r:

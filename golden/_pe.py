@@ -186,29 +186,38 @@ def narrow(code, fmt, saturate):
 
 
 @njit(cache=True)
+def load_pair(words, at, count):
+    """Up to 64 bits at ``words[at:]``, in one word or, where ``count`` says so, in two."""
+    value = np.int64(words[np.uint64(at)])
+    if count > 1:
+        value |= np.int64(words[np.uint64(at + 1)]) << 32
+    return value
+
+
+@njit(cache=True)
+def store_pair(words, at, value, count):
+    """Write up to 64 bits to ``words[at:]``, likewise."""
+    words[np.uint64(at)] = value & 0xFFFFFFFF
+    if count > 1:
+        words[np.uint64(at + 1)] = value >> 32 & 0xFFFFFFFF
+
+
+@njit(cache=True)
 def load_product(words, at, f):
     """The product register, tags at bit 0, at ``words[at:]``."""
-    product = np.int64(words[np.uint64(at)])
-    if f.product_words > 1:
-        product |= np.int64(words[np.uint64(at + 1)]) << 32
-    return product
+    return load_pair(words, at, f.product_words)
 
 
 @njit(cache=True)
 def store_product(words, at, product, f):
     """Write a product register to ``words[at:]``."""
-    words[np.uint64(at)] = product & 0xFFFFFFFF
-    if f.product_words > 1:
-        words[np.uint64(at + 1)] = product >> 32
+    store_pair(words, at, product, f.product_words)
 
 
 @njit(cache=True)
 def load_lo(words, at, f):
     """The low limb of a psum at ``words[at:]``."""
-    lo = np.int64(words[np.uint64(at)])
-    if f.psum_words > 1:
-        lo |= np.int64(words[np.uint64(at + 1)]) << 32
-    return lo
+    return load_pair(words, at, f.psum_words)
 
 
 @njit(cache=True)
@@ -220,9 +229,7 @@ def load_hi(words, at, f):
 @njit(cache=True)
 def store(words, at, lo, hi, f):
     """Write a psum's limbs to ``words[at:]``."""
-    words[np.uint64(at)] = lo & 0xFFFFFFFF
-    if f.psum_words > 1:
-        words[np.uint64(at + 1)] = lo >> 32 & 0xFFFFFFFF
+    store_pair(words, at, lo, f.psum_words)
     if f.psum_words > 2:
         words[np.uint64(at + 2)] = hi & 0xFFFFFFFF
 

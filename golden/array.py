@@ -277,7 +277,7 @@ def _reset_state(config: EngineConfig, hardware: _engine.Hardware) -> _engine.St
         read_words=np.zeros((cols, 2), np.int64),
         result=np.zeros(cols + 1, np.uint32),
         pes=np.zeros(pes * hardware.pe_words, np.uint32),
-        products=np.zeros((config.product_latency - 1, pes), np.int64),
+        products=np.zeros(pes, np.int64),
         sums=np.zeros((config.add_latency - 1, pes, 3), np.int64),
     )
 

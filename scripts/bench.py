@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.campaign import plain_table
-from scripts.tensors import InputError
+from scripts.tensors import InputError, make_folder, save
 
 __all__ = ["GROUPS", "Figure", "Workload", "growth", "measure", "ratio", "run_bench", "write_page"]
 
@@ -175,15 +175,7 @@ def _split_page(page: Path) -> tuple[str, str]:
 def write_page(page: Path, text: str) -> None:
     """Put the text between the page's markers."""
     head, tail = _split_page(page)
-    _write(page, f"{head}{BEGIN}\n```\n{text}```\n\n{END}{tail}")
-
-
-def _write(path: Path, text: str) -> None:
-    """All of a file, or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_text(text)
-    partial.replace(path)
+    save(page, f"{head}{BEGIN}\n```\n{text}```\n\n{END}{tail}")
 
 
 def run_bench(only: Sequence[str], *, quick: bool, seed: int, out: Path = JSON, page: bool = False) -> None:
@@ -221,7 +213,8 @@ def run_bench(only: Sequence[str], *, quick: bool, seed: int, out: Path = JSON, 
     host, seconds = machine(), time.perf_counter() - start
     record = {"machine": host, "seed": seed, "quick": quick, "seconds": round(seconds, 1)}
     record["figures"] = [asdict(figure) | {"median": median(figure.values)} for figure in figures]
-    _write(out, json.dumps(record, indent=1) + "\n")
+    make_folder(str(out.parent))
+    save(out, json.dumps(record, indent=1) + "\n")
     versions = ", ".join(f"{name} {number}" for name, number in host["versions"].items())
     text = (
         f"{_lines(table)}\n"

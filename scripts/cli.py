@@ -162,7 +162,7 @@ def cycles(m, k, n, chosen, workload, path, as_json) -> int:
 @click.option("--bench", is_flag=True, help="Write a test bench (_tb.v) and its vectors too.")
 @click.option("--fusesoc", is_flag=True, help="Write these and a FuseSoC core file (.core) too.")
 @click.option("--run", is_flag=True, help="Write the test bench and run it with Icarus Verilog.")
-@click.option("--target", type=click.Choice(["ecp5"]), help="Use this family's cells.  [default: none's]")
+@click.option("--target", type=click.Choice(["ecp5"]), help="Use this family's cells; else it is for any tool.")
 def verilog(chosen, out, bench, fusesoc, run, target) -> int:
     """Write the engine's Verilog; beside it a wrapper with AXI4-Stream ports (_axis.sv), Verilator's waivers (.vlt),
     and a page (.md) on the engine's ports and on driving it.

@@ -51,19 +51,6 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """The console script within this process: exit code, standard output, standard error."""
-
-    def invoke(*arguments):
-        monkeypatch.setattr(sys, "argv", ["systolith", *arguments])
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        return done.value.code, *capsys.readouterr()
-
-    return invoke
-
-
-@pytest.fixture
 def refused(run):
     """What is wrong with a command line; bad input leaves every file as it was, and no other."""
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from golden.array import TensorEngine
 from golden.schedule import gemm_beats, gemm_passes, next_base
 from golden.spec.presets import PRESETS
-from scripts import cli, coverage
+from scripts import coverage
 from verif.coverage import page as pages
 from verif.coverage import report
 from verif.coverage.plan import WAIVERS, plan
@@ -92,7 +92,7 @@ LABELS = ("tie, up to even", "subnormal", "-")
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(run, monkeypatch, tmp_path):
     """The command on one small run of ``tiny``, without lines and resets."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(coverage, "SIMULATED", ("tiny",))
@@ -100,13 +100,7 @@ def run(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(coverage, part, lambda *_: None)
     monkeypatch.setattr(report, "WAIVERS", ())
 
-    def invoke(*arguments):
-        monkeypatch.setattr(sys, "argv", ["systolith", "coverage", *arguments])
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        return done.value.code, *capsys.readouterr()
-
-    return invoke
+    return partial(run, "coverage")
 
 
 def test_a_missing_stimulus_is_named(run, monkeypatch, tmp_path):

@@ -1,7 +1,7 @@
 """The command ``cycles``: one product, real networks, one's own list."""
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,16 +25,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """The console script within this process: exit code, standard output, standard error."""
-
-    def invoke(*arguments):
-        monkeypatch.setattr(sys, "argv", ["systolith", "cycles", *arguments])
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        return done.value.code, *capsys.readouterr()
-
-    return invoke
+def run(run):
+    """The command."""
+    return partial(run, "cycles")
 
 
 def test_one_product(run):

@@ -2,14 +2,13 @@
 
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from golden.spec.presets import PRESETS
-from scripts import cli, fpga, fpga_build
+from scripts import fpga, fpga_build
 from scripts.fpga_build import Job, Routed, Synthesis, critical_path
 from scripts.fpga_fit import does_not_fit, excess, expected, largest, limits, sample
 from scripts.fpga_netlist import Netlist, block_of, stage_of
@@ -269,16 +268,13 @@ def test_only_large_arrays_are_estimated_first():
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
+def run(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FORCE_COLOR", raising=False)
 
     def invoke(*arguments):
-        monkeypatch.setattr(sys, "argv", ["systolith", "fpga", *arguments])
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        out, err = capsys.readouterr()
-        return done.value.code, out, [line for line in err.splitlines() if line.startswith("systolith: ")]
+        code, out, err = run("fpga", *arguments)
+        return code, out, [line for line in err.splitlines() if line.startswith("systolith: ")]
 
     return invoke
 

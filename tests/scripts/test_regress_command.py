@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,7 +20,7 @@ import pytest
 from junitparser import JUnitXml
 from test_farm import dask_warnings, die
 
-from scripts import cli, farm, regress
+from scripts import farm, regress
 from scripts.farm import Died, FarmError
 from scripts.regress import Regression, choose_runs, run_regression
 from verif import engine
@@ -42,16 +43,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """The console script within this process: exit code, standard output, standard error."""
-
-    def invoke(*arguments):
-        monkeypatch.setattr(sys, "argv", ["systolith", "regress", *arguments])
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        return done.value.code, *capsys.readouterr()
-
-    return invoke
+def run(run):
+    """The command."""
+    return partial(run, "regress")
 
 
 # ---- real runs -----------------------------------------------------------------------------------
