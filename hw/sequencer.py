@@ -149,12 +149,24 @@ class Sequencer(wiring.Component):
         """Holds back rows whose partial sum is still in the array, or that have no PSUM row."""
         config = self.config
         in_flight = Signal(range(config.hazard_latency))
+        remain = Signal.like(in_flight)
+        settled = Signal()
         occupied = Signal(range(config.psum_depth + 1))
         arrived = delayed(m, self.take_row, config.hazard_latency - 1, "in_flight_line")
-        m.d.sync += in_flight.eq(in_flight + self.take_row - arrived)
-        m.d.sync += occupied.eq(occupied + (self.take_row & self.run.first) - self.i_read_en)
+
+        def settles(distance: Value) -> Value:
+            """Whether a row may follow in the next cycle; whether one is taken in this one is known last."""
+            return Mux(self.take_row, remain + 1 < distance, remain < distance)
+
+        m.d.comb += remain.eq(in_flight - arrived)
+        m.d.sync += [
+            in_flight.eq(remain + self.take_row),
+            # in_flight < run.distance, compared a cycle early: both streams' handshakes wait for it.
+            settled.eq(Mux(self.hand_over, settles(self.load.distance), settles(self.run.distance))),
+            occupied.eq(occupied + (self.take_row & self.run.first) - self.i_read_en),
+        ]
         m.d.comb += self.o_activation_ready.eq(
-            self.run_valid & Mux(self.run.first, occupied < config.psum_depth, in_flight < self.run.distance)
+            self.run_valid & Mux(self.run.first, occupied < config.psum_depth, settled)
         )
 
     def _wavefront(self, m: Module) -> None:

@@ -63,9 +63,11 @@ class Job:
         from hw.verilog import join_modules
 
         block = {"engine": TensorEngine, "array": Grid, "pe": ProcessingElement}[self.part](self.config)
+        # An ECP5's product of integers is a hard multiplier, spelt out: without any, the Verilog for all tools will do.
+        target = self.device.family.name if self.dsp or not self.config.integer_operands else None
         with _EMITTING:
             texts = {
-                "design.v": emit_modules(block, self.device.family.name),
+                "design.v": emit_modules(block, target),
                 "wrapper.v": emit_modules(Wrapper(block)),
             }
         return {name: join_modules(modules) for name, modules in texts.items()}

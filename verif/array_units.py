@@ -9,6 +9,7 @@ from golden.spec.encodings import operand_layout, pe_registers, psum_layout
 from golden.spec.trace import Field
 from hw.array.grid import Grid
 from hw.array.pe import ProcessingElement
+from hw.fpga.ecp5 import ECP5
 from hw.psum.bank import PsumBank, seed_shape, store_shape
 from verif import unit_vectors as vectors
 from verif.models import ArrayModel, PsumBankModel
@@ -50,12 +51,15 @@ def _run_array(config: EngineConfig, rng: np.random.Generator, cycles: int):
     return resets, beats, weights, psums, {name: np.array(value) for name, value in registers.items()}
 
 
-def pe_bench(key: str, config: EngineConfig) -> UnitBench:
+def pe_bench(key: str, config: EngineConfig, target: str | None = None) -> UnitBench:
     """Bench of one processing element, every register of it."""
     # A PE has the pipes of a column, whatever rows there are: as many rows are the least that a configuration takes.
     single = replace(config, rows=config.rows_per_load_cycle, cols=1)
     widths = pe_registers(single)
     inside = ("shadow", "active", "product")
+    registers = dict(REGISTERS)
+    if target == ECP5 and config.integer_operands:
+        registers["product"] = "{{{pe}.product_flags, {pe}.hard_product}}"
 
     def values(rng):
         resets, beats, weights, psums, registers = _run_array(single, rng, 20_000)
@@ -75,7 +79,8 @@ def pe_bench(key: str, config: EngineConfig) -> UnitBench:
         fields=fields,
         values=values,
         has_clock=True,
-        registers=REGISTERS,
+        registers=registers,
+        target=target,
     )
 
 

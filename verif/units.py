@@ -209,10 +209,9 @@ def _benches() -> dict[str, UnitBench]:
     for key, config in UNIT_CONFIGS.items():
         benches += unit_benches(key, config)
         if config.exact:
-            benches += [
-                replace(make(key, config), name=f"{make(key, config).name}-ecp5", target=ECP5)
-                for make in (_multiplier, _adder, pe_bench)
-            ]
+            key = f"{key}-ecp5"
+            benches += [replace(make(key, config), target=ECP5) for make in (_multiplier, _adder)]
+            benches.append(pe_bench(key, config, ECP5))
         if not config.exact:
             benches += [_fused_adder(f"{key}_{n}_stages", replace(config, add_latency=n)) for n in ADD_LATENCIES[1:]]
     for key, stages in (*(("e4m3", stages) for stages in range(5, 10)), ("fp8", 9), ("bf16", 9)):

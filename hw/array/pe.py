@@ -10,6 +10,7 @@ from hw.arithmetic.exact_adder import ExactAdder, psum_parts
 from hw.arithmetic.fused_adder import FusedAdder
 from hw.arithmetic.multiplier import Multiplier, payload_shape
 from hw.blocks import delayed, place, struct
+from hw.fpga.ecp5 import ECP5, multiply_hard
 
 __all__ = ["ProcessingElement", "beat_shape"]
 
@@ -87,11 +88,16 @@ class ProcessingElement(wiring.Component):
             m.d.sync += operand.eq(self.i_beat.operand)
 
         # Product: zero where the lane is not enabled, so that it adds nothing.
-        m.d.sync += [
-            product_tags.valid.eq(tags.valid),
-            product_tags.enable.eq(tags.enable),
-            product.eq(Mux(tags.enable, multiplier.o, 0)),
-        ]
+        m.d.sync += [product_tags.valid.eq(tags.valid), product_tags.enable.eq(tags.enable)]
+        multiplied = Mux(tags.enable, multiplier.o, 0)
+        if platform == ECP5 and config.integer_operands:
+            # The lowest field, the magnitude, has its register in a hard multiplier.
+            magnitude = multiply_hard(m, "hard_product", operand.significand, active.significand, tags.enable)
+            flags = Signal(len(multiplied) - len(magnitude), name="product_flags")
+            m.d.sync += flags.eq(multiplied[len(magnitude) :])
+            m.d.comb += product.eq(Cat(magnitude, flags))
+        else:
+            m.d.sync += product.eq(multiplied)
 
         # Partial sum, when the product has come to the adder and through it. A lane that is not enabled adds zero to an
         # exact sum; to an fp32 sum zero is not neutral, and its adder is told.

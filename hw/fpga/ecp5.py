@@ -1,17 +1,17 @@
-"""Carry chains of Lattice ECP5 parts, whose four-input logic before the carry yosys leaves unused.
+"""Cells of Lattice ECP5 parts spelt out where yosys leaves half of them unused.
 
-A ``CCU2C`` is two bits of a chain. Of each bit, ``LUT4(A, B, C, D)`` is the propagate and ``LUT2(A, B)``, the same
-table at C = D = 0, the generate signal: ``S = LUT4 ^ CIN``, ``COUT = LUT4 ? CIN : LUT2`` (Lattice, ECP5 family data
-sheet; yosys ``techlibs/ecp5/cells_sim.v``). So ``A + f(B, C, D)`` takes no logic but its chain where ``f(B, 0, 0)`` is
-always 0.
+That is the four-input logic before a carry, and the register behind a hard multiplier. A ``CCU2C`` is two bits of a
+chain. Of each bit, ``LUT4(A, B, C, D)`` is the propagate and ``LUT2(A, B)``, the same table at C = D = 0, the generate
+signal: ``S = LUT4 ^ CIN``, ``COUT = LUT4 ? CIN : LUT2`` (Lattice, ECP5 family data sheet; yosys
+``techlibs/ecp5/cells_sim.v``). So ``A + f(B, C, D)`` takes no logic but its chain where ``f(B, 0, 0)`` is always 0.
 """
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Const, Instance, Module, Signal, Value
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, ResetSignal, Signal, Value
 
-__all__ = ["ECP5", "Half", "add_inverted", "add_selected", "chain", "multiply"]
+__all__ = ["ECP5", "Half", "add_inverted", "add_selected", "chain", "multiply", "multiply_hard"]
 
 #: The target's name on the command line.
 ECP5 = "ecp5"
@@ -91,3 +91,26 @@ def multiply(m: Module, name: str, x: Value, w: Value) -> Value:
         halves = [Half(_PLUS_AND, a, b, c) for a, b, c in zip(kept, ones, others, strict=True)]
         total = Cat(total[:place], chain(m, f"{name}_sum_{place}", [Half(0, Const(0, 1)), *halves])[1:])
     return total[: 2 * width]
+
+
+def multiply_hard(m: Module, name: str, x: Value, w: Value, enable: Value) -> Value:
+    """``enable ? x * w : 0`` a cycle later, unsigned, of up to 18 bits each: a hard multiplier and its own register."""
+    product = Signal(len(x) + len(w), name=name)
+    ports = {
+        "p_REG_INPUTA_CLK": "NONE",
+        "p_REG_INPUTB_CLK": "NONE",
+        "p_REG_OUTPUT_CLK": "CLK0",
+        "p_REG_OUTPUT_CE": "CE0",
+        "p_REG_OUTPUT_RST": "RST0",
+        "p_RESETMODE": "SYNC",
+        "p_GSR": "DISABLED",
+        "i_CLK0": ClockSignal(),
+        "i_CE0": _ONE,
+        "i_RST0": ResetSignal() | ~enable,
+    }
+    for letter, factor in (("A", x), ("B", w)):
+        ports |= {f"i_SIGNED{letter}": Const(0, 1), f"i_SOURCE{letter}": Const(0, 1)}
+        ports |= {f"i_{letter}{bit}": factor[bit] if bit < len(factor) else Const(0, 1) for bit in range(18)}
+    ports |= {f"o_P{bit}": product[bit] for bit in range(len(product))}
+    m.submodules[f"{name}_cell"] = Instance("MULT18X18D", **ports)
+    return product

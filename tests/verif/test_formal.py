@@ -46,8 +46,8 @@ BUGS = {
         ("sequencer", r"(assign full = loaded == )\w+\[2:1\];", r"\1load[6:5] >> 1;"),
         "ready|weights",
     ),
-    # One row more than ``distance`` in flight.
-    "sequencer-seeds": (("sequencer", r"in_flight < run", "in_flight <= run"), "seed_after_store|seed_request"),
+    # A row more than ``distance`` in flight.
+    "sequencer-seeds": (("sequencer", r"settled <= _\w+;", "settled <= 1'h1;"), "seed_after_store|seed_request"),
     # Two cycles before the last column is stored.
     "sequencer-ring": (
         ("sequencer", r"o_finished = finished_line\[5\]", "o_finished = finished_line[3]"),

@@ -90,7 +90,11 @@ BUGS = {
         r"the engine holds \d+ rows, it has room for 20",
     ),
     "a partial sum waits a cycle too long": (
-        _replaced("sequencer", r"in_flight < (run\[\S+\])", r"(~|in_flight | in_flight + 1'b1 < \1)"),
+        _replaced(
+            "sequencer",
+            r"(?s)(remain < (run\[\S+\]).*settled <= _\w+);",
+            r"\1 & in_flight < \2;",
+        ),
         "cycle_counts",
         r"measured 0: \d+ cycles, expected \d+: \d+ late",
     ),

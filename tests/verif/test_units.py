@@ -82,6 +82,12 @@ BUGS = {
         r"16'h7888(?=[^;]*product_row_2_4)",
         "16'h3888",
     ),
+    "PE for ECP5: the hard multiplier of a masked lane multiplies": (
+        "pe-e4m3_integer-ecp5",
+        "pe",
+        r"\.RST0\(\w+\)",
+        ".RST0(rst)",
+    ),
     "rounder: ties go away from zero": ("rounder-e4m3", "rounder", r"(= normal_0\[2\]) & \w+;", r"\1;"),
     "narrower: overflow one code late": ("narrower", "narrower", r"> max_code;", "> max_code + 1;"),
     "decoder: subnormals flushed": (

@@ -20,6 +20,7 @@ PEEKS = {
         "occupied",
         "in_flight",
         "in_flight_line",
+        "settled",
         "finished_line",
         "store_line",
     )
@@ -44,6 +45,7 @@ _INVARIANT = """
     inv_shadow: assert (!m_loading || !m_executing || m_wait_weights || x_row != 0);
     inv_occupied: assert (d_occupied == occupied);
     inv_recent: assert (d_in_flight_line == m_recent && d_in_flight == m_count);
+    inv_settled: assert (!m_executing || d_settled == (m_count < x_distance));
     inv_finished: assert (d_finished_line == m_finished);
     for (i = 0; i < LATENCY; i = i + 1)
       assert (d_store_line[i * WIDTH] == m_store[i * WIDTH] && (!m_store[i * WIDTH]
