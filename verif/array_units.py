@@ -59,7 +59,7 @@ def pe_bench(key: str, config: EngineConfig, target: str | None = None) -> UnitB
     inside = ("shadow", "active", "product")
     registers = dict(REGISTERS)
     if target == ECP5 and config.integer_operands:
-        registers["product"] = "{{{pe}.product_flags, {pe}.hard_product}}"
+        registers["product"] = "{{{pe}.product_flags, {pe}.hard_product, {pe}.product_tags}}"
 
     def values(rng):
         resets, beats, weights, psums, registers = _run_array(single, rng, 20_000)
