@@ -11,7 +11,7 @@ ACCUMULATIONS = ("exact", "fp32")
 #: Formats an array can be built for, in the order every listing uses.
 OPERAND_FORMATS = ("e4m3", "e5m2", "bf16")
 #: Cycles that an fp32 sum may take from one row to the next.
-ADD_LATENCIES = (1, 2, 3, 4)
+ADD_LATENCIES = (1, 2, 3, 4, 5)
 
 
 def _integer(name: str, value: object, low: int, high: int) -> None:
@@ -41,9 +41,9 @@ class EngineConfig:
         Cycles from the operand register of a PE to what its adder takes: 1, the product, or 2, the product of an exact
         sum aligned. A PSUM row is read as many cycles before its sum is added to.
     add_latency : int
-        Cycles a partial sum takes from one row to the next: 1, or under fp32 accumulation 1..4.
+        Cycles a partial sum takes from one row to the next: 1, or under fp32 accumulation 1..5.
     readout_latency : int
-        Cycles from a PSUM read to the rounded row on the result port, 4..9.
+        Cycles from a PSUM read to the rounded row on the result port, 4..11.
     integer_operands : bool
         Exact accumulation of formats whose numbers are integers of at most 18 bits (``e4m3``): the array's edges
         decode them to that, and a PE is one integer multiplication, made for hard multipliers, and an addition.
@@ -83,8 +83,8 @@ class EngineConfig:
         _integer("k_max", self.k_max, 1, 65536)
         _integer("psum_depth", self.psum_depth, 1, 65536)
         _integer("product_latency", self.product_latency, 1, 2)
-        _integer("add_latency", self.add_latency, 1, 4)
-        _integer("readout_latency", self.readout_latency, 4, 9)
+        _integer("add_latency", self.add_latency, ADD_LATENCIES[0], ADD_LATENCIES[-1])
+        _integer("readout_latency", self.readout_latency, 4, 11)
         if not isinstance(self.integer_operands, bool):
             raise TypeError(f"integer_operands must be a bool, not {self.integer_operands!r}")
         _integer("rows_per_load_cycle", self.rows_per_load_cycle, 1, self.rows)

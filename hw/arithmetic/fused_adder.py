@@ -30,6 +30,7 @@ CUTS = {
     2: ("add",),
     3: ("align_8", "normalise_16"),
     4: ("align_2", "add", "normalise_2"),
+    5: ("align_1", "align_16", "absolute", "normalise_4"),
 }
 
 

@@ -13,8 +13,8 @@ __all__ = ["Narrower", "Rounder", "narrow_stages", "round_stages"]
 
 #: Registers beyond those of a read-out of 4 stages, in the order in which they shorten the longest path most: between
 #: normalising and rounding an exact sum, before the conversion's shifter, behind PSUM, within normalising, behind the
-#: conversion's rounding.
-_EXTRA = ("normalised", "shift", "word", "coarse", "rounded")
+#: conversion's rounding, behind its shifter, within normalising a second time.
+_EXTRA = ("normalised", "shift", "word", "coarse", "rounded", "moved", "fine")
 
 
 def _extra(config: EngineConfig) -> tuple[str, ...]:
@@ -23,12 +23,12 @@ def _extra(config: EngineConfig) -> tuple[str, ...]:
 
 def round_stages(config: EngineConfig) -> int:
     """Registers from a sum to its fp32 code."""
-    return 2 + len({"normalised", "word", "coarse"} & set(_extra(config)))
+    return 2 + len({"normalised", "word", "coarse", "fine"} & set(_extra(config)))
 
 
 def narrow_stages(config: EngineConfig) -> int:
     """Registers within the conversion of an fp32 code to the result format."""
-    return len({"shift", "rounded"} & set(_extra(config)))
+    return len({"shift", "rounded", "moved"} & set(_extra(config)))
 
 
 class _Stages:
@@ -141,6 +141,9 @@ class Narrower(wiring.Component):
             moved = Signal(len(jammed), name=f"moved_{level}")
             m.d.comb += moved.eq(Mux(shift[level], Cat(lost, jammed[places + 1 :]), jammed))
             jammed = moved
+        if narrow_stages(self.config) > 2:
+            jammed, base, fp32, select, saturate = stage("moved", jammed, base, fp32, select, saturate)
+            field, fraction = fp32[23:31], fp32[:23]
         kept, guard, rest = jammed[2:], jammed[1], jammed[0]
         rounded = Signal(17)
         m.d.comb += rounded.eq(base + kept + (guard & (rest | kept[0])))
@@ -248,6 +251,10 @@ class Rounder(wiring.Component):
         value = Cat(Const(0, max(0, 26 - width)), magnitude)
         levels = range((len(value) - 1).bit_length())
         empties: list[Value] = []
+        # Registers behind these levels: the wider ones take longer.
+        half, third = len(levels) // 2, len(levels) - 2
+        cuts = {"coarse": half} if "fine" not in _extra(config) else {"coarse": third, "fine": third - 2}
+        cuts = {level: name for name, level in cuts.items() if name in _extra(config)}
         for level in reversed(levels):
             places = 1 << level
             empty, moved = Signal(name=f"empty_{level}"), Signal(len(value), name=f"normal_{level}")
@@ -258,8 +265,8 @@ class Rounder(wiring.Component):
             empties.insert(0, empty)
             excess = len(moved) - (25 + places)
             value = Cat(moved[: excess + 1].any(), moved[excess + 1 :]) if excess > 0 else moved
-            if level == len(levels) // 2 and "coarse" in _extra(config):
-                value, empty_bits, sign, special = stage("coarse", value, Cat(empties), sign, special)
+            if level in cuts:
+                value, empty_bits, sign, special = stage(cuts[level], value, Cat(empties), sign, special)
                 empties = list(empty_bits)
         zeros = Cat(empties)
         if "normalised" in _extra(config):

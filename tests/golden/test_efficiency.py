@@ -80,7 +80,7 @@ def test_parts_add_up():
         if index % 2:
             rows, cols = (int(v) for v in np.exp(rng.uniform(0, np.log(256), 2)))
             together = int(rng.integers(1, rows + 1))
-            chain = {"accumulation": "fp32", "add_latency": int(rng.integers(1, 5)), "psum_depth": 4096}
+            chain = {"accumulation": "fp32", "add_latency": int(rng.integers(1, 6)), "psum_depth": 4096}
             other = {"psum_depth": int(rng.choice([1024, 4096])), "k_max": 65536, "rows_per_load_cycle": together}
             config = config_of(rows, cols, **(other if index % 4 == 1 else chain))
         m, k, n = (int(v) for v in np.exp(rng.uniform(0, np.log(16384), 3)))
@@ -176,7 +176,7 @@ PIPELINES = [
     {},
     {"product_latency": 2},
     {"accumulation": "fp32", "add_latency": 2, "psum_depth": 2048},
-    {"accumulation": "fp32", "add_latency": 4, "psum_depth": 2048},
+    {"accumulation": "fp32", "add_latency": 5, "psum_depth": 2048},
     {"rows_per_load_cycle": 2},
     {"rows_per_load_cycle": 256},
 ]
