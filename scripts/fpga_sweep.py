@@ -16,12 +16,12 @@ from scripts.fpga_build import Job, Synthesis, synthesise
 from scripts.fpga_fit import excess, expected
 from scripts.fpga_report import lut_equivalents, make_record
 from scripts.fpga_tools import Device, ToolError, Tools, find_device, versions
+from scripts.pages import DOCS, around_table, put_table
 from scripts.tensors import InputError, make_folder, save
 
-__all__ = ["SIZES", "VARIANTS", "Variant", "between_markers", "run_sweep"]
+__all__ = ["SIZES", "VARIANTS", "Variant", "run_sweep"]
 
-DOCS = Path(__file__).parents[1] / "docs"
-BEGIN, END = "<!-- sweep -->", "<!-- end of sweep -->"
+COMMAND = "make fpga-sweep"
 SIZES = (2, 4, 8)
 #: An array of more LUT4-equivalents is placed once where the number of seeds is not given: it takes minutes a seed.
 MANY = 8000
@@ -114,6 +114,8 @@ def run_sweep(
         import matplotlib  # noqa: F401
     except ImportError:
         raise ToolError("the plot needs matplotlib: pip install '.[docs]', or make fpga-sweep, which does so") from None
+    if docs:
+        around_table(DOCS / "fpga.md", COMMAND)
     tools_used = versions(found.family)
     for variant in chosen:
         for size in wanted[variant]:
@@ -143,7 +145,7 @@ def run_sweep(
     console.print(table)
     written = [FOLDER / f"sweep.{ending}" for ending in ("json", "md", "svg")]
     if docs:
-        save(DOCS / "fpga.md", between_markers((DOCS / "fpga.md").read_text(), page))
+        put_table(DOCS / "fpga.md", COMMAND, f"\n{page}\n\n")
         draw(records, DOCS / "fpga.svg", found.name)
         written += [DOCS / "fpga.md", DOCS / "fpga.svg"]
     console.print(f"wrote {', '.join(str(path) for path in written)}", highlight=False, soft_wrap=True)
@@ -188,15 +190,6 @@ def markdown(records: Sequence[dict], device: str, tools: dict[str, str], comman
         "![LUT4-equivalents per PE, and clock](fpga.svg)",
     ]
     return "\n".join(lines)
-
-
-def between_markers(text: str, page: str) -> str:
-    """``text`` with what is between its markers replaced. InputError where it has none."""
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise InputError(f"docs/fpga.md must have {BEGIN} and {END}, between which the table goes")
-    return f"{head}{BEGIN}\n{page}\n{END}{tail}"
 
 
 def draw(records: Sequence[dict], path: Path, device: str) -> None:

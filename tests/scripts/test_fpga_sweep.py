@@ -9,7 +9,8 @@ from golden.spec.config import EngineConfig
 from scripts import fpga_sweep
 from scripts.fpga import DoesNotFit
 from scripts.fpga_build import Routed, Synthesis
-from scripts.fpga_sweep import VARIANTS, between_markers, choose, markdown, parse_sizes, rows, run_sweep
+from scripts.fpga_sweep import COMMAND, VARIANTS, choose, markdown, parse_sizes, rows, run_sweep
+from scripts.pages import DOCS, around_table
 from scripts.tensors import InputError
 
 PATH = {"stage": "multiply", "start": "a", "end": "b", "logic_ns": 4.0, "routing_ns": 3.0, "levels": 7, "stages": []}
@@ -104,21 +105,25 @@ def test_a_build_that_turns_out_too_large(built, monkeypatch):
     assert "| bf16 fp32 2x2 |  |  |  |  |  |  | does not fit: LUTs 9 of 8 |" in Path("build/fpga/sweep.md").read_text()
 
 
-def test_the_page_is_rewritten_between_its_markers(built):
+def test_the_page_is_rewritten(built):
     pytest.importorskip("matplotlib")
-    Path("fpga.md").write_text("before\n<!-- sweep -->\nold\n<!-- end of sweep -->\nafter\n")
+    begin, end = (f"<!-- made by {COMMAND}: {place} -->\n" for place in ("begin", "end"))
+    Path("fpga.md").write_text(f"before\n{begin}old\n{end}after\n")
     sweep(docs=True)
     text = Path("fpga.md").read_text()
-    assert text.startswith("before\n<!-- sweep -->\n`c`, with") and text.endswith("\n<!-- end of sweep -->\nafter\n")
+    assert text.startswith(f"before\n{begin}\n`c`, with") and text.endswith(f"\n\n{end}after\n")
     assert "old" not in text and Path("fpga.svg").exists()
-    assert between_markers(text, "x") == "before\n<!-- sweep -->\nx\n<!-- end of sweep -->\nafter\n"
-    with pytest.raises(InputError, match=r"^docs/fpga.md must have <!-- sweep --> and <!-- end of sweep -->, between"):
-        between_markers("nothing here", "x")
 
 
-def test_the_page_of_the_project_has_its_markers():
-    text = (Path(__file__).parents[2] / "docs" / "fpga.md").read_text()
-    assert between_markers(text, "x").count("x") >= 1
+def test_a_page_without_a_place_is_told_of_before_anything_is_built(built):
+    pytest.importorskip("matplotlib")
+    with pytest.raises(InputError, match=r"fpga.md must hold the lines <!-- made by make fpga-sweep: begin -->"):
+        sweep(docs=True)
+    assert built == []
+
+
+def test_our_page_has_a_place():
+    assert all(around_table(DOCS / "fpga.md", COMMAND))
 
 
 def test_tables_of_nothing():
