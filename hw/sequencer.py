@@ -1,7 +1,7 @@
 """Pass sequencer: turns commands and streams into the wavefronts of the array, without bubbles."""
 
 from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -146,27 +146,31 @@ class Sequencer(wiring.Component):
             m.d.sync += [self.run.eq(self.load), self.run_valid.eq(1), self.swapped.eq(0), self.row.eq(0)]
 
     def _hazards(self, m: Module) -> None:
-        """Holds back rows whose partial sum is still in the array, or that have no PSUM row."""
+        """Holds back rows whose partial sum is still in the array, or that have no PSUM row.
+
+        Whether a row may be taken is worked out a cycle early: both streams' handshakes and the weights wait for it.
+        """
         config = self.config
         in_flight = Signal(range(config.hazard_latency))
         remain = Signal.like(in_flight)
-        settled = Signal()
         occupied = Signal(range(config.psum_depth + 1))
         arrived = delayed(m, self.take_row, config.hazard_latency - 1, "in_flight_line")
-
-        def settles(distance: Value) -> Value:
-            """Whether a row may follow in the next cycle; whether one is taken in this one is known last."""
-            return Mux(self.take_row, remain + 1 < distance, remain < distance)
-
-        m.d.comb += remain.eq(in_flight - arrived)
-        m.d.sync += [
-            in_flight.eq(remain + self.take_row),
-            # in_flight < run.distance, compared a cycle early: both streams' handshakes wait for it.
-            settled.eq(Mux(self.hand_over, settles(self.load.distance), settles(self.run.distance))),
-            occupied.eq(occupied + (self.take_row & self.run.first) - self.i_read_en),
+        opens = self.take_row & self.run.first
+        room = Signal()
+        m.d.comb += [
+            remain.eq(in_flight - arrived),
+            # occupied < psum_depth in the next cycle.
+            room.eq(self.i_read_en | (occupied < Mux(opens, config.psum_depth - 1, config.psum_depth))),
         ]
-        m.d.comb += self.o_activation_ready.eq(
-            self.run_valid & Mux(self.run.first, occupied < config.psum_depth, settled)
+        m.d.sync += [in_flight.eq(remain + self.take_row), occupied.eq(occupied + opens - self.i_read_en)]
+
+        def may_follow(command: data.View) -> Value:
+            """in_flight < distance in the next cycle, or room."""
+            settled = Mux(self.take_row, remain + 1 < command.distance, remain < command.distance)
+            return Mux(command.first, room, settled)
+
+        m.d.sync += self.o_activation_ready.eq(
+            Mux(self.hand_over, may_follow(self.load), self.run_valid & ~self.last_row & may_follow(self.run))
         )
 
     def _wavefront(self, m: Module) -> None:

@@ -30,6 +30,8 @@ __all__ = [
 CACHE = Path("build") / "fpga" / "cache"
 #: Changes with what is kept of a build.
 FORM = "2"
+#: Cells of all kinds from which nextpnr's router of choice, with the better clocks, goes on for hours.
+HUGE = 50_000
 #: What can be built: the whole engine, the grid of PEs, one PE.
 PARTS = ("engine", "array", "pe")
 
@@ -186,6 +188,8 @@ def _route(job: Job, seed: int, tag: str, tools: Tools, watch: Callable[[str], N
         log, report = job.folder / f"{name}.log", job.folder / f"{name}.report.json"
         report.unlink(missing_ok=True)
         arguments = ["--json", "top.json", "--top", "fpga_top", "--seed", str(seed), "--freq", str(job.frequency)]
+        if sum(json.loads((job.folder / "synthesis.json").read_text())["cells"].values()) > HUGE:
+            arguments += ["--router", "router2"]
         fine = tools.nextpnr(job.device, [*arguments, "--timing-allow-fail", "--report", report.name], log, watch)
         routed = Routed(seed, None, time.perf_counter() - start)
         if fine and report.exists():

@@ -9,7 +9,7 @@ from golden.spec.encodings import beat_layout, pe_registers, weight_layout
 from hw.arithmetic.decoder import Decoder
 from hw.array.delay import skewed
 from hw.array.pe import beat_shape
-from hw.blocks import place
+from hw.blocks import delayed, place
 
 __all__ = ["NorthEdge", "WestEdge"]
 
@@ -125,6 +125,9 @@ class NorthEdge(wiring.Component):
         config = self.config
         width = pe_registers(config)["weight"]
         weights = []
+        was_valid = Signal()
+        if config.cols > 1:
+            m.d.sync += was_valid.eq(self.i_valid)
         for col in range(config.cols):
             operands = []
             for lane in range(col, config.rows_per_load_cycle * config.cols, config.cols):
@@ -137,9 +140,11 @@ class NorthEdge(wiring.Component):
                     i_select=self.i_format,
                 )
                 operands.append(operand.o)
+            # Whether a beat is taken is known last: the other columns wait for it in their first register.
+            decoded = delayed(m, Cat(operands), min(col, 1), f"decoded_{col}")
             weight = Signal(width, name=f"weight_{col}")
-            with m.If(self.i_valid):
-                m.d.comb += weight.eq(Cat(operands))
-            weights.append(skewed(m, weight, col, f"skew_{col}"))
+            with m.If(was_valid if col else self.i_valid):
+                m.d.comb += weight.eq(decoded)
+            weights.append(skewed(m, weight, max(col - 1, 0), f"skew_{col}"))
         m.d.comb += self.o_weights.eq(Cat(weights))
         return m

@@ -295,7 +295,7 @@ BLOCKS = {
         "only valid differs: 0 expected, 1 actual",
     ),
     "a row taken too early": (
-        ("sequencer", r"settled <= _\w+;", "settled <= 1'h1;", 1),
+        ("sequencer", r" < run\[", " <= run[", 2),
         ones(3, 8, 4),
         # Its weights are taken beside the first pass's rows, and complete when the last of them is.
         (TINY.rows, "port i_activation__ready", "handshake: hw/sequencer.py"),

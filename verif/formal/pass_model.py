@@ -20,7 +20,7 @@ PEEKS = {
         "occupied",
         "in_flight",
         "in_flight_line",
-        "settled",
+        "o_activation_ready",
         "finished_line",
         "store_line",
     )
@@ -44,8 +44,8 @@ _INVARIANT = """
     inv_outstanding: assert (m_outstanding <= 1 + m_executing && m_ahead <= m_outstanding);
     inv_shadow: assert (!m_loading || !m_executing || m_wait_weights || x_row != 0);
     inv_occupied: assert (d_occupied == occupied);
+    inv_open: assert (d_o_activation_ready == m_activation_ready);
     inv_recent: assert (d_in_flight_line == m_recent && d_in_flight == m_count);
-    inv_settled: assert (!m_executing || d_settled == (m_count < x_distance));
     inv_finished: assert (d_finished_line == m_finished);
     for (i = 0; i < LATENCY; i = i + 1)
       assert (d_store_line[i * WIDTH] == m_store[i * WIDTH] && (!m_store[i * WIDTH]
@@ -140,6 +140,7 @@ def signals(config: EngineConfig, reads: str = "assume") -> str:
     assume (c_tile_n >= 1 && c_tile_n <= {config.cols});
     assume (c_distance >= 1 && c_distance <= {config.hazard_latency});
     {reads} (!read_en || occupied != 0);
+    inv_depth: assert (occupied <= {config.psum_depth});
   end
 """
 
