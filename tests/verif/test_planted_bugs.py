@@ -295,7 +295,7 @@ BLOCKS = {
         "only valid differs: 0 expected, 1 actual",
     ),
     "a row taken too early": (
-        ("sequencer", r" < run\[", " <= run[", 2),
+        ("sequencer", r" < (load|run)\[", r" <= \1[", 4),
         ones(3, 8, 4),
         # Its weights are taken beside the first pass's rows, and complete when the last of them is.
         (TINY.rows, "port i_activation__ready", "handshake: hw/sequencer.py"),
@@ -356,7 +356,7 @@ BETWEEN_TILES = {
         ("readout", r"\.i_saturate\(row_1\[", ".i_saturate(first[", FP8.cols),
         "o_result__payload",
     ),
-    "a ring of one row more": (("sequencer", r"(occupied <) 5'h10;", r"\1 5'h11;", 1), "__ready"),
+    "a ring of one row more": (("sequencer", r"occupied < (_\w+);", r"occupied < \1 + 1'h1;", 1), "__ready"),
 }
 
 
