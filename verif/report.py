@@ -134,8 +134,10 @@ class Divergence:
         """The pipeline stage of the first place, and where its logic is."""
         field = self.first.field
         _, stage, files = PLACES.get(field.name, PORT)
+        aligned = self.config.exact and not self.config.integer_operands
+        adders = ["exact_adder.py" if self.config.exact else "fused_adder.py", *["aligner.py"] * aligned]
         names = {
-            "adder": f"hw/arithmetic/{'exact' if self.config.exact else 'fused'}_adder.py",
+            "adder": ", ".join(f"hw/arithmetic/{file}" for file in adders),
             "entry": self._entry(),
             # Requests enter column 0 from the sequencer and pass from bank to bank.
             "request": "hw/psum/bank.py" if field.col else "hw/sequencer.py",

@@ -235,13 +235,13 @@ BLOCKS = {
     "carry of a negative product": (
         ("exact_adder", r"= (_\d+_) \+ aligner__o\[24\];", r"= \1;", 1),
         gemm([[-1]], [[1]]),
-        (3, "PE(0, 0).psum", "accumulation: hw/arithmetic/exact_adder.py, hw/array/pe.py"),
+        (3, "PE(0, 0).psum", "accumulation: hw/arithmetic/exact_adder.py, hw/arithmetic/aligner.py, hw/array/pe.py"),
         "off by one unit, the last place of the sum",
     ),
     "product not added": (
         ("aligner", r"= i_product\[7:0\] <<", "= 8'h00 <<", 1),
         ones(1, 1, 1),
-        (3, "PE(0, 0).psum", "accumulation: hw/arithmetic/exact_adder.py, hw/array/pe.py"),
+        (3, "PE(0, 0).psum", "accumulation: hw/arithmetic/exact_adder.py, hw/arithmetic/aligner.py, hw/array/pe.py"),
         "the incoming sum alone: the product was not added",
     ),
     "subnormal weights": (

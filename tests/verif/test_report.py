@@ -144,7 +144,7 @@ def test_report_of_one_register():
     )
     assert report.lines() == [
         "RTL and golden model differ first in cycle 1234, at PE(2, 3).psum",
-        "  stage     accumulation: hw/arithmetic/exact_adder.py, hw/array/pe.py",
+        "  stage     accumulation: hw/arithmetic/exact_adder.py, hw/arithmetic/aligner.py, hw/array/pe.py",
         "  gemm      GEMM (number 8)",
         "  term      pass 4, m = 5, n = 6, k = 7",
         "  expected  0x0000000040000  1.0",
