@@ -24,10 +24,10 @@ PATHS = {"engine": "", "array": "grid.", "pe": "grid.row_0.pe_0."}
 #: Registers of a PE by what their wires may be called.
 _ALIASES = {
     r"psum|sum_|adder": "psum",
-    r"product|multiplier": "product",
+    r"(?:hard_)?product|multiplier": "product",
     r"operand|tags|beat|weight|shadow|active|[xw]$": "operand",
     r"align|addend": "aligned",
-    r"add_": "sum",
+    r"add_|absolute": "sum",
     r"order": "order",
     r"normal": "normal",
 }

@@ -24,7 +24,7 @@ __all__ = ["SIZES", "VARIANTS", "Variant", "run_sweep"]
 COMMAND = "make fpga-sweep"
 SIZES = (2, 4, 8)
 #: An array of more LUT4-equivalents is placed once where the number of seeds is not given: it takes minutes a seed.
-MANY = 15_000
+MANY = 8_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -251,9 +251,9 @@ class Rounder(wiring.Component):
         value = Cat(Const(0, max(0, 26 - width)), magnitude)
         levels = range((len(value) - 1).bit_length())
         empties: list[Value] = []
-        # Registers behind these levels: the wider ones take longer.
-        half, third = len(levels) // 2, len(levels) - 2
-        cuts = {"coarse": half} if "fine" not in _extra(config) else {"coarse": third, "fine": third - 2}
+        # Registers behind these levels: whether half of the bits are empty takes as long as two levels further on.
+        half, top = len(levels) // 2, len(levels) - 1
+        cuts = {"coarse": half} if "fine" not in _extra(config) else {"coarse": top, "fine": top - 2}
         cuts = {level: name for name, level in cuts.items() if name in _extra(config)}
         for level in reversed(levels):
             places = 1 << level
