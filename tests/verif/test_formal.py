@@ -47,7 +47,7 @@ BUGS = {
         "ready|weights",
     ),
     # A row more than ``distance`` in flight.
-    "sequencer-seeds": (("sequencer", r" < (load|run)\[", r" <= \1["), "seed_after_store|seed_request"),
+    "sequencer-seeds": (("sequencer", r"remain < run\[", "remain <= run["), "seed_after_store|seed_request"),
     # Two cycles before the last column is stored.
     "sequencer-ring": (
         ("sequencer", r"o_finished = finished_line\[5\]", "o_finished = finished_line[3]"),
