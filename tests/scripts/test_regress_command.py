@@ -149,7 +149,9 @@ def test_interrupted(folder):
     """Ctrl-C after the first verdicts: the files have those, the summary counts them, and no process is left."""
     arguments = [*SCRIPT, "--runs", "20", "--seed", f"{SEED}", "--jobs", "2", "--out", "o.json"]
     environment = os.environ | {"PYTHONPATH": str(farm.REPOSITORY)}
-    with psutil.Popen(arguments, stdout=-1, stderr=-1, text=True, env=environment) as process:
+    # A shell's background jobs, and what they start, ignore Ctrl-C.
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with psutil.Popen(arguments, stdout=-1, stderr=-1, text=True, env=environment, **heed) as process:
         assert process.stderr.readline() == "2 of 20 runs: 2 passed, 0 failed\n"
         workers = process.children(recursive=True)
         assert workers
