@@ -212,10 +212,11 @@ def _benches() -> dict[str, UnitBench]:
             key = f"{key}-ecp5"
             benches += [replace(make(key, config), target=ECP5) for make in (_multiplier, _adder)]
             benches.append(pe_bench(key, config, ECP5))
-        if not config.exact:
+        else:
             benches += [_fused_adder(f"{key}_{n}_stages", replace(config, add_latency=n)) for n in ADD_LATENCIES[1:]]
-    for key, stages in (*(("e4m3", stages) for stages in range(5, 12)), ("fp8", 11), ("bf16", 11)):
-        benches.append(_rounder(f"{key}_{stages}_stages", replace(UNIT_CONFIGS[key], readout_latency=stages)))
+    for key, latencies in {"e4m3": range(5, 12), "fp8": (9, 11), "bf16": (9, 11)}.items():
+        for stages in latencies:
+            benches.append(_rounder(f"{key}_{stages}_stages", replace(UNIT_CONFIGS[key], readout_latency=stages)))
     # Several weight rows in a cycle are the array's affair alone.
     benches += [make("three_rows_a_cycle", SEVERAL_ROWS) for make in (pe_bench, grid_bench)]
     return {bench.name: bench for bench in benches}

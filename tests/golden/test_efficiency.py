@@ -176,6 +176,7 @@ PIPELINES = [
     {},
     {"product_latency": 2},
     {"accumulation": "fp32", "add_latency": 2, "psum_depth": 2048},
+    {"accumulation": "fp32", "add_latency": 4, "psum_depth": 2048},
     {"accumulation": "fp32", "add_latency": 5, "psum_depth": 2048},
     {"rows_per_load_cycle": 2},
     {"rows_per_load_cycle": 256},
