@@ -14,8 +14,8 @@ from golden.formats import decode
 from golden.schedule import gemm_passes, gemm_stimulus
 from golden.spec.presets import PRESETS
 from golden.spec.trace import engine_fields
+from scripts.pages import DOCS
 
-DOCS = Path(__file__).parents[1] / "docs"
 CONFIG = PRESETS["tiny"]
 SHAPE = (6, 8, 4)
 #: One hue for each pass; idle.

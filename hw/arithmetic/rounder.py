@@ -143,7 +143,6 @@ class Narrower(wiring.Component):
             jammed = moved
         if narrow_stages(self.config) > 2:
             jammed, base, fp32, select, saturate = stage("moved", jammed, base, fp32, select, saturate)
-            field, fraction = fp32[23:31], fp32[:23]
         kept, guard, rest = jammed[2:], jammed[1], jammed[0]
         rounded = Signal(17)
         m.d.comb += rounded.eq(base + kept + (guard & (rest | kept[0])))
@@ -252,9 +251,11 @@ class Rounder(wiring.Component):
         levels = range((len(value) - 1).bit_length())
         empties: list[Value] = []
         # Registers behind these levels: whether half of the bits are empty takes as long as two levels further on.
-        half, top = len(levels) // 2, len(levels) - 1
-        cuts = {"coarse": half} if "fine" not in _extra(config) else {"coarse": top, "fine": top - 2}
-        cuts = {level: name for name, level in cuts.items() if name in _extra(config)}
+        cuts = {}
+        if "fine" in _extra(config):
+            cuts = {len(levels) - 1: "coarse", len(levels) - 3: "fine"}
+        elif "coarse" in _extra(config):
+            cuts = {len(levels) // 2: "coarse"}
         for level in reversed(levels):
             places = 1 << level
             empty, moved = Signal(name=f"empty_{level}"), Signal(len(value), name=f"normal_{level}")
