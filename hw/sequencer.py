@@ -130,20 +130,23 @@ class Sequencer(wiring.Component):
     def _executor(self, m: Module) -> None:
         """One command and its activation rows."""
         self.row = Signal(range(self.config.psum_depth + 1))
+        # The row at hand is the last of its pass: known a cycle early, for the hand-over and all of the loader wait for it.
+        row_is_last = Signal()
         m.d.comb += [
             self.take_row.eq(self.i_activation_valid & self.o_activation_ready),
-            self.last_row.eq(self.take_row & (self.row + 1 == self.run.tile_m)),
+            self.last_row.eq(self.take_row & row_is_last),
             self.o_activation_en.eq(self.take_row),
             self.o_activation_format.eq(self.run.x_format),
             self.o_swap.eq(~self.swapped),
             self.o_tile_k.eq(self.run.tile_k),
         ]
         with m.If(self.take_row):
-            m.d.sync += [self.swapped.eq(1), self.row.eq(self.row + 1)]
+            m.d.sync += [self.swapped.eq(1), self.row.eq(self.row + 1), row_is_last.eq(self.row + 2 == self.run.tile_m)]
         with m.If(self.last_row):
             m.d.sync += self.run_valid.eq(0)
         with m.If(self.hand_over):
             m.d.sync += [self.run.eq(self.load), self.run_valid.eq(1), self.swapped.eq(0), self.row.eq(0)]
+            m.d.sync += row_is_last.eq(self.load.tile_m == 1)
 
     def _hazards(self, m: Module) -> None:
         """Holds back rows whose partial sum is still in the array, or that have no PSUM row.

@@ -104,7 +104,8 @@ def invariant(module: str, config: EngineConfig) -> str:
         tile_m = _fields("run", command_layout(config), "tile_m")["tile_m"]
         tile_k = _fields("load", command_layout(config), "tile_m")["tile_k"]
         loader = f"(!load_valid || ({_legal_command(config, 'load')} && loaded <= {tile_k}))"
-        return f"{loader} && (!run_valid || ({_legal_command(config, 'run')} && row < {tile_m}))"
+        executor = f"{_legal_command(config, 'run')} && row < {tile_m} && row_is_last == (row + 1 == {tile_m})"
+        return f"{loader} && (!run_valid || ({executor}))"
     return "1'b1"
 
 

@@ -30,7 +30,7 @@ CUTS = {
     2: ("add",),
     3: ("align_8", "normalise_16"),
     4: ("align_2", "add", "normalise_2"),
-    5: ("align_1", "align_16", "absolute", "normalise_4"),
+    5: ("align_1", "align_4", "add", "normalise_4"),
 }
 
 
@@ -127,7 +127,7 @@ class FusedAdder(wiring.Component):
         p_exp = Signal(self.exponent_bits)
         difference = Signal(signed(self.exponent_bits + 1))
         keep, product_larger = Signal(), Signal()
-        larger, smaller = Signal(ALIGNED - GUARDS), Signal(ALIGNED - GUARDS + 1)
+        larger, smaller = Signal(ALIGNED - GUARDS), Signal(SIGNIFICAND)
         exponent = Signal(self.exponent_bits)
         distance = Signal(5)
         far, subtract, sign, special, nan = (Signal(name=n) for n in ("far", "subtract", "sign", "special", "nan"))
@@ -135,21 +135,19 @@ class FusedAdder(wiring.Component):
         # A subnormal has the exponent of the smallest normal and no hidden bit.
         m.d.comb += [
             c_exp.eq(code[23:31] if self.in_range else Cat(code[23] | ~normal, code[24:31])),
-            # Negative only where the product is the smaller one, and then not used.
-            p_exp.eq(product.exponent + self.product_bias),
-            difference.eq(c_exp - product.exponent - self.product_bias),
+            # Negative only where the product is the smaller one, and then not used. Of FP8 one more than it is: that
+            # takes no adder, 96 being a multiple of 32, and is made good where the sum's exponent is.
+            p_exp.eq(product.exponent + self.product_bias + self.in_range),
+            # Less one: of equal exponents the sum's gives way, and no operand is shifted by ~difference + 1.
+            difference.eq(c_exp - product.exponent - (self.product_bias + 1)),
             # The product changes nothing. A special sum stays what it is, but for NaN, below.
             keep.eq(~self.i_enable | top | ~(product.magnitude[-1] | product.magnitude[-2])),
             product_larger.eq((difference < 0) & ~keep),
             exponent.eq(Mux(product_larger, p_exp, c_exp)),
             larger.eq(Mux(product_larger, product.magnitude << ALIGNED - GUARDS - bits, significand)),
-            # -difference is ~difference + 1, and that one place is shifted here.
+            # A product that is the smaller one is shifted by difference + 1 places, the first of them here.
             smaller.eq(
-                Mux(
-                    product_larger,
-                    significand,
-                    (product.magnitude & ~keep.replicate(bits)) << ALIGNED - GUARDS + 1 - bits,
-                )
+                Mux(product_larger, significand, (product.magnitude & ~keep.replicate(bits)) << SIGNIFICAND - bits)
             ),
             distance.eq(difference[:5] ^ difference[-1].replicate(5)),
             far.eq((difference[5:-1] ^ difference[-1].replicate(len(difference) - 6)).any()),
@@ -162,12 +160,12 @@ class FusedAdder(wiring.Component):
         live.value, live.sticky = smaller, Const(0, 1)
         live.larger, live.exponent, live.distance, live.far = larger, exponent, distance, far
         live.subtract, live.sign, live.special, live.nan = subtract, sign, special, nan
-        live.keep = keep if self.in_range else Const(0, 1)
+        live.keep, live.exponent_over = (keep, product_larger) if self.in_range else (Const(0, 1), Const(0, 1))
 
     def _align(self, m: Module, live: SimpleNamespace, places: int) -> None:
         """Shift right by so many places, or with the last step out of sight; what leaves is kept as one sticky bit."""
-        if places == 1:
-            # The lowest bit but the sticky one is empty before the shift.
+        if places < 4:
+            # The guard bits above the sticky one are empty before the shift.
             live.value = Cat(Const(0, 1), live.value)
         select = live.distance[0]
         gone = live.far if places == 16 else Const(0, 1)
@@ -200,8 +198,9 @@ class FusedAdder(wiring.Component):
         # The leading one at the top has the exponent + 2, and the normalisation counts the places that it need not go.
         exponent = live.exponent
         field = Signal(self.exponent_bits)
-        m.d.comb += field.eq(exponent + 2 - PLACES)
+        m.d.comb += field.eq(exponent + 1 - PLACES + ~live.exponent_over)
         live.field = field
+        del live.exponent_over
         live.way = live.beyond = live.huge = live.near = Const(0, 1)
         del live.exponent
         if not self.in_range:

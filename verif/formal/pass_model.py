@@ -17,6 +17,7 @@ PEEKS = {
         "run_valid",
         "swapped",
         "row",
+        "row_is_last",
         "occupied",
         "in_flight",
         "in_flight_line",
@@ -37,6 +38,7 @@ _INVARIANT = """
     inv_run: assert (d_run_valid == m_executing);
     inv_run_command: assert (!m_executing || (d_run == x_command && d_row == x_row && d_swapped == (x_row != 0)));
     inv_row: assert (m_executing || x_row == 0);
+    inv_last: assert (!m_executing || d_row_is_last == (x_row + 1 == x_tile_m));
     inv_load: assert (d_load_valid == m_loading);
     inv_load_command: assert (!m_loading || d_load == m_load_command);
     inv_loaded: assert (!m_loading || d_loaded == (m_wait_weights ? w_row : l_beats));
@@ -93,7 +95,7 @@ def signals(config: EngineConfig, reads: str = "assume") -> str:
   wire [{config.hazard_latency - 2}:0] m_recent;
   wire [{command.width - 1}:0] w_command, x_command, m_load_command;
   wire [{command.width - 1}:0] d_load, d_run;
-  wire d_load_valid, d_run_valid, d_swapped;
+  wire d_load_valid, d_run_valid, d_swapped, d_row_is_last;
   wire [{config.load_cycles(config.rows).bit_length() - 1}:0] d_loaded;
   wire [{bits["tile_m"] - 1}:0] d_row, d_occupied;
   wire [{config.drain_latency - 2}:0] d_finished_line;
