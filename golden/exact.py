@@ -72,6 +72,10 @@ class _Plan:
         """The longest contraction whose sums one float64 holds: for e4m3 pairs 229,376 units each, hence 171,196."""
         return 2**53 // self.largest
 
+    def fits(self, depth: int) -> bool:
+        """Whether one float64 holds a sum of so many products."""
+        return len(self.x) == 1 and depth <= self.k_limit
+
     @property
     def run(self) -> int:
         """Products that may be added to a low part before it is folded."""
@@ -124,7 +128,7 @@ def exact_gemm(
             _flag_specials(x, w, x_classes, w_classes, _PRODUCT_FLAGS, block[0].start, block[1].start, flags)
             _apply_specials(flags, out[block].view(np.uint32))
 
-    for_each_block((rows, depth, cols), threads, work)
+    for_each_block((rows, depth, cols), threads, work, sums=1 if plan.fits(depth) else 2)
     return out
 
 
@@ -136,11 +140,13 @@ def _finite_block(out, operands, plan, block, buffers, scale):
     """
     low = buffers.sums("low", block, np.float64)
     readers = [(part.reader, plan.w.reader) for part in plan.x]
-    if len(plan.x) == 1 and operands[0].shape[1] <= plan.k_limit:
-        accumulate(low, operands, readers[0], block, buffers)
+    if plan.fits(operands[0].shape[1]):
+        accumulate(low, operands, readers[0], block, buffers, fresh=True)
         _round_one(low, scale, out)
         return
     high = buffers.sums("high", block, np.float64)
+    low.fill(0)
+    high.fill(0)
     for index, pair in enumerate(readers):
         if index:
             _scale_and_fold(low, high, 2.0**_SPLIT, _MAGIC)

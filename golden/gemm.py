@@ -107,7 +107,7 @@ def _chained_gemm(x, w, x_format, w_format, initial, threads):
         sums = buffers.sums("sums", block, np.float32)
         if initial is not None:
             block_decoder(FP32)(initial, block[0].start, block[1].start, sums)
-        accumulate(sums, (x, w), readers, block, buffers)
+        accumulate(sums, (x, w), readers, block, buffers, fresh=initial is None)
         _store(sums.view(np.uint32), out[block].view(np.uint32))
 
     for_each_block((*x.shape, w.shape[1]), threads, work)

@@ -13,7 +13,7 @@ from numba.core import cgutils, config
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-__all__ = ["TILE_M", "fma", "tile_fma", "tile_fold", "tile_load", "tile_store", "tile_width"]
+__all__ = ["TILE_M", "fma", "tile_fma", "tile_fold", "tile_load", "tile_store", "tile_width", "tile_zero"]
 
 
 def _has_64_byte_registers() -> bool:
@@ -122,6 +122,17 @@ def tile_load(typing_context, array, i):
         return value
 
     return tile(array, types.intp), emit
+
+
+@intrinsic
+def tile_zero(typing_context, array):
+    """A tile of +0 for ``array[H, tile_width]``."""
+    tile = _Tile(array.dtype)
+
+    def emit(context, builder, signature, args):
+        return ir.Constant(context.get_value_type(tile), None)
+
+    return tile(array), emit
 
 
 @intrinsic

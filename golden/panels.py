@@ -7,14 +7,14 @@ from threading import Thread
 import numpy as np
 from numba import config, njit
 
-from golden.intrinsics import TILE_M, tile_fma, tile_fold, tile_load, tile_store, tile_width
+from golden.intrinsics import TILE_M, tile_fma, tile_fold, tile_load, tile_store, tile_width, tile_zero
 
 __all__ = ["BLOCK_K", "BLOCK_M", "BLOCK_N", "Block", "Buffers", "Reader", "accumulate", "for_each_block"]
 
-#: A panel of weights, BLOCK_K x a tile's width, stays in the first-level cache while the rows pass by.
+#: A panel of weights, BLOCK_K x a tile's width at most, stays in the first-level cache while the rows pass by.
 BLOCK_K = 192
 #: Outputs that are accumulated together, at most: the larger, the less often an operand is decoded again.
-BLOCK_M, BLOCK_N = 342, 512
+BLOCK_M, BLOCK_N = 342, 1024
 #: Multiply-adds that are worth a thread: a fraction of a millisecond of work.
 _THREAD_MACS = 1 << 22
 
@@ -39,19 +39,19 @@ class Buffers:
         return flat[:size].reshape(shape)
 
     def sums(self, name: str, block: Block, dtype: np.dtype | type) -> np.ndarray:
-        """Zeros for a block of outputs, as ``dtype[P, H, W]``: panels of whole register tiles.
+        """Room for a block of outputs, as ``dtype[P, H, W]``: panels of whole register tiles.
 
         Output ``[i, j]`` is element ``[j // W, i, j % W]``. What lies beyond the block collects sums of zero
         products, which nobody reads.
         """
         rows, cols = (part.stop - part.start for part in block)
         width = tile_width(dtype)
-        sums = self.take(name, (-(-cols // width), -(-rows // TILE_M) * TILE_M, width), dtype)
-        sums.fill(0)
-        return sums
+        return self.take(name, (-(-cols // width), -(-rows // TILE_M) * TILE_M, width), dtype)
 
 
-def for_each_block(shape: tuple[int, int, int], threads: int | None, work: Callable[[Block, Buffers], None]) -> None:
+def for_each_block(
+    shape: tuple[int, int, int], threads: int | None, work: Callable[[Block, Buffers], None], *, sums: int = 1
+) -> None:
     """Call ``work`` for every block of the outputs of an [M, K] x [K, N] product, each with its thread's buffers.
 
     Blocks are independent of each other, and no result depends on how they are cut or on which thread has which.
@@ -64,11 +64,13 @@ def for_each_block(shape: tuple[int, int, int], threads: int | None, work: Calla
         At most so many; small products take fewer. None: as many as Numba's, which is all processors this
         process may use unless NUMBA_NUM_THREADS says otherwise. They live for this call only, so that a
         process may fork afterwards.
+    sums : int
+        How many sums ``work`` keeps of each output: the more, the fewer columns in a block.
     """
     rows, depth, cols = shape
     threads = config.NUMBA_NUM_THREADS if threads is None else threads
     threads = min(threads, rows * depth * cols // _THREAD_MACS)
-    blocks = list(_blocks(rows, cols, threads))
+    blocks = list(_blocks(rows, cols, threads, BLOCK_N // sums))
     queue, errors = iter(blocks), []
 
     def run() -> None:
@@ -90,9 +92,9 @@ def for_each_block(shape: tuple[int, int, int], threads: int | None, work: Calla
         raise errors[0]
 
 
-def _blocks(rows: int, cols: int, threads: int) -> Iterator[Block]:
-    """Blocks of even size, at most BLOCK_M x BLOCK_N; a multiple of ``threads`` of them where there is room."""
-    across, down = -(-cols // BLOCK_N), -(-rows // BLOCK_M)
+def _blocks(rows: int, cols: int, threads: int, widest: int = BLOCK_N) -> Iterator[Block]:
+    """Blocks of even size, at most BLOCK_M x ``widest``; a multiple of ``threads`` of them where there is room."""
+    across, down = -(-cols // widest), -(-rows // BLOCK_M)
     while across * down % max(threads, 1) and across * down < 4 * threads:
         down += 1
     height, width = -(-rows // max(down, 1)), -(-cols // max(across, 1))
@@ -109,6 +111,7 @@ def accumulate(
     block: Block,
     buffers: Buffers,
     *,
+    fresh: bool = False,
     high: np.ndarray | None = None,
     run: int = BLOCK_K,
     magic: float = 0.0,
@@ -122,31 +125,38 @@ def accumulate(
     operands : (uint[M, K], uint[K, N])
     readers : (Reader, Reader)
         They decode blocks of the operands to the dtype of ``sums``.
+    fresh : bool
+        The sums start from +0, whatever they hold. Not together with ``high``.
     high : float64[P, H, W], optional
         Where parts of the sums go: after every ``run`` products, and at the end of every BLOCK_K,
         ``part = (sum + magic) - magic`` is taken from a sum and added to its element of ``high``.
     """
     x, w = operands
     panels, height, width = sums.shape
-    for start in range(0, x.shape[1], BLOCK_K):
-        depth = min(BLOCK_K, x.shape[1] - start)
+    length = x.shape[1]
+    if fresh and not length:
+        sums.fill(0)
+    # Of even length: a short last block would load and store as many sums for fewer products.
+    longest = -(-length // max(1, -(-length // BLOCK_K)))
+    for start in range(0, length, max(1, longest)):
+        depth = min(longest, length - start)
         x_block = buffers.take("x", (1, height, depth), sums.dtype)
         w_block = buffers.take("w", (panels, depth, width), sums.dtype)
         readers[0](x, block[0].start, start, x_block)
         readers[1](w, start, block[1].start, w_block)
         if high is None:
-            _multiply(x_block[0], w_block, sums)
+            _multiply(x_block[0], w_block, sums, fresh and start == 0)
         else:
             _multiply_and_fold(x_block[0], w_block, sums, high, run, magic)
 
 
 @njit(cache=True, nogil=True, boundscheck=False)
-def _multiply(x, w, sums):
+def _multiply(x, w, sums, fresh):
     """``sums[p, i, j] = fma(x[i, k], w[p, k, j], sums[p, i, j])`` for every k in turn, a tile at a time."""
     for p in range(w.shape[0]):
         panel = w[p]
         for i in range(0, x.shape[0], TILE_M):
-            tile = tile_load(sums[p], i)
+            tile = tile_zero(sums[p]) if fresh else tile_load(sums[p], i)
             for k in range(panel.shape[0]):
                 tile = tile_fma(tile, x, i, panel, k)
             tile_store(sums[p], i, tile)
