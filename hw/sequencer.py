@@ -130,7 +130,7 @@ class Sequencer(wiring.Component):
     def _executor(self, m: Module) -> None:
         """One command and its activation rows."""
         self.row = Signal(range(self.config.psum_depth + 1))
-        # The row at hand is the last of its pass: known a cycle early, for the hand-over and all of the loader wait for it.
+        # The row at hand is the last of its pass: known a cycle early, for hand-over and loader wait for it.
         row_is_last = Signal()
         m.d.comb += [
             self.take_row.eq(self.i_activation_valid & self.o_activation_ready),

@@ -70,7 +70,7 @@ class Job:
         with _EMITTING:
             texts = {
                 "design.v": emit_modules(block, target),
-                "wrapper.v": emit_modules(Wrapper(block)),
+                "wrapper.v": emit_modules(Wrapper(block, large=self.part == "engine"), self.device.family.name),
             }
         return {name: join_modules(modules) for name, modules in texts.items()}
 

@@ -43,3 +43,8 @@ module MULT18X18D #(
       $fatal;
     end
 endmodule
+
+// A buffer before a global net.
+module DCCA(input CLKI, input CE, output CLKO);
+  assign CLKO = CLKI & CE;
+endmodule

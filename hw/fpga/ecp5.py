@@ -1,9 +1,10 @@
 """Cells of Lattice ECP5 parts spelt out where yosys leaves half of them unused.
 
-That is the four-input logic before a carry, and the register behind a hard multiplier. A ``CCU2C`` is two bits of a
-chain. Of each bit, ``LUT4(A, B, C, D)`` is the propagate and ``LUT2(A, B)``, the same table at C = D = 0, the generate
-signal: ``S = LUT4 ^ CIN``, ``COUT = LUT4 ? CIN : LUT2`` (Lattice, ECP5 family data sheet; yosys
-``techlibs/ecp5/cells_sim.v``). So ``A + f(B, C, D)`` takes no logic but its chain where ``f(B, 0, 0)`` is always 0.
+That is the four-input logic before a carry, the register behind a hard multiplier, and the global nets beside those of
+clocks. A ``CCU2C`` is two bits of a chain. Of each bit, ``LUT4(A, B, C, D)`` is the propagate and ``LUT2(A, B)``, the
+same table at C = D = 0, the generate signal: ``S = LUT4 ^ CIN``, ``COUT = LUT4 ? CIN : LUT2`` (Lattice, ECP5 family
+data sheet; yosys ``techlibs/ecp5/cells_sim.v``). So ``A + f(B, C, D)`` takes no logic but its chain where
+``f(B, 0, 0)`` is always 0.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, ResetSignal, Signal, Value
 
-__all__ = ["ECP5", "Half", "add_inverted", "add_selected", "chain", "multiply", "multiply_hard"]
+__all__ = ["ECP5", "Half", "add_inverted", "add_selected", "chain", "multiply", "multiply_hard", "spread"]
 
 #: The target's name on the command line.
 ECP5 = "ecp5"
@@ -91,6 +92,16 @@ def multiply(m: Module, name: str, x: Value, w: Value) -> Value:
         halves = [Half(_PLUS_AND, a, b, c) for a, b, c in zip(kept, ones, others, strict=True)]
         total = Cat(total[:place], chain(m, f"{name}_sum_{place}", [Half(0, Const(0, 1)), *halves])[1:])
     return total[: 2 * width]
+
+
+def spread(m: Module, name: str, signal: Value) -> Value:
+    """``signal`` on a global net, which reaches clock enables and resets all over the device in the same short time.
+
+    The global nets are there for high fan-outs of all three kinds (Lattice, ECP5 sysCLOCK user guide).
+    """
+    everywhere = Signal(name=f"{name}_everywhere")
+    m.submodules[f"{name}_buffer"] = Instance("DCCA", i_CLKI=signal, i_CE=_ONE, o_CLKO=everywhere)
+    return everywhere
 
 
 def multiply_hard(m: Module, name: str, x: Value, w: Value, enable: Value) -> Value:

@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Shape,
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.fpga.ecp5 import ECP5, spread
+
 __all__ = ["Wrapper"]
 
 #: Inputs of the gates that fold the outputs: those of one LUT.
@@ -15,8 +17,8 @@ class Wrapper(wiring.Component):
 
     Inputs are the bits of one long shift register. Outputs are captured in registers, then folded by exclusive-or,
     four to one and a register in each level: no bit of the block can be optimised away, and no path of the wrapper is
-    longer than one LUT. The reset is registered once. The block is an instance of its ``module_name``, to be
-    synthesised apart.
+    longer than one LUT. The reset is registered once, and in an ECP5 comes to a ``large`` block by a global net; for
+    an iCE40 nextpnr sees to that itself. The block is an instance of its ``module_name``, to be synthesised apart.
 
     Latency: of no meaning; what comes out only depends on everything the block does.
 
@@ -30,8 +32,8 @@ class Wrapper(wiring.Component):
 
     module_name = "fpga_top"
 
-    def __init__(self, block: wiring.Component):
-        self.block = block
+    def __init__(self, block: wiring.Component, *, large: bool = False):
+        self.block, self.large = block, large
         super().__init__({"i": In(1), "o": Out(1)})
 
     def elaborate(self, platform):
@@ -45,6 +47,8 @@ class Wrapper(wiring.Component):
         if not getattr(self.block, "COMBINATIONAL", False):
             reset = Signal(reset_less=True)
             m.d.sync += reset.eq(ResetSignal())
+            if self.large and platform == ECP5:
+                reset = spread(m, "reset", reset)
             connections |= {"i_clk": ClockSignal(), "i_rst": reset}
         m.submodules.block = Instance(self.block.module_name, **connections)
 

@@ -11,6 +11,7 @@ from golden.spec.config import EngineConfig
 from golden.spec.encodings import psum_layout, result_layout
 from hw.arithmetic.rounder import Rounder, narrow_stages, round_stages
 from hw.blocks import place, struct
+from hw.fpga.ecp5 import ECP5, spread
 
 __all__ = ["Readout", "row_shape"]
 
@@ -63,13 +64,18 @@ class Readout(wiring.Component):
         config = self.config
         advance = Signal()
         rows_ready = Signal(range(config.psum_depth + 1))
+        # rows_ready > 0, known a cycle early: the sequencer counts with what is read.
+        row_waits = Signal()
         address = Signal.like(self.o_read_address)
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
-            self.o_read_en.eq(advance & rows_ready.any()),
+            self.o_read_en.eq(advance & row_waits),
             self.o_read_address.eq(address),
         ]
-        m.d.sync += rows_ready.eq(rows_ready + self.i_finished - self.o_read_en)
+        m.d.sync += [
+            rows_ready.eq(rows_ready + self.i_finished - self.o_read_en),
+            row_waits.eq(self.i_finished | (rows_ready > 1) | (row_waits & ~advance)),
+        ]
         with m.If(self.o_read_en):
             m.d.sync += address.eq(Mux(address == config.psum_depth - 1, 0, address + 1))
 
@@ -98,6 +104,8 @@ class Readout(wiring.Component):
                 *(row.eq(before) for before, row in pairwise(rows_ahead)),
                 self.o.valid.eq(stages[-1]),
             ]
+        # A stall stops the registers of all columns at once: of 16, more than six thousand.
+        enable = spread(m, "advance", advance) if platform == ECP5 else advance
         rounded, row = rows_ahead[round_stages(config) - 1], rows_ahead[-1]
         codes = []
         width = psum_layout(config).width
@@ -107,7 +115,7 @@ class Readout(wiring.Component):
                 f"rounder_{col}",
                 Rounder,
                 config,
-                i_en=advance,
+                i_en=enable,
                 i_psum=self.i_psums.word_select(col, width),
                 i_select=rounded.select,
                 i_saturate=rounded.saturate,

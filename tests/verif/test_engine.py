@@ -4,10 +4,12 @@ import os
 import shutil
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import verif
 from golden.efficiency import scale_sim_cycles
 from golden.formats import code_dtype
 from golden.schedule import gemm_cycles
@@ -110,6 +112,20 @@ def test_ring_and_tile_boundaries(name):
         if simulator != "verilator":
             jobs = jobs[: len(jobs) // 6]
         check(config, jobs, simulator=simulator, seed=index, idle=idle, stall=stall)
+
+
+def test_engine_of_an_ecp5s_cells():
+    """The Verilog that ``systolith fpga`` builds for an ECP5, with what its cells do."""
+    config, simulator = CONFIGS["pipelined"]
+    cells = (Path(verif.__file__).parent / "ecp5_cells.v").read_text()
+    made = engine_verilog(config, "ecp5") + cells
+    assert "DCCA advance_buffer" in made
+    jobs = limit_jobs(config, generator(9))[:20]
+    check(config, jobs, simulator=simulator, seed=9, idle=0.3, stall=0.5, rewrite=lambda _: made)
+
+    stuck = made.replace("assign CLKO = CLKI & CE;", "assign CLKO = CE;")
+    run = simulate(config, jobs, simulator=simulator, seed=9, idle=0.3, stall=0.5, rewrite=lambda _: stuck)
+    assert run.mismatches and "o_result" in "\n".join(run.lines())
 
 
 def test_largest_exact_sums():

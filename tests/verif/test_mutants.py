@@ -22,7 +22,7 @@ KILLED = {
     "rounder": ("unit", "psum_1_0"),
     "psum_bank": ("unit", "o_psum"),
     "pe": ("unit", "product"),
-    "sequencer": ("engine", "free"),
+    "sequencer": ("engine", "o_weight_ready"),
     "readout": ("engine", "o__payload"),
 }
 

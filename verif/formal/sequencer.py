@@ -143,6 +143,7 @@ module proof(input clk, rst, command_valid, weight_valid, activation_valid, read
     .o__valid(valid), .o__ready(ready), .o__payload(payload));
   wire [{count - 1}:0] r_rows_ready;
   wire [{config.readout_latency - 2}:0] r_stages;
+  wire r_row_waits;
 
   // Tiles take rows in ring order and finish in ring order: `handed` and `ended` are the next row of either kind.
   reg [{address - 1}:0] handed = 0, ended = 0;
@@ -192,6 +193,7 @@ module proof(input clk, rst, command_valid, weight_valid, activation_valid, read
         drain
     } || (m_finished[age - 1] && offset == r_rows_ready + before));
     inv_ready: assert (!done || age < {drain} || offset < r_rows_ready);
+    inv_waits: assert (r_row_waits == (r_rows_ready != 0));
     inv_age: assert (age <= {drain} && (!done || age != 0));
     row_is_free: assert (!taken || !x_first || !held);
     // The last column's store is {config.store_latency + config.cols - 1} cycles after the row was taken.
@@ -214,7 +216,8 @@ endmodule
         harness=harness,
         engine="induction",
         depth=20,
-        peeks=PEEKS | {"r_rows_ready": "readout.rows_ready", "r_stages": "readout.stages"},
+        peeks=PEEKS
+        | {"r_rows_ready": "readout.rows_ready", "r_stages": "readout.stages", "r_row_waits": "readout.row_waits"},
         quick=True,
     )
 
