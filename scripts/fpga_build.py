@@ -81,12 +81,17 @@ class Job:
 
     @property
     def script(self) -> str:
-        """What yosys does: the block alone and its wrapper alone, each counted, then both as one netlist."""
+        """What yosys does: the block alone and its wrapper alone, each counted, then both as one netlist.
+
+        A PE is synthesised once, behind its border: across it, yosys would make one register of the tags that pass
+        PEs far apart in the same cycle, and what they enable would be all over the device.
+        """
         family = self.device.family
         synth = family.synth + self.device.synth_device
         synth += family.dsp if self.dsp and self.device.has_dsp else family.no_dsp
         return (
-            f"read_verilog design.v\n{synth} -top {self.top}\n"
+            f"read_verilog design.v\nsetattr -mod -set keep_hierarchy 1 pe\n{synth} -top {self.top}\n"
+            "setattr -mod -unset keep_hierarchy pe\nflatten\nclean\n"
             "tee -q -o design_stat.json stat -json\nwrite_rtlil design.il\ndesign -reset\n"
             f"read_verilog -lib design.v\nread_verilog wrapper.v\n{synth} -top fpga_top\n"
             f"tee -q -o wrapper_stat.json stat -json\ndelete ={self.top}\nread_rtlil design.il\n"
