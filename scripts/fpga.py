@@ -71,7 +71,12 @@ def build(
     synthesis = synthesise(job, tools, lambda step: show(f"{title}, synthesis", step))
     show(f"{title}, synthesis", "done")
     routed = place_route(
-        job, range(1, seeds + 1), tools, lambda seed, step: show(f"{title}, seed {seed}", step), jobs=jobs
+        job,
+        sum(synthesis.cells.values()),
+        range(1, seeds + 1),
+        tools,
+        lambda seed, step: show(f"{title}, seed {seed}", step),
+        jobs=jobs,
     )
     for one in routed:
         if one.mhz is None:

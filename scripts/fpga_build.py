@@ -30,7 +30,8 @@ __all__ = [
 CACHE = Path("build") / "fpga" / "cache"
 #: Changes with what is kept of a build.
 FORM = "2"
-#: Cells of all kinds from which nextpnr's router of choice, with the better clocks, goes on for hours.
+#: Cells of all kinds from which nextpnr's router of choice, with the better clocks, goes on for hours, and its placer
+#: takes twice the time of another with shorter wires.
 HUGE = 50_000
 #: What can be built: the whole engine, the grid of PEs, one PE.
 PARTS = ("engine", "array", "pe")
@@ -83,15 +84,16 @@ class Job:
     def script(self) -> str:
         """What yosys does: the block alone and its wrapper alone, each counted, then both as one netlist.
 
-        A PE is synthesised once, behind its border: across it, yosys would make one register of the tags that pass
-        PEs far apart in the same cycle, and what they enable would be all over the device.
+        A PE is synthesised once, behind its border, and so is a column's rounder: across it, yosys would make one
+        register of what all of them know in the same cycle, and what depends on it would be all over the device.
         """
         family = self.device.family
         synth = family.synth + self.device.synth_device
+        blocks = "pe rounder" if self.part == "engine" else "pe"
         synth += family.dsp if self.dsp and self.device.has_dsp else family.no_dsp
         return (
-            f"read_verilog design.v\nsetattr -mod -set keep_hierarchy 1 pe\n{synth} -top {self.top}\n"
-            "setattr -mod -unset keep_hierarchy pe\nflatten\nclean\n"
+            f"read_verilog design.v\nsetattr -mod -set keep_hierarchy 1 {blocks}\n{synth} -top {self.top}\n"
+            f"setattr -mod -unset keep_hierarchy {blocks}\nflatten\nclean\n"
             "tee -q -o design_stat.json stat -json\nwrite_rtlil design.il\ndesign -reset\n"
             f"read_verilog -lib design.v\nread_verilog wrapper.v\n{synth} -top fpga_top\n"
             f"tee -q -o wrapper_stat.json stat -json\ndelete ={self.top}\nread_rtlil design.il\n"
@@ -172,19 +174,21 @@ def synthesise(job: Job, tools: Tools, watch: Callable[[str], None]) -> Synthesi
 
 
 def place_route(
-    job: Job, seeds: Sequence[int], tools: Tools, watch: Callable[[int, str], None], *, jobs: int = 1
+    job: Job, cells: int, seeds: Sequence[int], tools: Tools, watch: Callable[[int, str], None], *, jobs: int = 1
 ) -> list[Routed]:
-    """Place and route the netlist of a job once for every seed, ``jobs`` at a time."""
+    """Place and route the netlist of a job, of so many ``cells``, once for every seed, ``jobs`` at a time."""
     tag = f"{job.device.name}-{job.frequency}-{versions(job.device.family)[job.device.family.package]}"
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            return list(pool.map(lambda seed: _route(job, seed, tag, tools, lambda step: watch(seed, step)), seeds))
+            return list(
+                pool.map(lambda seed: _route(job, cells, seed, tag, tools, lambda step: watch(seed, step)), seeds)
+            )
         except BaseException:
             tools.stop()
             raise
 
 
-def _route(job: Job, seed: int, tag: str, tools: Tools, watch: Callable[[str], None]) -> Routed:
+def _route(job: Job, cells: int, seed: int, tag: str, tools: Tools, watch: Callable[[str], None]) -> Routed:
     name = f"{tag}-{seed}"
     done = job.folder / f"{name}.json"
     if not done.exists():
@@ -193,8 +197,8 @@ def _route(job: Job, seed: int, tag: str, tools: Tools, watch: Callable[[str], N
         log, report = job.folder / f"{name}.log", job.folder / f"{name}.report.json"
         report.unlink(missing_ok=True)
         arguments = ["--json", "top.json", "--top", "fpga_top", "--seed", str(seed), "--freq", str(job.frequency)]
-        if sum(json.loads((job.folder / "synthesis.json").read_text())["cells"].values()) > HUGE:
-            arguments += ["--router", "router2"]
+        if cells > HUGE:
+            arguments += ["--placer", "static", "--router", "router2"]
         fine = tools.nextpnr(job.device, [*arguments, "--timing-allow-fail", "--report", report.name], log, watch)
         routed = Routed(seed, None, time.perf_counter() - start)
         if fine and report.exists():
