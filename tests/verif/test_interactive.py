@@ -92,7 +92,7 @@ BUGS = {
     "a partial sum waits a cycle too long": (
         _replaced(
             "sequencer",
-            r"(?s)remain < (run\[\S+\]);(.*)remain < (load\[\S+\]);",
+            r"(?s)remain < (\w+\[\S+\]);(.*)remain < (\w+\[\S+\]);",
             r"(~|remain | remain + 1'b1 < \1);\2(~|remain | remain + 1'b1 < \3);",
         ),
         "cycle_counts",
