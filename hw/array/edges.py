@@ -125,9 +125,10 @@ class NorthEdge(wiring.Component):
         config = self.config
         width = pe_registers(config)["weight"]
         weights = []
-        was_valid = Signal()
-        if config.cols > 1:
-            m.d.sync += was_valid.eq(self.i_valid)
+        # Whether a beat is taken is known last, and goes east with it: a column is masked where it leaves.
+        valids = [self.i_valid]
+        for col in range(1, config.cols):
+            valids.append(delayed(m, valids[-1], 1, f"valid_{col}"))
         for col in range(config.cols):
             operands = []
             for lane in range(col, config.rows_per_load_cycle * config.cols, config.cols):
@@ -140,11 +141,10 @@ class NorthEdge(wiring.Component):
                     i_select=self.i_format,
                 )
                 operands.append(operand.o)
-            # Whether a beat is taken is known last: the other columns wait for it in their first register.
-            decoded = delayed(m, Cat(operands), min(col, 1), f"decoded_{col}")
+            decoded = skewed(m, Cat(operands), col, f"skew_{col}")
             weight = Signal(width, name=f"weight_{col}")
-            with m.If(was_valid if col else self.i_valid):
+            with m.If(valids[col]):
                 m.d.comb += weight.eq(decoded)
-            weights.append(skewed(m, weight, max(col - 1, 0), f"skew_{col}"))
+            weights.append(weight)
         m.d.comb += self.o_weights.eq(Cat(weights))
         return m
