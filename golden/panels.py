@@ -128,17 +128,19 @@ def accumulate(
     fresh : bool
         The sums start from +0, whatever they hold. Not together with ``high``.
     high : float64[P, H, W], optional
-        Where parts of the sums go: after every ``run`` products, and at the end of every BLOCK_K,
+        Where parts of the sums go: after every ``run`` products, and at the end of every block of K,
         ``part = (sum + magic) - magic`` is taken from a sum and added to its element of ``high``.
     """
     x, w = operands
     panels, height, width = sums.shape
     length = x.shape[1]
-    if fresh and not length:
-        sums.fill(0)
+    if not length:
+        if fresh:
+            sums.fill(0)
+        return
     # Of even length: a short last block would load and store as many sums for fewer products.
-    longest = -(-length // max(1, -(-length // BLOCK_K)))
-    for start in range(0, length, max(1, longest)):
+    longest = -(-length // -(-length // BLOCK_K))
+    for start in range(0, length, longest):
         depth = min(longest, length - start)
         x_block = buffers.take("x", (1, height, depth), sums.dtype)
         w_block = buffers.take("w", (panels, depth, width), sums.dtype)

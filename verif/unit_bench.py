@@ -17,7 +17,7 @@ from hw.verilog import join_modules
 from verif.harness import Harness
 from verif.replay import Mismatch
 
-__all__ = ["UNIT_CONFIGS", "Bundle", "UnitBench"]
+__all__ = ["UNIT_CONFIGS", "Bundle", "UnitBench", "cells_of"]
 
 #: Records handed to the simulator in one piece.
 CHUNK = 1 << 16
@@ -31,6 +31,11 @@ UNIT_CONFIGS: dict[str, EngineConfig] = {
     "bf16": EngineConfig(rows=2, cols=3, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32", psum_depth=32),
     "fp8_fp32": EngineConfig(rows=2, cols=2, formats=("e4m3", "e5m2"), accumulation="fp32", psum_depth=32),
 }
+
+
+def cells_of(target: str) -> str:
+    """Verilog of what a target's cells do."""
+    return Path(__file__).with_name(f"{target}_cells.v").read_text()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +149,7 @@ module bundle(
     endcase
 endmodule
 """
-        cells = [
-            Path(__file__).with_name(f"{name}_cells.v").read_text() for name in {b.target for b in self.benches} if name
-        ]
+        cells = [cells_of(target) for target in {b.target for b in self.benches} if target]
         text = "\n".join([*texts, *cells, top])
         return self.rewrite(text) if self.rewrite else text
 

@@ -135,8 +135,8 @@ class FusedAdder(wiring.Component):
         # A subnormal has the exponent of the smallest normal and no hidden bit.
         m.d.comb += [
             c_exp.eq(code[23:31] if self.in_range else Cat(code[23] | ~normal, code[24:31])),
-            # Negative only where the product is the smaller one, and then not used. Of FP8 one more than it is: that
-            # takes no adder, 96 being a multiple of 32, and is made good where the sum's exponent is.
+            # Negative only where the product is the smaller one, and then not used. Of FP8 one more than it is, to be
+            # made good where the exponent is: with e5m2 that adds 96, a multiple of 32, which takes hardly an adder.
             p_exp.eq(product.exponent + self.product_bias + self.in_range),
             # Less one: of equal exponents the sum's gives way, and no operand is shifted by ~difference + 1.
             difference.eq(c_exp - product.exponent - (self.product_bias + 1)),

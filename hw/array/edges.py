@@ -125,11 +125,10 @@ class NorthEdge(wiring.Component):
         config = self.config
         width = pe_registers(config)["weight"]
         weights = []
-        # Whether a beat is taken is known last, and goes east with it: a column is masked where it leaves.
-        valids = [self.i_valid]
-        for col in range(1, config.cols):
-            valids.append(delayed(m, valids[-1], 1, f"valid_{col}"))
+        valid = self.i_valid
         for col in range(config.cols):
+            # Whether a beat is taken is known last, and goes east with it: a column is masked where it leaves.
+            valid = delayed(m, valid, min(col, 1), f"valid_{col}")
             operands = []
             for lane in range(col, config.rows_per_load_cycle * config.cols, config.cols):
                 operand = place(
@@ -143,7 +142,7 @@ class NorthEdge(wiring.Component):
                 operands.append(operand.o)
             decoded = skewed(m, Cat(operands), col, f"skew_{col}")
             weight = Signal(width, name=f"weight_{col}")
-            with m.If(valids[col]):
+            with m.If(valid):
                 m.d.comb += weight.eq(decoded)
             weights.append(weight)
         m.d.comb += self.o_weights.eq(Cat(weights))

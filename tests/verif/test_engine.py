@@ -4,12 +4,10 @@ import os
 import shutil
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import verif
 from golden.efficiency import scale_sim_cycles
 from golden.formats import code_dtype
 from golden.schedule import gemm_cycles
@@ -25,6 +23,7 @@ from verif.probes import expression
 from verif.replay import replay
 from verif.simulator import build
 from verif.traffic import traffic_trace
+from verif.unit_bench import cells_of
 
 SEED = int(os.environ.get("SEED", 5))
 #: For runs of a few thousand cycles Icarus, which builds in a second, is the faster one.
@@ -117,8 +116,7 @@ def test_ring_and_tile_boundaries(name):
 def test_engine_of_an_ecp5s_cells():
     """The Verilog that ``systolith fpga`` builds for an ECP5, with what its cells do."""
     config, simulator = CONFIGS["pipelined"]
-    cells = (Path(verif.__file__).parent / "ecp5_cells.v").read_text()
-    made = engine_verilog(config, "ecp5") + cells
+    made = engine_verilog(config, "ecp5") + cells_of("ecp5")
     assert "DCCA advance_buffer" in made
     jobs = limit_jobs(config, generator(9))[:20]
     check(config, jobs, simulator=simulator, seed=9, idle=0.3, stall=0.5, rewrite=lambda _: made)
