@@ -46,7 +46,6 @@ class Hardware(NamedTuple):
     code_bits: int
     product_latency: int
     add_latency: int
-    readout_latency: int
     load_rows: int  # rows_per_load_cycle
     operand_bits: int
     weight_words: int
@@ -73,9 +72,9 @@ class State(NamedTuple):
     memory: np.ndarray  # int64[depth, C, 2]: PSUM, in limbs
     finished: np.ndarray  # int64[depth, 4]: tile_n, out_format, saturate, last row of its tile
     stage_valid: np.ndarray  # int64[stages]
-    stage_words: np.ndarray  # uint32[stages, C + 1]: read-out, by the number of the advance that read the row
-    stage_modes: np.ndarray  # int64[stages]: how those rows are read out, packed by ``readout_layout``
-    read_words: np.ndarray  # int64[C, 2]: the PSUM row last read for read-out, in limbs
+    stage_words: np.ndarray  # uint32[stages, C + 1]: read-out, by the number of the advance that read column 0
+    stage_rows: np.ndarray  # int64[stages, 5]: which row of PSUM that is, and what ``finished`` said of it
+    read_words: np.ndarray  # int64[C, 2]: what each column last read for read-out, in limbs
     result: np.ndarray  # uint32[C + 1]: the payload of o_result
     pes: np.ndarray  # uint32[R * C * pe_words], as in a record
     products: np.ndarray  # int64[R * C]: what follows the product registers where product_latency is 2
@@ -127,18 +126,19 @@ def _pack_mode(columns, out_format, saturate, end, bits):
 
 
 @njit(cache=True)
-def _read_row(memory, finished, row, narrow, stage_words, slot, read_words, f):
-    """Read a finished PSUM row into a stage of the read-out, rounded and converted."""
-    cols = stage_words.shape[1] - 1
-    out_format, saturate = narrow[finished[row, 1]], finished[row, 2]
-    for c in range(cols):
-        read_words[c, 0] = memory[row, c, 0]
-        read_words[c, 1] = memory[row, c, 1]
+def _read_columns(memory, narrow, advances, stage_valid, stage_rows, stage_words, read_words, f):
+    """What each column reads in an advance, rounded and converted: column c what column 0 read c advances ago."""
+    for c in range(read_words.shape[0]):
+        slot = (advances - c) % stage_valid.size
+        if not stage_valid[slot]:
+            continue
+        row, columns, select, saturate, _ = stage_rows[slot]
+        lo, hi = memory[row, c, 0], memory[row, c, 1]
+        read_words[c, 0], read_words[c, 1] = lo, hi
         code = np.int64(0)
-        if c < finished[row, 0]:
-            code = _pe.narrow(_pe.round_psum(memory[row, c, 0], memory[row, c, 1], f), out_format, saturate)
+        if c < columns:
+            code = _pe.narrow(_pe.round_psum(lo, hi, f), narrow[select], saturate)
         stage_words[slot, c] = code
-    stage_words[slot, cols] = finished[row, 3]
 
 
 @njit(cache=True)
@@ -343,7 +343,8 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
     n, loader, executor, rows, pes, seeds = s.scalars, s.loader, s.executor, s.rows, s.pes, s.seeds
     row_operands, weight_rows, weight_operands = s.row_operands, s.weight_rows, s.weight_operands
     memory, finished, result = s.memory, s.finished, s.result
-    stage_valid, stage_words, stage_modes, read_words = s.stage_valid, s.stage_words, s.stage_modes, s.read_words
+    stage_valid, stage_words, stage_rows, read_words = s.stage_valid, s.stage_words, s.stage_rows, s.read_words
+    stages = stage_valid.size
     commands, weights, activations, command_fields = q.commands, q.weights, q.activations, q.command_fields
     operands, narrow, f, ring_mask = h.operands, h.narrow, h.arithmetic, h.ring_mask
     west, north = np.zeros(h.rows, np.int64), np.zeros(h.cols, np.int64)
@@ -415,33 +416,38 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
 
         if registers:
             at = _put_surroundings(record, at, west, weight_rows, weight_operands, here, rows, memory, h, cycle)
-            # The stages that the last advance and the one before it filled.
-            latest, second = (n[ADVANCES] - 1) % h.readout_latency, (n[ADVANCES] - 2) % h.readout_latency
+            # What column c gives was read in the last advance, and its row by column 0 c advances before.
             for c in range(h.cols):
-                seen = stage_valid[latest] != 0
+                seen = stage_valid[(n[ADVANCES] - 1 - c) % stages] != 0
                 at = _put_sum(record, at, read_words[c, 0] if seen else 0, read_words[c, 1] if seen else 0, f)
             record[at] = 0
             if take and executor[LAST]:
                 mode = _pack_mode(executor[TILE_N], executor[OUT_FORMAT], executor[SATURATE], pass_ends, column_bits)
                 record[at] = 1 | rows[entry, ADDRESS] << 1 | mode << 1 + address_bits
             record[at + 1] = 1 | n[READ_ROW] << 1 if read else 0
-            record[at + 2] = stage_modes[second] if stage_valid[second] else 0
+            second = (n[ADVANCES] - 2) % stages
+            record[at + 2] = 0
+            if stage_valid[second]:
+                _, columns, select, saturate, end = stage_rows[second]
+                record[at + 2] = _pack_mode(columns, select, saturate, end, column_bits)
 
-        # The read-out: a row enters it in advance a and is on the port after advance a + readout_latency - 1.
+        # The read-out: column 0 reads a row in advance a, the last column in advance a + C - 1, and it is on the port
+        # after advance a + stages - 1.
+        freed = False
         if advance:
-            slot, oldest = n[ADVANCES] % h.readout_latency, (n[ADVANCES] + 1) % h.readout_latency
+            slot, oldest = n[ADVANCES] % stages, (n[ADVANCES] + 1) % stages
             stage_valid[slot] = read
             if read:
                 row = n[READ_ROW]
-                _read_row(memory, finished, row, narrow, stage_words, slot, read_words, f)
-                stage_modes[slot] = _pack_mode(
-                    finished[row, 0], finished[row, 1], finished[row, 2], finished[row, 3], column_bits
-                )
-                n[READ_ROW] = (n[READ_ROW] + 1) & (h.depth - 1)
+                stage_rows[slot, 0] = row
+                stage_rows[slot, 1:] = finished[row]
+                stage_words[slot, h.cols] = finished[row, 3]
+                n[READ_ROW] = (row + 1) & (h.depth - 1)
+            _read_columns(memory, narrow, n[ADVANCES], stage_valid, stage_rows, stage_words, read_words, f)
+            freed = stage_valid[(n[ADVANCES] - h.cols + 1) % stages] != 0
             n[RESULT_VALID] = stage_valid[oldest]
-            if stage_valid[oldest]:
-                for i in range(result.size):
-                    result[i] = stage_words[oldest, i]
+            for i in range(result.size):
+                result[i] = stage_words[oldest, i] if stage_valid[oldest] else 0
             n[ADVANCES] += 1
 
         # PSUM and the PEs.
@@ -453,8 +459,9 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
 
         # Counters: a row leaves the hazard window, another becomes readable.
         n[IN_FLIGHT] += take - rows[(cycle - h.hazard + 1) & ring_mask, VALID]
-        n[OCCUPIED] += (take and executor[FIRST] != 0) - read
-        stored = (cycle + 1 - h.drain_latency) & ring_mask
+        n[OCCUPIED] += (take and executor[FIRST] != 0) - freed
+        # In column 0, that is: the last one is read ``drain_latency`` cycles after the row was taken.
+        stored = (cycle + h.cols - h.drain_latency) & ring_mask
         n[ROWS_READY] += (rows[stored, VALID] & rows[stored, IS_LAST]) - read
 
         # The sequencer.

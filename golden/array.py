@@ -241,7 +241,6 @@ def _hardware(config: EngineConfig) -> _engine.Hardware:
         code_bits=config.code_bits,
         product_latency=config.product_latency,
         add_latency=config.add_latency,
-        readout_latency=config.readout_latency,
         load_rows=config.rows_per_load_cycle,
         operand_bits=operand_layout(config).width,
         weight_words=weight_words,
@@ -258,6 +257,7 @@ def _hardware(config: EngineConfig) -> _engine.Hardware:
 def _reset_state(config: EngineConfig, hardware: _engine.Hardware) -> _engine.State:
     """Everything as reset leaves it, and PSUM zero."""
     ring, cols, pes = hardware.ring_mask + 1, config.cols, config.rows * config.cols
+    stages = config.readout_latency + cols - 1
     scalars = np.zeros(_engine.SCALARS, np.int64)
     scalars[[_engine.FIRST_WEIGHT, _engine.LAST_STORE, _engine.LAST_TAKE]] = -1
     return _engine.State(
@@ -271,9 +271,9 @@ def _reset_state(config: EngineConfig, hardware: _engine.Hardware) -> _engine.St
         seeds=np.zeros((config.product_latency + 1, cols, 2), np.int64),
         memory=np.zeros((config.psum_depth, cols, 2), np.int64),
         finished=np.zeros((config.psum_depth, 4), np.int64),
-        stage_valid=np.zeros(config.readout_latency, np.int64),
-        stage_words=np.zeros((config.readout_latency, cols + 1), np.uint32),
-        stage_modes=np.zeros(config.readout_latency, np.int64),
+        stage_valid=np.zeros(stages, np.int64),
+        stage_words=np.zeros((stages, cols + 1), np.uint32),
+        stage_rows=np.zeros((stages, 5), np.int64),
         read_words=np.zeros((cols, 2), np.int64),
         result=np.zeros(cols + 1, np.uint32),
         pes=np.zeros(pes * hardware.pe_words, np.uint32),

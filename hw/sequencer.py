@@ -49,9 +49,9 @@ class Sequencer(wiring.Component):
     o_seed, o_store : ``seed_shape(config)``, ``store_shape(config)``
         Requests to PSUM column 0, in the cycles the array's latency asks for.
     o_row_en, o_row_address, o_row, o_finished
-        To the read-out: an activation row of a last pass is taken; such a row is stored in all columns.
-    i_read_en : ``In(1)``
-        The read-out frees a PSUM row.
+        To the read-out: an activation row of a last pass is taken; such a row is stored in column 0.
+    i_freed : ``In(1)``
+        A PSUM row is read out in all columns.
     """
 
     module_name = "sequencer"
@@ -79,7 +79,7 @@ class Sequencer(wiring.Component):
                 "o_row_address": Out(address),
                 "o_row": Out(row_shape(config)),
                 "o_finished": Out(1),
-                "i_read_en": In(1),
+                "i_freed": In(1),
             }
         )
 
@@ -104,17 +104,18 @@ class Sequencer(wiring.Component):
     def _loader(self, m: Module) -> None:
         """One command and its weights, into the shadow plane."""
         loaded = Signal(range(self.config.load_cycles(self.config.rows) + 1))
-        beats = _beats(self.load.tile_k, self.config.rows_per_load_cycle)
+        together = self.config.rows_per_load_cycle
+        # All beats are taken; the beat at hand is the last: known a cycle early, for every weight waits for it.
         full = Signal()
+        beat_is_last = Signal()
         complete = Signal()
         free = Signal()
         first_row = self.take_row & ~self.swapped
         m.d.comb += [
             free.eq(~self.run_valid | self.swapped | first_row),
-            full.eq(loaded == beats),
             self.o_weight_ready.eq(self.load_valid & ~full & free),
             self.take_weight.eq(self.i_weight_valid & self.o_weight_ready),
-            complete.eq(full | (self.take_weight & (loaded + 1 == beats))),
+            complete.eq(full | (self.take_weight & beat_is_last)),
             self.hand_over.eq(self.load_valid & complete & (~self.run_valid | self.last_row)),
             self.i_command.ready.eq(~self.load_valid | self.hand_over),
             self.o_weight_en.eq(self.take_weight),
@@ -122,10 +123,11 @@ class Sequencer(wiring.Component):
             self.o_load.eq(self.take_weight << loaded),
         ]
         with m.If(self.take_weight):
-            m.d.sync += loaded.eq(loaded + 1)
+            m.d.sync += [loaded.eq(loaded + 1), full.eq(beat_is_last)]
+            m.d.sync += beat_is_last.eq(loaded + 2 == _beats(self.load.tile_k, together))
         with m.If(self.i_command.ready):
             m.d.sync += [self.load_valid.eq(self.i_command.valid), self.load.eq(self.i_command.payload)]
-            m.d.sync += loaded.eq(0)
+            m.d.sync += [loaded.eq(0), full.eq(0), beat_is_last.eq(self.i_command.payload.tile_k <= together)]
 
     def _executor(self, m: Module) -> None:
         """One command and its activation rows."""
@@ -163,9 +165,9 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             remain.eq(in_flight - arrived),
             # occupied < psum_depth in the next cycle.
-            room.eq(self.i_read_en | (occupied < Mux(opens, config.psum_depth - 1, config.psum_depth))),
+            room.eq(self.i_freed | (occupied < Mux(opens, config.psum_depth - 1, config.psum_depth))),
         ]
-        m.d.sync += [in_flight.eq(remain + self.take_row), occupied.eq(occupied + opens - self.i_read_en)]
+        m.d.sync += [in_flight.eq(remain + self.take_row), occupied.eq(occupied + opens - self.i_freed)]
 
         def may_follow(command: data.View) -> Value:
             """in_flight < distance in the next cycle, or room."""
@@ -201,5 +203,5 @@ class Sequencer(wiring.Component):
             self.o_row.end.eq(self.last_row),
             self.o_row.select.eq(self.run.out_format),
             self.o_row.saturate.eq(self.run.saturate),
-            self.o_finished.eq(delayed(m, finished, config.drain_latency - 1, "finished_line")),
+            self.o_finished.eq(delayed(m, finished, config.drain_latency - config.cols, "finished_line")),
         ]

@@ -59,7 +59,7 @@ class TensorEngine(wiring.PureInterface):
         m = Assembly()
         config = self.config
         psum = psum_layout(config).width
-        read_en = m.wire(Signal(name="read_en"))
+        freed = m.wire(Signal(name="freed"))
         seeds, reads = (m.wire(Signal(psum * config.cols, name=name)) for name in ("seeds", "reads"))
         sequencer = place(
             m,
@@ -73,7 +73,7 @@ class TensorEngine(wiring.PureInterface):
             o_weight_ready=self.i_weight.ready,
             i_activation_valid=self.i_activation.valid,
             o_activation_ready=self.i_activation.ready,
-            i_read_en=read_en,
+            i_freed=freed,
         )
         west = place(
             m,
@@ -106,13 +106,13 @@ class TensorEngine(wiring.PureInterface):
             i_row_address=sequencer.o_row_address,
             i_row=sequencer.o_row,
             i_finished=sequencer.o_finished,
-            o_read_en=read_en,
+            o_freed=freed,
             i_psums=reads,
             o__valid=self.o_result.valid,
             o__payload=self.o_result.payload,
             o__ready=self.o_result.ready,
         )
-        seed, store = sequencer.o_seed, sequencer.o_store
+        seed, store, address = sequencer.o_seed, sequencer.o_store, readout.o_read_address
         for col in range(config.cols):
             bank = place(
                 m,
@@ -123,9 +123,9 @@ class TensorEngine(wiring.PureInterface):
                 i_store=store,
                 i_psum=grid.o_psums.word_select(col, psum),
                 o_psum=seeds.word_select(col, psum),
-                i_read_en=read_en,
-                i_read_address=readout.o_read_address,
+                i_advance=readout.o_advance,
+                i_read_address=address,
                 o_read=reads.word_select(col, psum),
             )
-            seed, store = bank.o_seed, bank.o_store
+            seed, store, address = bank.o_seed, bank.o_store, bank.o_read_address
         return m

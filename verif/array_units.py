@@ -131,10 +131,16 @@ def psum_bank_bench(key: str, config: EngineConfig) -> UnitBench:
                     "columns": int(rng.integers(0, config.cols + 1)),
                 },
                 "i_psum": sum(int(word) << 32 * place for place, word in enumerate(psums[cycle])),
-                "i_read_en": int(rng.random() < 0.6),
+                "i_advance": int(rng.random() < 0.6),
                 "i_read_address": addresses[2],
             }
-            seen = {"o_seed": model.seed, "o_store": model.store, "o_psum": model.psum, "o_read": model.read}
+            seen = {
+                "o_seed": model.seed,
+                "o_store": model.store,
+                "o_psum": model.psum,
+                "o_read_address": model.read_address,
+                "o_read": model.read,
+            }
             for name, value in (drive | seen).items():
                 shape = seed if name.endswith("seed") else store
                 packed = shape.const(value).as_value().value if isinstance(value, dict) else value
@@ -157,11 +163,12 @@ def psum_bank_bench(key: str, config: EngineConfig) -> UnitBench:
         Field("i_seed", seed.size, drive=True),
         Field("i_store", store.size, drive=True),
         Field("i_psum", width, drive=True),
-        Field("i_read_en", 1, drive=True),
+        Field("i_advance", 1, drive=True),
         Field("i_read_address", address, drive=True),
         Field("o_seed", seed.size),
         Field("o_store", store.size),
         Field("o_psum", width),
+        Field("o_read_address", address),
         Field("o_read", width),
     )
     return UnitBench(

@@ -89,27 +89,16 @@ def _pe_inputs(window: Window, field: Field, cycle: int) -> Iterator[Input]:
             yield from _shown(window, before, "active", row, col)
 
 
-def _advances(window: Window, cycle: int) -> Iterator[int]:
-    """The cycles before this one in which the read-out moved on, the latest first."""
-    for at in range(cycle - 1, window.start - 1, -1):
-        if not window.port(at, "o_result__valid") or window.port(at, "o_result__ready"):
-            yield at
-
-
 def _result_inputs(window: Window, cycle: int, columns: Sequence[int]) -> Iterator[Input]:
     """The sums of a row on the result port, and how they were to be read out."""
-    moves = [at for at, _ in zip(_advances(window, cycle), range(window.config.readout_latency), strict=False)]
-    if len(moves) < window.config.readout_latency or not window.registers:
+    # Moves of the read-out since it read column 0.
+    moves = window.config.readout_latency + window.config.cols - 2
+    if not window.registers:
         return
-    read = moves[-1]
-    yield from _shown(window, read, "read_request")
+    yield from _shown(window, window.moved(cycle, moves), "read_request")
     for col in columns:
-        yield from _shown(window, read + 1, "read", None, col)
-    yield from _shown(window, moves[-2] + 1, "finishing")
-
-
-def _last_read(window: Window, cycle: int) -> int:
-    return int(window.reads[np.searchsorted(window.reads, cycle) - 1]) if len(window.reads) else -1
+        yield from _shown(window, window.moved(cycle, moves - col) + 1, "read", None, col)
+    yield from _shown(window, window.moved(cycle, moves - 1) + 1, "finishing")
 
 
 def _psum_inputs(window: Window, field: Field, cycle: int) -> Iterator[Input]:
@@ -127,12 +116,12 @@ def _psum_inputs(window: Window, field: Field, cycle: int) -> Iterator[Input]:
         yield from _shown(window, cycle - 1, "store", None, col)
         yield from _shown(window, cycle - 1, "psum", window.config.rows - 1, col)
     else:
-        yield from _shown(window, _last_read(window, cycle), "read_request")
+        yield from _shown(window, window.moved(cycle, col), "read_request")
 
 
 def _finish_inputs(window: Window, cycle: int) -> Iterator[Input]:
     """The read that found how a row is read out, and the order given when the row was taken."""
-    read = _last_read(window, cycle - 1)
+    read = window.moved(cycle, 1)
     field, order = window.field("read_request"), window.field("finish")
     if not window.has(read, field):
         return

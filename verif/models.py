@@ -92,15 +92,16 @@ class PsumBankModel:
         self.psum = self._word if self._stages == 1 else 0
         self.seed = {"valid": 0, "first": 0, "address": 0}
         self.store = {"valid": 0, "address": 0, "columns": 0}
+        self.read_address = 0
 
-    def step(self, seed: dict[str, int], store: dict[str, int], psum: int, read_en: int, read_address: int) -> None:
+    def step(self, seed: dict[str, int], store: dict[str, int], psum: int, advance: int, read_address: int) -> None:
         """One clock edge; a read in the cycle of a write returns the old word."""
         if seed["valid"] and not seed["first"]:
             self._word = self.memory[seed["address"]]
         before, self._seeded = self._seeded, 0 if seed["first"] else self._word
         self.psum = self._seeded if self._stages == 1 else before
-        if read_en:
-            self.read = self.memory[read_address]
+        if advance:
+            self.read, self.read_address = self.memory[read_address], read_address
         if store["valid"] and store["columns"]:
             self.memory[store["address"]] = psum
         self.seed = dict(seed)

@@ -68,7 +68,7 @@ def _stored(config: EngineConfig, field: Field, dut: str) -> str:
 
 
 def _read(config: EngineConfig, field: Field, dut: str) -> str:
-    return f"({dut}.readout.stages[0] ? {dut}.psum_{field.col}.o_read : {field.width}'d0)"
+    return f"({dut}.readout.stages[{field.col}] ? {dut}.psum_{field.col}.o_read : {field.width}'d0)"
 
 
 def _finish(config: EngineConfig, field: Field, dut: str) -> str:
@@ -77,12 +77,11 @@ def _finish(config: EngineConfig, field: Field, dut: str) -> str:
 
 
 def _read_request(config: EngineConfig, field: Field, dut: str) -> str:
-    read = f"{dut}.readout.o_read"
-    return f"({read}_en ? {{{read}_address, 1'b1}} : {field.width}'d0)"
+    return f"({dut}.readout.read_en ? {{{dut}.readout.o_read_address, 1'b1}} : {field.width}'d0)"
 
 
 def _finishing(config: EngineConfig, field: Field, dut: str) -> str:
-    return f"({dut}.readout.stages[1] ? {dut}.readout.first : {field.width}'d0)"
+    return f"({dut}.readout.stages[1] ? {dut}.readout.row_0 : {field.width}'d0)"
 
 
 _SURROUNDINGS = {

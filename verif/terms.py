@@ -94,7 +94,8 @@ def term(window: Window, field: Field, cycle: int, first_pass: int) -> str:
     if field.name.startswith("o_result"):
         return _result_term(window, int(np.searchsorted(window.results, cycle)), first_pass)
     if field.name in ("read", "read_request"):
-        return _result_term(window, int(np.searchsorted(window.reads, cycle)) - (field.name == "read"), first_pass)
+        request = window.moved(cycle, col) if field.name == "read" else cycle
+        return _result_term(window, int(np.searchsorted(window.reads, request)), first_pass)
     latencies = {
         "finish": 0,
         "seed_request": 1,

@@ -67,3 +67,15 @@ class Window:
     def port(self, cycle: int, name: str) -> int:
         """The contents of a port in a cycle."""
         return self.value(cycle, self.field(name))
+
+    def moved(self, cycle: int, back: int) -> int:
+        """The last cycle before this one in which the read-out moved, or so many such cycles further back.
+
+        Before the window's first cycle if that is not in the window.
+        """
+        for at in range(cycle - 1, self.start - 1, -1):
+            if not self.port(at, "o_result__valid") or self.port(at, "o_result__ready"):
+                if not back:
+                    return at
+                back -= 1
+        return self.start - 2

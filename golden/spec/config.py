@@ -43,7 +43,7 @@ class EngineConfig:
     add_latency : int
         Cycles a partial sum takes from one row to the next: 1, or under fp32 accumulation 1..5.
     readout_latency : int
-        Cycles from a PSUM read to the rounded row on the result port, 4..11.
+        Cycles from the PSUM read of the last column to the rounded row on the result port, 4..11.
     integer_operands : bool
         Exact accumulation of formats whose numbers are integers of at most 18 bits (``e4m3``): the array's edges
         decode them to that, and a PE is one integer multiplication, made for hard multipliers, and an addition.
@@ -236,7 +236,7 @@ class EngineConfig:
 
     @property
     def drain_latency(self) -> int:
-        """Cycles from taking an activation row of a tile's last pass to reading its PSUM row out, unstalled."""
+        """Cycles from taking an activation row of a tile's last pass to reading it out of the last column."""
         return self.store_latency + self.cols + 1
 
     @property

@@ -1,6 +1,9 @@
 """West and north edges of the array: decode what enters and skew it to the wavefront."""
 
-from amaranth.hdl import Cat, Module, Signal
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +15,12 @@ from hw.array.pe import beat_shape
 from hw.blocks import delayed, place
 
 __all__ = ["NorthEdge", "WestEdge"]
+
+
+def _split(value: Value, parts: Sequence[Value]) -> list[Value]:
+    """``value`` cut as the parts of a ``Cat`` are."""
+    at = [0, *accumulate(len(part) for part in parts)]
+    return [value[low:high] for low, high in pairwise(at)]
 
 
 class WestEdge(wiring.Component):
@@ -62,24 +71,36 @@ class WestEdge(wiring.Component):
         config = self.config
         width = beat_layout(config).width
         beats = []
+        valid, swap, select, tile_k, load = self.i_valid, self.i_swap, self.i_format, self.i_tile_k, self.i_load
         for lane in range(config.rows):
+            if lane:
+                # What all lanes are told goes south from lane to lane, and no wire to all of them.
+                load = load if lane % config.rows_per_load_cycle else load[1:]
+                told = [valid, swap, select, tile_k, load]
+                line = delayed(m, Cat(told), config.add_latency, f"told_{lane}")
+                valid, swap, select, tile_k, load = _split(line, told)
             operand = place(
                 m,
                 f"decoder_{lane}",
                 Decoder,
                 config,
-                i_code=self.i_codes.word_select(lane, config.code_bits),
-                i_select=self.i_format,
+                i_code=skewed(
+                    m,
+                    self.i_codes.word_select(lane, config.code_bits),
+                    lane * config.add_latency,
+                    f"skew_{lane}",
+                ),
+                i_select=select,
             )
             beat = beat_shape(config)(Signal(width, name=f"beat_{lane}"))
             m.d.comb += [
-                beat.valid.eq(self.i_valid),
-                beat.enable.eq(self.i_valid & (self.i_tile_k > lane)),
-                beat.swap.eq(self.i_valid & self.i_swap),
-                beat.load.eq(self.i_load[lane // config.rows_per_load_cycle]),
+                beat.valid.eq(valid),
+                beat.enable.eq(valid & (tile_k > lane)),
+                beat.swap.eq(valid & swap),
+                beat.load.eq(load[0]),
                 beat.operand.eq(operand.o),
             ]
-            beats.append(skewed(m, beat, lane * config.add_latency, f"skew_{lane}"))
+            beats.append(beat)
         m.d.comb += self.o_beats.eq(Cat(beats))
         return m
 
@@ -125,25 +146,29 @@ class NorthEdge(wiring.Component):
         config = self.config
         width = pe_registers(config)["weight"]
         weights = []
-        valid = self.i_valid
+        valid, select = self.i_valid, self.i_format
         for col in range(config.cols):
-            # Whether a beat is taken is known last, and goes east with it: a column is masked where it leaves.
-            valid = delayed(m, valid, min(col, 1), f"valid_{col}")
+            if col:
+                # What all columns are told goes east from column to column.
+                told = [valid, select]
+                valid, select = _split(delayed(m, Cat(told), 1, f"told_{col}"), told)
+            lanes = range(col, config.rows_per_load_cycle * config.cols, config.cols)
+            codes = Cat(self.i_codes.word_select(lane, config.code_bits) for lane in lanes)
+            codes = skewed(m, codes, col, f"skew_{col}")
             operands = []
-            for lane in range(col, config.rows_per_load_cycle * config.cols, config.cols):
+            for index, lane in enumerate(lanes):
                 operand = place(
                     m,
                     f"decoder_{lane}",
                     Decoder,
                     config,
-                    i_code=self.i_codes.word_select(lane, config.code_bits),
-                    i_select=self.i_format,
+                    i_code=codes.word_select(index, config.code_bits),
+                    i_select=select,
                 )
                 operands.append(operand.o)
-            decoded = skewed(m, Cat(operands), col, f"skew_{col}")
             weight = Signal(width, name=f"weight_{col}")
             with m.If(valid):
-                m.d.comb += weight.eq(decoded)
+                m.d.comb += weight.eq(Cat(operands))
             weights.append(weight)
         m.d.comb += self.o_weights.eq(Cat(weights))
         return m

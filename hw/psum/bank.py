@@ -29,12 +29,13 @@ def store_shape(config: EngineConfig) -> data.StructLayout:
 class PsumBank(wiring.Component):
     """Seeds, stores and gives out the partial sums of one column.
 
-    Seed and store requests enter column 0 and move east with the wavefront, one column per cycle. The memory
-    is read for seeds and for read-out through a port each.
+    Seed and store requests enter column 0 and move east with the wavefront, one column per cycle. So does the address
+    that is read out, but only while the read-out moves. The memory is read for seeds and for read-out through a port
+    each.
 
     Latency: ``config.product_latency`` cycles from ``i_seed`` to ``o_psum`` (a synchronous memory, then a register; a
-    read in the cycle of a write returns the old word), 1 cycle from ``i_read_en`` to ``o_read``, 1 cycle to the next
-    column.
+    read in the cycle of a write returns the old word), 1 cycle from ``i_read_address`` to ``o_read``, 1 cycle to the
+    next column.
     Throughput: one seed, one store and one read-out per cycle.
 
     Members
@@ -47,10 +48,12 @@ class PsumBank(wiring.Component):
         From the south edge of the array.
     o_psum : ``Out(psum)``
         To its north edge.
-    i_read_en, i_read_address : ``In``
-        Read-out request.
+    i_advance : ``In(1)``
+        The read-out moves in this cycle.
+    i_read_address, o_read_address
+        The row to read out, from the column to the west and to the column to the east.
     o_read : ``Out(psum)``
-        The word read out, held until the next request.
+        The word read out, held while the read-out stands still.
     """
 
     module_name = "psum_bank"
@@ -66,8 +69,9 @@ class PsumBank(wiring.Component):
                 "o_store": Out(store_shape(config)),
                 "i_psum": In(psum),
                 "o_psum": Out(psum),
-                "i_read_en": In(1),
+                "i_advance": In(1),
                 "i_read_address": In(_address(config)),
+                "o_read_address": Out(_address(config)),
                 "o_read": Out(psum),
             }
         )
@@ -90,7 +94,7 @@ class PsumBank(wiring.Component):
             write_port.data.eq(self.i_psum),
             seed_port.en.eq(seed.valid & ~seed.first),
             seed_port.addr.eq(seed.address),
-            read_port.en.eq(self.i_read_en),
+            read_port.en.eq(self.i_advance),
             read_port.addr.eq(self.i_read_address),
             self.o_read.eq(read_port.data),
         ]
@@ -103,4 +107,6 @@ class PsumBank(wiring.Component):
             self.o_store.address.eq(store.address),
             self.o_store.columns.eq(store.columns - in_use),
         ]
+        with m.If(self.i_advance):
+            m.d.sync += self.o_read_address.eq(self.i_read_address)
         return m

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import psum_layout, result_layout
 from hw.arithmetic.rounder import Rounder, narrow_stages, round_stages
+from hw.array.delay import StallingDelay
 from hw.blocks import place, struct
 from hw.fpga.ecp5 import ECP5, spread
 
@@ -22,9 +23,13 @@ def row_shape(config: EngineConfig) -> data.StructLayout:
 
 
 class Readout(wiring.Component):
-    """Reads finished rows in ring order, one per cycle, all columns at once.
+    """Reads finished rows in ring order, one per cycle, column after column.
 
-    Latency: ``config.readout_latency`` cycles from the read of a row to ``o.valid``, while ``o`` does not stall.
+    The read of a row goes east as its wavefront did, a column per cycle, and what is known of the row goes with it.
+    Columns wait for those to the east of them when they are rounded: rows leave whole.
+
+    Latency: ``config.readout_latency + config.cols - 1`` cycles from the read of column 0 to ``o.valid``, while ``o``
+    does not stall.
     Throughput: one row per cycle. A stall of ``o`` stops the whole pipeline; rows wait in PSUM.
 
     Members
@@ -32,13 +37,17 @@ class Readout(wiring.Component):
     i_row_en, i_row_address, i_row : ``In``
         How to read out the PSUM row at that address; given when its last activation row is taken.
     i_finished : ``In(1)``
-        Another row, in ring order, is stored in all columns.
-    o_read_en, o_read_address : ``Out``
-        Read request to every bank; a high enable counts the row as read out.
+        Another row, in ring order, is stored in column 0.
+    o_advance : ``Out(1)``
+        The read-out moves in this cycle.
+    o_read_address : ``Out``
+        The row that column 0 reads while the read-out moves.
+    o_freed : ``Out(1)``
+        A row is read in the last column.
     i_psums : ``In(psum * cols)``
-        The row, column 0 in the low bits, in the cycle after the request.
+        What the columns read last, column 0 in the low bits.
     o : ``Out(stream.Signature(result_layout(config)))``
-        Finished rows.
+        Finished rows. The payload is 0 while it is not valid.
     """
 
     module_name = "readout"
@@ -52,8 +61,9 @@ class Readout(wiring.Component):
                 "i_row_address": In(address),
                 "i_row": In(row_shape(config)),
                 "i_finished": In(1),
-                "o_read_en": Out(1),
+                "o_advance": Out(1),
                 "o_read_address": Out(address),
+                "o_freed": Out(1),
                 "i_psums": In(psum_layout(config).width * config.cols),
                 "o": Out(stream.Signature(struct(result_layout(config)))),
             }
@@ -62,21 +72,23 @@ class Readout(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
+        # Two names for one value: a stall stops registers of all columns at once, of 16 more than ten thousand.
         advance = Signal()
         rows_ready = Signal(range(config.psum_depth + 1))
         # rows_ready > 0, known a cycle early: the sequencer counts with what is read.
         row_waits = Signal()
-        address = Signal.like(self.o_read_address)
+        read_en = Signal()
+        address = self.o_read_address
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
-            self.o_read_en.eq(advance & row_waits),
-            self.o_read_address.eq(address),
+            self.o_advance.eq(spread(m, "advance", advance) if platform == ECP5 else advance),
+            read_en.eq(advance & row_waits),
         ]
         m.d.sync += [
-            rows_ready.eq(rows_ready + self.i_finished - self.o_read_en),
+            rows_ready.eq(rows_ready + self.i_finished - read_en),
             row_waits.eq(self.i_finished | (rows_ready > 1) | (row_waits & ~advance)),
         ]
-        with m.If(self.o_read_en):
+        with m.If(read_en):
             m.d.sync += address.eq(Mux(address == config.psum_depth - 1, 0, address + 1))
 
         # What is known of the row is kept beside the banks, at the same address, and read with them.
@@ -87,40 +99,45 @@ class Readout(wiring.Component):
             write_port.en.eq(self.i_row_en),
             write_port.addr.eq(self.i_row_address),
             write_port.data.eq(self.i_row),
-            read_port.en.eq(self.o_read_en),
+            read_port.en.eq(read_en),
             read_port.addr.eq(address),
         ]
 
-        # Stages after the read: memory word, those of rounding, those of the conversion, result.
-        stages = Signal(config.readout_latency - 1)
-        first = Signal(row_shape(config))
-        rows_ahead = [first]
-        for index in range(1, round_stages(config) + narrow_stages(config)):
-            rows_ahead.append(Signal(row_shape(config), name=f"row_{index}"))
-        with m.If(advance):
+        # Stages after the read of column 0: memory word, those of rounding, those of the conversion, result. Column c
+        # is c stages behind.
+        last = config.cols - 1
+        depth = round_stages(config) + narrow_stages(config)
+        stages = Signal(depth + 1 + last)
+        rows_ahead = [Signal(row_shape(config), name=f"row_{index}") for index in range(depth + last)]
+        tile_ends = Signal()
+        with m.If(self.o_advance):
             m.d.sync += [
-                stages.eq(Cat(self.o_read_en, stages)),
-                first.eq(read_port.data),
+                stages.eq(Cat(row_waits, stages)),
+                rows_ahead[0].eq(read_port.data),
                 *(row.eq(before) for before, row in pairwise(rows_ahead)),
                 self.o.valid.eq(stages[-1]),
+                tile_ends.eq(stages[-1] & rows_ahead[-1].end),
             ]
-        # A stall stops the registers of all columns at once: of 16, more than six thousand.
-        enable = spread(m, "advance", advance) if platform == ECP5 else advance
-        rounded, row = rows_ahead[round_stages(config) - 1], rows_ahead[-1]
+        m.d.comb += self.o_freed.eq(advance & Cat(row_waits, stages)[last])
         codes = []
         width = psum_layout(config).width
         for col in range(config.cols):
+            rounded, row = rows_ahead[round_stages(config) - 1 + col], rows_ahead[depth - 1 + col]
             ports = place(
                 m,
                 f"rounder_{col}",
                 Rounder,
                 config,
-                i_en=enable,
+                i_en=self.o_advance,
                 i_psum=self.i_psums.word_select(col, width),
                 i_select=rounded.select,
                 i_saturate=rounded.saturate,
             )
-            codes.append(Mux(row.columns > col, ports.o_code, 0))
-        with m.If(advance & stages[-1]):
-            m.d.sync += [self.o.payload.codes.eq(Cat(codes)), self.o.payload.last.eq(row.end)]
+            in_use = stages[depth + col] & (row.columns > col)
+            code = Mux(in_use, ports.o_code, 0)
+            line = place(
+                m, f"wait_{col}", StallingDelay, len(ports.o_code), config.cols - col, en=self.o_advance, i=code
+            )
+            codes.append(line.o)
+        m.d.comb += [self.o.payload.codes.eq(Cat(codes)), self.o.payload.last.eq(tile_ends)]
         return m

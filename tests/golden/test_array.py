@@ -81,7 +81,7 @@ def test_handshakes_of_two_passes(two_passes):
     # The shadow plane is free again in the cycle of the first activation row.
     assert trace.cycles("i_weight") == [1, 2, 3, 4, 5, 6]
     assert trace.cycles("i_activation") == [5, 6, 7, 11, 12, 13]
-    # Row 11 is counted from cycle 11 + 11, and read there: on the port four cycles later.
+    # Row 11 is read out of the last column in cycle 11 + 11: on the port four cycles later.
     assert trace.cycles("o_result") == [26, 27, 28]
     assert engine.first_weight_cycle == 1
     # The last row's third column: 13 + 6 + 2.
@@ -164,16 +164,16 @@ def test_surroundings_of_two_passes(two_passes):
         assert trace["store", c] == store
         assert trace["stored", c] == stored
         read = [0] * cycles
-        # Read in cycles 22, 23 and 24, see the handshakes above.
-        read[23:26] = [psums[c][t + 6 + c] if c < 3 else 0 for t in rows[3:]]
+        # The last column is read in cycles 22, 23 and 24, see the handshakes above; each other a cycle before the next.
+        read[20 + c : 23 + c] = [psums[c][t + 6 + c] if c < 3 else 0 for t in rows[3:]]
         assert trace["read", c] == read
     order, requests, finishing = ([0] * cycles for _ in range(3))
     for i, t in enumerate(rows[3:]):
         # fp32, without saturation: three columns, and the last row ends the tile.
         mode = 3 | (i == 2) << 3
         order[t] = 1 | i << 1 | mode << 11
-        requests[22 + i] = 1 | i << 1
-        finishing[24 + i] = mode
+        requests[19 + i] = 1 | i << 1
+        finishing[21 + i] = mode
     assert (trace["finish"], trace["read_request"], trace["finishing"]) == (order, requests, finishing)
 
 

@@ -30,7 +30,7 @@ INVERSION = "aligner", r"\^ \{ \{(\d+)\{i_product\[\d+\]\}\} \}", r"^ \1'h0"
 SHORT = "exact_adder", r"= \{ 15'h0000, i_product\[35:0\] \}", "= { 16'h0000, i_product[34:0] }"
 TIE = r"(assign _\w+ = \w+(\[0\])?) \| (normal|moved)_0\[\d+\];", r"\1;"
 STICKY = "fused_adder", r"assign lost_4 = lost_2 \| \w+;", "assign lost_4 = lost_2;"
-DROPPED = "readout", r"assign advance = .*;", "assign advance = 1'h1;"
+DROPPED = "readout", r"assign o_advance = .*;", "assign o_advance = 1'h1;"
 WAITING = "sequencer", r"assign o_weight_ready = (.*);", r"assign o_weight_ready = \1 & i_weight_valid;"
 
 #: Property -> a bug that it must see, and the assertion that fails.

@@ -18,6 +18,8 @@ PEEKS = {
         "swapped",
         "row",
         "row_is_last",
+        "full",
+        "beat_is_last",
         "occupied",
         "in_flight",
         "in_flight_line",
@@ -42,6 +44,8 @@ _INVARIANT = """
     inv_load: assert (d_load_valid == m_loading);
     inv_load_command: assert (!m_loading || d_load == m_load_command);
     inv_loaded: assert (!m_loading || d_loaded == (m_wait_weights ? w_row : l_beats));
+    inv_full: assert (!m_loading || d_full == !m_wait_weights);
+    inv_last_beat: assert (!m_loading || !m_wait_weights || d_beat_is_last == (w_row + 1 == l_beats));
     inv_w_row: assert (m_wait_weights ? w_row < l_beats : w_row == 0);
     inv_outstanding: assert (m_outstanding <= 1 + m_executing && m_ahead <= m_outstanding);
     inv_shadow: assert (!m_loading || !m_executing || m_wait_weights || x_row != 0);
@@ -59,10 +63,10 @@ _INVARIANT = """
 """
 
 
-def signals(config: EngineConfig, reads: str = "assume") -> str:
+def signals(config: EngineConfig, freed: str = "assume") -> str:
     """The sequencer beside the model of passes; every command is legal.
 
-    ``reads``: that no row is read out where none is held is an assumption, or proved as well.
+    ``freed``: that no row is freed where none is held is an assumption, or proved as well.
     """
     command = command_layout(config)
     at, bits = command.offset, command.fields
@@ -88,24 +92,24 @@ def signals(config: EngineConfig, reads: str = "assume") -> str:
     .i_activation_valid(activation_valid), .o_activation_ready(activation_ready), .o_weight_en(weight_en),
     .o_weight_format(weight_format), .o_load(load), .o_activation_en(activation_en),
     .o_activation_format(activation_format), .o_swap(swap), .o_tile_k(tile_k), .o_seed(seed), .o_store(store),
-    .o_row_en(row_en), .o_row_address(row_address), .o_row(row), .o_finished(finished), .i_read_en(read_en));
+    .o_row_en(row_en), .o_row_address(row_address), .o_row(row), .o_finished(finished), .i_freed(freed));
   wire m_command_ready, m_weight_ready, m_activation_ready, m_command_taken, m_weight_taken, m_row_taken, m_last_row;
   wire m_executing, m_loading, m_wait_weights;
   wire [1:0] m_outstanding, m_ahead;
   wire [{config.hazard_latency - 2}:0] m_recent;
   wire [{command.width - 1}:0] w_command, x_command, m_load_command;
   wire [{command.width - 1}:0] d_load, d_run;
-  wire d_load_valid, d_run_valid, d_swapped, d_row_is_last;
+  wire d_load_valid, d_run_valid, d_swapped, d_row_is_last, d_full, d_beat_is_last;
   wire [{config.load_cycles(config.rows).bit_length() - 1}:0] d_loaded;
   wire [{bits["tile_m"] - 1}:0] d_row, d_occupied;
-  wire [{config.drain_latency - 2}:0] d_finished_line;
+  wire [{config.drain_latency - config.cols - 1}:0] d_finished_line;
   wire [{lines - 1}:0] d_store_line;
   // Three passes have ended.
   reg [1:0] ended_passes = 0;
   always @(posedge clk) ended_passes <= rst ? 0 : ended_passes + (m_last_row && ended_passes != 3);
   (* keep *) wire reached = ended_passes == 3;
   // What was taken in the last cycles, the last lowest; zero in a cycle in which no row was.
-  reg [{config.drain_latency - 2}:0] m_finished = 0;
+  reg [{config.drain_latency - config.cols - 1}:0] m_finished = 0;
   reg [{lines - 1}:0] m_store = 0;
   reg [{address + 1}:0] m_seed = 0;
   always @(posedge clk) begin
@@ -123,7 +127,7 @@ def signals(config: EngineConfig, reads: str = "assume") -> str:
     .DEPTH({config.psum_depth}), .HAZARD({config.hazard_latency}),
     .TOGETHER({config.rows_per_load_cycle})) model (
     .clk(clk), .rst(rst), .command_valid(command_valid), .weight_valid(weight_valid),
-    .activation_valid(activation_valid), .read_en(read_en), .command(command), .command_ready(m_command_ready),
+    .activation_valid(activation_valid), .freed(freed), .command(command), .command_ready(m_command_ready),
     .weight_ready(m_weight_ready), .activation_ready(m_activation_ready), .command_taken(m_command_taken),
     .weight_taken(m_weight_taken), .row_taken(m_row_taken), .last_row(m_last_row), .executing(m_executing),
     .loading(m_loading), .load_command(m_load_command), .wait_weights(m_wait_weights), .recent(m_recent),
@@ -141,12 +145,12 @@ def signals(config: EngineConfig, reads: str = "assume") -> str:
     assume (c_tile_k >= 1 && c_tile_k <= {config.rows});
     assume (c_tile_n >= 1 && c_tile_n <= {config.cols});
     assume (c_distance >= 1 && c_distance <= {config.hazard_latency});
-    {reads} (!read_en || occupied != 0);
+    {freed} (!freed || occupied != 0);
     inv_depth: assert (occupied <= {config.psum_depth});
   end
 """
 
 
 def ports(config: EngineConfig) -> str:
-    return f"""input clk, rst, command_valid, weight_valid, activation_valid, read_en,
+    return f"""input clk, rst, command_valid, weight_valid, activation_valid, freed,
   input [{command_layout(config).width - 1}:0] command"""

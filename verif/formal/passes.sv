@@ -4,7 +4,7 @@ module passes #(
   parameter COMMAND = 25, K = 2, M = 5, TILE_M = 0, TILE_K = 5, FIRST = 16, DISTANCE = 13, DISTANCE_BITS = 3,
   DEPTH = 16, HAZARD = 4, TOGETHER = 1
 ) (
-  input clk, rst, command_valid, weight_valid, activation_valid, read_en,
+  input clk, rst, command_valid, weight_valid, activation_valid, freed,
   input [COMMAND-1:0] command,
   output command_ready, weight_ready, activation_ready,
   output command_taken, weight_taken, row_taken, last_row,
@@ -63,6 +63,6 @@ module passes #(
       if (row_taken) x_row <= last_row ? 0 : x_row + 1;
       if (last_row) x_pass <= x_pass + 1;
       recent <= {recent, row_taken};
-      occupied <= occupied + (row_taken && first) - read_en;
+      occupied <= occupied + (row_taken && first) - freed;
     end
 endmodule

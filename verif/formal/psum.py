@@ -18,14 +18,16 @@ def _bank(config: EngineConfig) -> Property:
     address, columns = max(1, (depth - 1).bit_length()), config.cols.bit_length()
     words = [f"d_{row}" for row in range(depth)]
     harness = f"""
-module proof(input clk, rst, read_en, input [{address + 1}:0] seed, input [{address + columns}:0] store,
+module proof(input clk, rst, advance, input [{address + 1}:0] seed, input [{address + columns}:0] store,
   input [{width - 1}:0] psum, input [{address - 1}:0] read_address);
   wire [{address + 1}:0] seed_on;
   wire [{address + columns}:0] store_on;
   wire [{width - 1}:0] seeded, read;
+  wire [{address - 1}:0] read_on;
   psum_bank dut (
     .clk(clk), .rst(rst), .i_seed(seed), .o_seed(seed_on), .i_store(store), .o_store(store_on), .i_psum(psum),
-    .o_psum(seeded), .i_read_en(read_en), .i_read_address(read_address), .o_read(read));
+    .o_psum(seeded), .i_advance(advance), .i_read_address(read_address),
+    .o_read_address(read_on), .o_read(read));
   wire [{width - 1}:0] {", ".join(words)};
   wire [{width * depth - 1}:0] memory = {{{", ".join(reversed(words))}}};
 
@@ -33,17 +35,19 @@ module proof(input clk, rst, read_en, input [{address + 1}:0] seed, input [{addr
   (* anyconst *) wire [{address - 1}:0] tag;
   reg [{width - 1}:0] word = 0, want_read = 0, want_seed = 0;
   reg reads_tag = 0, seeds = 0;
+  reg [{address - 1}:0] last_read = 0;
   reg [{address + 1}:0] last_seed = 0;
   reg [{address + columns}:0] last_store = 0;
   wire in_use = store[{address + columns}:{address + 1}] != 0;
   always @(posedge clk) begin
     if (store[0] && in_use && store[{address}:1] == tag) word <= psum;
-    if (read_en) begin
+    if (advance) begin
       reads_tag <= read_address == tag;
       want_read <= word;
     end
     seeds <= !rst && seed[0] && (seed[1] || seed[{address + 1}:2] == tag);
     want_seed <= seed[1] ? 0 : word;
+    if (rst || advance) last_read <= rst ? 0 : read_address;
     last_seed <= rst ? 0 : seed;
     last_store <= rst ? 0 : {{store[{address + columns}:{address + 1}] - in_use, store[{address}:0]}};
   end
@@ -52,13 +56,13 @@ module proof(input clk, rst, read_en, input [{address + 1}:0] seed, input [{addr
     read_out: assert (!reads_tag || read == want_read);
     seed_given: assert (!seeds || seeded == want_seed);
     // One column fewer for the next bank.
-    passed_on: assert (seed_on == last_seed && store_on == last_store);
+    passed_on: assert (seed_on == last_seed && store_on == last_store && read_on == last_read);
   end
 endmodule
 """
     return Property(
         name="psum_bank",
-        claim="seeds and read-outs give the word stored last; requests are a cycle later at the next column",
+        claim="seeds and read-outs give the word stored last; requests go east a column a cycle or a move",
         device=lambda: join_modules(emit_modules(PsumBank(config))),
         harness=harness,
         engine="induction",

@@ -40,7 +40,7 @@ module proof({ports(config)});
       && tile_k == x_tile_k && row_address == address));
     read_out: assert (row_en == (m_row_taken && x_last));
     read_out_row: assert (!row_en || row == {{x_saturate, x_out_format, m_last_row, x_tile_n}});
-    finished_later: assert (finished == m_finished[{config.drain_latency - 2}]);
+    finished_later: assert (finished == m_finished[{config.drain_latency - config.cols - 1}]);
     store_request: assert (store[0] == m_store[{top + 1 - width}] && (!store[0] || store == m_store[{top} -: {width}]));
   end
 endmodule
@@ -121,8 +121,13 @@ endmodule
 def _ring(config: EngineConfig) -> Property:
     layout = command_layout(config)
     address = max(1, (config.psum_depth - 1).bit_length())
-    drain, count = config.drain_latency, config.psum_depth.bit_length()
+    # From taking a row to reading it out of column 0, unstalled.
+    drain, count = config.drain_latency - (config.cols - 1), config.psum_depth.bit_length()
     age = drain.bit_length()
+    stages = config.readout_latency + config.cols - 2
+    # Rows that column 0 has read and the last column has not.
+    between = " + ".join(["0", *(f"r_stages[{index}]" for index in range(config.cols - 1))])
+    last_reads = f"leaving[{config.cols - 2}]" if config.cols > 1 else "r_row_waits"
     # Rounding is not the question here.
     rounder = f"""
 module rounder(input clk, rst, i_en, i_saturate, input [1:0] i_select, input [{psum_layout(config).width - 1}:0] i_psum,
@@ -133,45 +138,52 @@ endmodule
     harness = f"""{specification("passes")}{rounder}
 module proof(input clk, rst, command_valid, weight_valid, activation_valid, ready,
   input [{layout.width - 1}:0] command);
-  wire read_en, valid;
+  wire advance, freed, valid;
   wire [{address - 1}:0] read_address;
 {signals(config, "assert")}
   wire [{result_layout(config).width - 1}:0] payload;
   readout readout (
     .clk(clk), .rst(rst), .i_row_en(row_en), .i_row_address(row_address), .i_row(row), .i_finished(finished),
-    .o_read_en(read_en), .o_read_address(read_address), .i_psums({psum_layout(config).width * config.cols}'b0),
-    .o__valid(valid), .o__ready(ready), .o__payload(payload));
+    .o_advance(advance), .o_read_address(read_address), .o_freed(freed),
+    .i_psums({psum_layout(config).width * config.cols}'b0), .o__valid(valid), .o__ready(ready), .o__payload(payload));
   wire [{count - 1}:0] r_rows_ready;
-  wire [{config.readout_latency - 2}:0] r_stages;
+  wire [{stages - 1}:0] r_stages;
   wire r_row_waits;
+  wire read_en = advance && r_row_waits;
 
   // Tiles take rows in ring order and finish in ring order: `handed` and `ended` are the next row of either kind.
   reg [{address - 1}:0] handed = 0, ended = 0;
   reg [{count - 1}:0] open = 0;
+  // The row that the last column reads next.
+  reg [{address - 1}:0] leaves = 0;
   // Any PSUM row: in use, its tile finished, and the cycles since (at most {drain}).
   (* anyconst *) wire [{address - 1}:0] tag;
   reg held = 0, done = 0;
   reg [{age - 1}:0] age = 0;
-  reg [{config.readout_latency - 1}:0] leaving = 0;
+  reg [{stages}:0] leaving = 0;
   wire taken = m_row_taken && address == tag;
+  wire last_reads = {last_reads};
   wire read = read_en && read_address == tag;
+  wire tag_freed = freed && leaves == tag;
   wire first_row = m_row_taken && x_first;
   wire final_row = m_row_taken && x_last;
   always @(posedge clk)
-    if (rst) {{handed, ended, open, held, done, age, leaving}} <= 0;
+    if (rst) {{handed, ended, open, leaves, held, done, age, leaving}} <= 0;
     else begin
       handed <= handed + first_row;
       ended <= ended + final_row;
       open <= open + first_row - final_row;
-      held <= (held && !read) || (taken && x_first);
-      done <= (done && !read) || (taken && x_last);
+      leaves <= leaves + freed;
+      held <= (held && !tag_freed) || (taken && x_first);
+      done <= (done && !tag_freed) || (taken && x_last);
       age <= taken && x_last ? 1 : age == {drain} ? age : age + 1;
       if (!valid || ready) leaving <= {{leaving, read_en}};
     end
   reg [{count - 1}:0] ending, before;
   // A row is read out.
   (* keep *) wire out = valid && ready;
-  wire [{address - 1}:0] offset = tag - read_address;
+  wire [{address - 1}:0] offset = tag - leaves;
+  wire [{count}:0] unread = r_rows_ready + {between};
   always @* begin
     ending = 0;
     before = 0;
@@ -184,34 +196,32 @@ module proof(input clk, rst, command_valid, weight_valid, activation_valid, read
     assume (!first_row || address == handed);
     assume (!final_row || address == ended);
     assume (!final_row || x_first || open != 0);
-    inv_used: assert (occupied == 8'd0 + open + ending + r_rows_ready && occupied <= {config.psum_depth});
+    inv_read: assert (read_address == (leaves + {between}) % {config.psum_depth});
+    inv_used: assert (occupied == 8'd0 + open + ending + unread && occupied <= {config.psum_depth});
     inv_handed: assert ((ended + open - handed) % {config.psum_depth} == 0);
     inv_ended: assert ((read_address + ending + r_rows_ready - ended) % {config.psum_depth} == 0);
     inv_held: assert (held == (offset < occupied));
-    inv_done: assert (done == (offset < ending + r_rows_ready));
-    inv_ending: assert (!done || age == 0 || age >= {
-        drain
-    } || (m_finished[age - 1] && offset == r_rows_ready + before));
-    inv_ready: assert (!done || age < {drain} || offset < r_rows_ready);
+    inv_done: assert (done == (offset < ending + unread));
+    inv_ending: assert (!done || age == 0 || age >= {drain} || (m_finished[age - 1] && offset == unread + before));
+    inv_ready: assert (!done || age < {drain} || offset < unread);
     inv_waits: assert (r_row_waits == (r_rows_ready != 0));
     inv_age: assert (age <= {drain} && (!done || age != 0));
     row_is_free: assert (!taken || !x_first || !held);
-    // The last column's store is {config.store_latency + config.cols - 1} cycles after the row was taken.
-    read_after_store: assert (!read || (held && done && age >= {config.store_latency + config.cols}));
-    row_leaves_once: assert ({{valid, r_stages}} == {{leaving[{config.readout_latency - 1}], leaving[{
-        config.readout_latency - 2
-    }:0]}});
+    // Column 0's store is {config.store_latency} cycles after the row was taken; reads go east no faster than stores.
+    read_after_store: assert (!read || (held && done && age >= {config.store_latency + 1}));
+    last_column: assert (freed == (advance && last_reads));
+    row_leaves_once: assert ({{valid, r_stages}} == leaving);
   end
 endmodule
 """
 
     def device() -> str:
         modules = emit_modules(Sequencer(config)) | emit_modules(Readout(config))
-        return join_modules({name: modules[name] for name in ("sequencer", "readout")})
+        return join_modules({name: modules[name] for name in ("sequencer", "readout", "stalling_delay")})
 
     return Property(
         name="sequencer-ring",
-        claim="no PSUM row is given to a tile before it was read out, or read out before all its columns are stored",
+        claim="no PSUM row is given to a tile before all columns read it out, or read out of a column before its store",
         device=device,
         harness=harness,
         engine="induction",
