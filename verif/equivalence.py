@@ -63,7 +63,7 @@ class _Question:
                     self.guarded[place] = guard
         self.outputs = gold.ports("output")
         seen = " ".join([invariant(module, config), *(g.condition for g in self.guards if g.kind == "register")])
-        gold.show(set(NAMES.findall(seen)))
+        gold.show({*NAMES.findall(seen), *re.findall(r"\bgold_net_(\w+)", assumption(module, config))})
 
     def weaken(self, differ: str) -> None:
         """A step after which these register bits, the highest first, differ: less is known of them."""

@@ -51,15 +51,19 @@ def _canonical(port: str) -> str:
 
 
 def assumption(module: str, config: EngineConfig) -> str:
-    """A Verilog expression over the inputs of a module, true in the design; 1 if its inputs may be anything."""
+    """A Verilog expression over the inputs of a module, true in the design; 1 if its inputs may be anything.
+
+    ``read_0``, what its first memory reads, is one of them. Its outputs are ``gold_NAME``, its registers
+    ``gold_net_NAME``.
+    """
     rules = {
         "multiplier": lambda: f"{_operand(config, 'i_x')} && {_operand(config, 'i_w')}",
         "aligner": lambda: _product(config, "i_product"),
         "exact_adder": lambda: _product(config, "i_product"),
         "fused_adder": lambda: f"{_product(config, 'i_product')} && {_canonical('i_psum')}",
         "narrower": lambda: _canonical("i_fp32"),
-        # A row that is read was written before, with a column in use. ``read_0`` is what the memory gives.
-        "readout": lambda: f"(!gold_o_read_en || {_columns_in_use(config, 'read_0')})",
+        # A row that is read was written before, with a column in use.
+        "readout": lambda: f"(!(gold_o_advance && gold_net_row_waits) || {_columns_in_use(config, 'read_0')})",
         "sequencer": lambda: f"(!i_command__valid || ({_legal_command(config, 'i_command__payload')}))",
         "rounder": lambda: "1'b1" if config.exact else _canonical("i_psum"),
     }
@@ -98,12 +102,16 @@ def invariant(module: str, config: EngineConfig) -> str:
     """
     if module == "readout":
         # A row on its way through the stages has a column in use.
-        stages = ("read_port__data", "first", *(f"row_{i}" for i in range(1, config.readout_latency - 2)))
+        behind = config.readout_latency - 2 + config.cols - 1
+        stages = ("read_port__data", *(f"row_{i}" for i in range(behind)))
         return " && ".join(f"(!stages[{i}] || {_columns_in_use(config, row)})" for i, row in enumerate(stages))
     if module == "sequencer":
         tile_m = _fields("run", command_layout(config), "tile_m")["tile_m"]
         tile_k = _fields("load", command_layout(config), "tile_m")["tile_k"]
-        loader = f"(!load_valid || ({_legal_command(config, 'load')} && loaded <= {tile_k}))"
+        beats = (
+            f"loaded <= {tile_k} && full == (loaded == {tile_k}) && (full || beat_is_last == (loaded + 1 == {tile_k}))"
+        )
+        loader = f"(!load_valid || ({_legal_command(config, 'load')} && {beats}))"
         executor = f"{_legal_command(config, 'run')} && row < {tile_m} && row_is_last == (row + 1 == {tile_m})"
         return f"{loader} && (!run_valid || ({executor}))"
     return "1'b1"

@@ -43,14 +43,14 @@ BUGS = {
     "sequencer-passes": (("sequencer", r"assign i_command__ready = .*;", "assign i_command__ready = 1'h1;"), "ready"),
     # An odd number of weight rows, two to a beat: the last is not waited for.
     "sequencer-passes-together": (
-        ("sequencer", r"(assign full = loaded == )\w+\[2:1\];", r"\1load[6:5] >> 1;"),
+        ("sequencer", r"(i_command__payload\[6:5\] <= 2'h)2;", r"\g<1>3;"),
         "ready|weights",
     ),
     # A row more than ``distance`` in flight.
     "sequencer-seeds": (("sequencer", r"remain < run\[", "remain <= run["), "seed_after_store|seed_request"),
-    # Two cycles before the last column is stored.
+    # In the cycle in which column 0 is stored.
     "sequencer-ring": (
-        ("sequencer", r"o_finished = finished_line\[5\]", "o_finished = finished_line[3]"),
+        ("sequencer", r"o_finished = finished_line\[4\]", "o_finished = finished_line[2]"),
         "read_after",
     ),
     # A column that is not in use stores.

@@ -22,7 +22,7 @@ KILLED = {
     "rounder": ("unit", "psum_1_0"),
     "psum_bank": ("unit", "o_psum"),
     "pe": ("unit", "product"),
-    "sequencer": ("engine", "o_weight_ready"),
+    "sequencer": ("engine", "hand_over"),
     "readout": ("engine", "o__payload"),
 }
 
@@ -59,11 +59,11 @@ def pick(mutation: Mutation, module: str, wire: str) -> Mutant:
 
 
 def at_column(mutation: Mutation, column: int) -> Mutant:
-    """A bit of a result that is 1 where the column is not in use."""
+    """Results of a column that is not in use are read out."""
     lines = (mutation.directory / "engine.v").read_text().splitlines()
-    (number,) = [n for n, line in enumerate(lines, 1) if f" ? rounder_{column}__o_code : 32'd0;" in line]
+    (number,) = [n for n, line in enumerate(lines, 1) if re.search(rf"row_\d\[\d:0\] > 1'h{column};", line)]
     cell = next(m.option("cell") for m in mutation.mutants if re.search(rf"-src engine.v:{number}\.", m.command))
-    return Mutant(9000 + column, f"mutate -mode const1 -module readout -cell {cell} -port A -portbit 9")
+    return Mutant(9000 + column, f"mutate -mode const1 -module readout -cell {cell} -port Y -portbit 0")
 
 
 def test_every_module_has_its_share(tmp_path):
