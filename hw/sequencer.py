@@ -1,6 +1,6 @@
 """Pass sequencer: turns commands and streams into the wavefronts of the array, without bubbles."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -127,7 +127,8 @@ class Sequencer(wiring.Component):
             m.d.sync += beat_is_last.eq(loaded + 2 == _beats(self.load.tile_k, together))
         with m.If(self.i_command.ready):
             m.d.sync += [self.load_valid.eq(self.i_command.valid), self.load.eq(self.i_command.payload)]
-            m.d.sync += [loaded.eq(0), full.eq(0), beat_is_last.eq(self.i_command.payload.tile_k <= together)]
+            beats = _beats(self.i_command.payload.tile_k, together)
+            m.d.sync += [loaded.eq(0), full.eq(0), beat_is_last.eq(beats == 1)]
 
     def _executor(self, m: Module) -> None:
         """One command and its activation rows."""
@@ -183,20 +184,18 @@ class Sequencer(wiring.Component):
         config = self.config
         address = Signal.like(self.o_row_address)
         seed = Signal(seed_shape(config))
-        store = Signal(store_shape(config))
         finished = Signal()
+        store = delayed(m, Cat(self.take_row, address, self.run.tile_n), config.store_latency, "store_line")
         m.d.comb += [
             # The ring wraps: psum_depth is a power of two.
             address.eq(self.run.base + self.row),
             seed.valid.eq(self.take_row),
-            seed.first.eq(self.run.first),
+            seed.adds.eq(self.take_row & ~self.run.first),
             seed.address.eq(address),
-            store.valid.eq(self.take_row),
-            store.address.eq(address),
-            store.columns.eq(self.run.tile_n),
             finished.eq(self.take_row & self.run.last),
             self.o_seed.eq(delayed(m, seed, 1, "seed_line")),
-            self.o_store.eq(delayed(m, store, config.store_latency, "store_line")),
+            # Column 0 is always in use.
+            self.o_store.eq(Cat(store, store[0])),
             self.o_row_en.eq(finished),
             self.o_row_address.eq(address),
             self.o_row.columns.eq(self.run.tile_n),

@@ -124,11 +124,12 @@ def psum_bank_bench(key: str, config: EngineConfig) -> UnitBench:
             low = int(rng.integers(0, config.psum_depth - 2))
             addresses = [low + int(rng.integers(0, 2)) for _ in range(3)]
             drive = {
-                "i_seed": {"valid": int(rng.random() < 0.7), "first": int(rng.random() < 0.3), "address": addresses[0]},
+                "i_seed": {"valid": int(rng.random() < 0.7), "adds": int(rng.random() < 0.5), "address": addresses[0]},
                 "i_store": {
                     "valid": int(rng.random() < 0.7),
                     "address": addresses[1],
                     "columns": int(rng.integers(0, config.cols + 1)),
+                    "stores": int(rng.random() < 0.6),
                 },
                 "i_psum": sum(int(word) << 32 * place for place, word in enumerate(psums[cycle])),
                 "i_advance": int(rng.random() < 0.6),

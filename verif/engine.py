@@ -12,7 +12,7 @@ from golden.spec.config import EngineConfig
 from golden.spec.trace import Field, engine_fields
 from hw.verilog import engine_verilog
 from verif.harness import Harness, Log
-from verif.probes import expression
+from verif.probes import column_stores, expression
 from verif.replay import replay
 from verif.report import Divergence
 from verif.rerun import Case, explain
@@ -76,7 +76,7 @@ def _event_log(config: EngineConfig) -> Log:
     Entry: the row's codes, a word per column; the cycle, two words; a word of flags: stores, takes a weight row, gives
     a result row.
     """
-    store = " | ".join(f"dut.psum_{col}.store_en" for col in range(config.cols))
+    store = " | ".join(column_stores(config, col) for col in range(config.cols))
     weight = "i_weight__valid & i_weight__ready"
     result = "o_result__valid & o_result__ready"
     codes = 32 * config.cols

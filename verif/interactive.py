@@ -16,6 +16,7 @@ from golden.spec.trace import engine_fields
 from hw.verilog import engine_verilog
 from verif.coverage.resets import Reset, recorded_resets
 from verif.harness import TOP, Harness
+from verif.probes import column_stores
 from verif.simulator import BUILD_ROOT, SimulatorError, build, log_tail
 
 __all__ = ["InteractiveRun", "run_interactive"]
@@ -126,7 +127,7 @@ def run_interactive(
     text = engine_verilog(config)
     if rewrite is not None:
         text = rewrite(text)
-    stored = " | ".join(f"dut.psum_{col}.store_en" for col in range(config.cols))
+    stored = " | ".join(column_stores(config, col) for col in range(config.cols))
     harness = OpenHarness(
         dut="tensor_engine", fields=engine_fields(config, registers=False), probes={"harness_stored": stored}
     )

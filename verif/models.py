@@ -90,19 +90,20 @@ class PsumBankModel:
         # What reset leaves in the memory's output register shows; a register behind it is cleared.
         self._seeded = self._word
         self.psum = self._word if self._stages == 1 else 0
-        self.seed = {"valid": 0, "first": 0, "address": 0}
-        self.store = {"valid": 0, "address": 0, "columns": 0}
+        self.seed = {"valid": 0, "adds": 0, "address": 0}
+        self.store = {"valid": 0, "address": 0, "columns": 0, "stores": 0}
         self.read_address = 0
 
     def step(self, seed: dict[str, int], store: dict[str, int], psum: int, advance: int, read_address: int) -> None:
         """One clock edge; a read in the cycle of a write returns the old word."""
-        if seed["valid"] and not seed["first"]:
+        if seed["adds"]:
             self._word = self.memory[seed["address"]]
-        before, self._seeded = self._seeded, 0 if seed["first"] else self._word
+        before, self._seeded = self._seeded, self._word if seed["adds"] else 0
         self.psum = self._seeded if self._stages == 1 else before
         if advance:
             self.read, self.read_address = self.memory[read_address], read_address
-        if store["valid"] and store["columns"]:
+        if store["stores"]:
             self.memory[store["address"]] = psum
         self.seed = dict(seed)
-        self.store = dict(store, columns=max(0, store["columns"] - 1))
+        left = max(0, store["columns"] - 1)
+        self.store = dict(store, columns=left, stores=int(store["valid"] and left > 0))

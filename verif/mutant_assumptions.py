@@ -156,9 +156,13 @@ def guards(module: str, config: EngineConfig) -> list[Guard]:
         "sequencer": [("output", "o_seed"), ("output", "o_store"), ("register", "o_seed")],
         "psum_bank": [(kind, f"{side}_{what}") for kind, side in _SIDES for what in ("seed", "store")],
     }
+    stores = 1 + address + config.cols.bit_length()
     for kind, name in requests.get(module, []):
-        # Bit 0 is ``valid``; a seed has ``first`` above it.
-        found.append(Guard(kind, name, 2 if name.endswith("seed") else 1, address, f"{name}[0]"))
+        # Bit 0 is ``valid``; a seed has ``adds`` above it, which reads, and a store ``stores`` on top.
+        if name.endswith("seed"):
+            found.append(Guard(kind, name, 2, address, f"{name}[1]"))
+        else:
+            found.append(Guard(kind, name, 1, address, f"({name}[0] || {name}[{stores}])"))
     if module == "readout":
         found.append(Guard("input", "i_row_address", 0, address, "i_row_en"))
     return found

@@ -3,8 +3,9 @@
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import beat_layout, seed_layout
 from golden.spec.trace import Field
+from hw.psum.bank import store_shape
 
-__all__ = ["REGISTERS", "expression"]
+__all__ = ["REGISTERS", "column_stores", "expression"]
 
 #: Registers, over a PE's instance path ``pe``.
 REGISTERS = {
@@ -47,7 +48,8 @@ def _north(config: EngineConfig, field: Field, dut: str) -> str:
 def _seed_request(config: EngineConfig, field: Field, dut: str) -> str:
     request = f"{dut}.psum_{field.col}.i_seed"
     width = seed_layout(config).width
-    return f"({request}[0] ? {request}[1] ? {width}'d3 : {request} : {width}'d0)"
+    # ``first`` is the opposite of ``adds``.
+    return f"({request}[0] ? {request}[1] ? {request} ^ {width}'d2 : {width}'d3 : {width}'d0)"
 
 
 def _seed(config: EngineConfig, field: Field, dut: str) -> str:
@@ -56,9 +58,14 @@ def _seed(config: EngineConfig, field: Field, dut: str) -> str:
     return f"({dut}.grid.row_0.pe_{field.col}.{valid} ? {dut}.psum_{field.col}.o_psum : {field.width}'d0)"
 
 
+def column_stores(config: EngineConfig, col: int, dut: str = "dut") -> str:
+    """Whether a column stores a sum in this cycle."""
+    return f"{dut}.psum_{col}.i_store[{store_shape(config).size - 1}]"
+
+
 def _store(config: EngineConfig, field: Field, dut: str) -> str:
-    bank = f"{dut}.psum_{field.col}"
-    return f"({bank}.store_en ? {bank}.i_store[{field.width - 1}:0] : {field.width}'d0)"
+    request = f"{dut}.psum_{field.col}.i_store[{field.width - 1}:0]"
+    return f"({column_stores(config, field.col, dut)} ? {request} : {field.width}'d0)"
 
 
 def _stored(config: EngineConfig, field: Field, dut: str) -> str:

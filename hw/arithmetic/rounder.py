@@ -1,5 +1,7 @@
 """Read-out rounding of one column: a partial sum becomes an fp32 code, then a code of the result format."""
 
+from itertools import groupby
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -43,6 +45,17 @@ class _Stages:
         with self._m.If(self._enable):
             self._m.d.sync += [register.eq(value) for register, value in zip(registers, values, strict=True)]
         return registers
+
+
+def _exceeds(value: Value, limit: int) -> Value:
+    """``value > limit`` without a carry chain: a limit is a few runs of equal bits."""
+    exceeds: Value = Const(0, 1)
+    low = 0
+    for one, run in groupby(limit >> index & 1 for index in range(len(value))):
+        high = low + len(list(run))
+        exceeds = value[low:high].all() & exceeds if one else value[low:high].any() | exceeds
+        low = high
+    return exceeds
 
 
 class Narrower(wiring.Component):
@@ -143,32 +156,37 @@ class Narrower(wiring.Component):
             jammed = moved
         if narrow_stages(self.config) > 2:
             jammed, base, fp32, select, saturate = stage("moved", jammed, base, fp32, select, saturate)
+            field, fraction = fp32[23:31], fp32[:23]
         kept, guard, rest = jammed[2:], jammed[1], jammed[0]
         rounded = Signal(17)
         m.d.comb += rounded.eq(base + kept + (guard & (rest | kept[0])))
-        if narrow_stages(self.config) > 1:
-            rounded, fp32, select, saturate = stage("rounded", rounded, fp32, select, saturate)
-            field, fraction = fp32[23:31], fp32[:23]
-
-        max_code, over, nan = (Signal(16, name=name) for name in ("max_code", "over", "nan"))
+        # What an Inf or a NaN becomes, and a number too large; where that is NaN, its sign is positive.
+        max_code, over, nan, instead = (Signal(16, name=name) for name in ("max_code", "over", "nan", "instead"))
+        special, is_nan, positive = (Signal(name=name) for name in ("special", "is_nan", "positive"))
         m.d.comb += [
             max_code.eq(self._fact(select, 16, [fmt.max_code for fmt in targets])),
             over.eq(self._fact(select, 16, [fmt.inf if fmt.has_inf else fmt.nan for fmt in targets])),
             nan.eq(self._fact(select, 16, [fmt.nan for fmt in targets])),
+            special.eq(field.all()),
+            is_nan.eq(special & fraction.any()),
+            instead.eq(Mux(is_nan, nan, Mux(saturate, max_code, over))),
+            positive.eq(is_nan | ~(saturate | self._fact(select, 1, [fmt.has_inf for fmt in targets]))),
         ]
+        if narrow_stages(self.config) > 1:
+            rounded, special, instead, positive, fp32, select = stage(
+                "rounded", rounded, special, instead, positive, fp32, select
+            )
+
+        replaced = Signal()
         magnitude = Signal(16)
-        sign = fp32[31]
-        is_inf = field.all() & ~fraction.any()
-        is_nan = field.all() & fraction.any()
-        m.d.comb += magnitude.eq(Mux(is_inf | (rounded > max_code), Mux(saturate, max_code, over), rounded[:16]))
-        # A NaN's sign is positive, that of an overflow in a format without Inf included.
-        signed_codes = [magnitude | ((sign & (magnitude != nan)) << (fmt.bits - 1)) for fmt in targets]
-        with m.If(select == FP32.select):
-            m.d.comb += self.o_code.eq(fp32)
-        with m.Elif(is_nan):
-            m.d.comb += self.o_code.eq(nan)
-        with m.Else():
-            m.d.comb += self.o_code.eq(self._selected(select, signed_codes))
+        sign = Signal()
+        m.d.comb += [
+            replaced.eq(special | self._selected(select, [_exceeds(rounded, fmt.max_code) for fmt in targets])),
+            magnitude.eq(Mux(replaced, instead, rounded[:16])),
+            sign.eq(fp32[31] & ~(replaced & positive)),
+        ]
+        codes = [magnitude | (sign << (fmt.bits - 1)) for fmt in targets]
+        m.d.comb += self.o_code.eq(Mux(select == FP32.select, fp32, self._selected(select, codes)))
         return m
 
 
@@ -256,19 +274,29 @@ class Rounder(wiring.Component):
             cuts = {len(levels) - 1: "coarse", len(levels) - 3: "fine"}
         elif "coarse" in _extra(config):
             cuts = {len(levels) // 2: "coarse"}
+        # Of the level before, if no register is between: its input and what was found.
+        above: tuple[Value, Value] | None = None
         for level in reversed(levels):
             places = 1 << level
             empty, moved = Signal(name=f"empty_{level}"), Signal(len(value), name=f"normal_{level}")
+            found = ~value[-places:].any()
+            if above:
+                # Looked for in both of what the level before may give, beside its choice.
+                before, shifted = above
+                below = before[: -2 * places][-places:]
+                found = Mux(shifted, ~below.any(), ~before[-places:].any())
             m.d.comb += [
-                empty.eq(~value[-places:].any()),
+                empty.eq(found),
                 moved.eq(Mux(empty, Cat(Const(0, places), value)[: len(value)], value)),
             ]
+            above = value, empty
             empties.insert(0, empty)
             excess = len(moved) - (25 + places)
             value = Cat(moved[: excess + 1].any(), moved[excess + 1 :]) if excess > 0 else moved
             if level in cuts:
                 value, empty_bits, sign, special = stage(cuts[level], value, Cat(empties), sign, special)
                 empties = list(empty_bits)
+                above = None
         zeros = Cat(empties)
         if "normalised" in _extra(config):
             value, zeros, sign, special = stage("normalised", value, zeros, sign, special)

@@ -17,13 +17,20 @@ def _address(config: EngineConfig):
 
 
 def seed_shape(config: EngineConfig) -> data.StructLayout:
-    """Request for the sum an activation row adds to: ``valid``, ``first`` (start from zero), ``address``."""
-    return data.StructLayout({"valid": 1, "first": 1, "address": _address(config)})
+    """Request for the sum an activation row adds to: ``valid``, ``adds`` (0: start from zero), ``address``.
+
+    ``adds`` is low in all other cycles: it enables the memory.
+    """
+    return data.StructLayout({"valid": 1, "adds": 1, "address": _address(config)})
 
 
 def store_shape(config: EngineConfig) -> data.StructLayout:
-    """A sum leaving the array: ``valid``, ``address``, and the columns from here on that are in use."""
-    return data.StructLayout({"valid": 1, "address": _address(config), "columns": range(config.cols + 1)})
+    """A sum leaving the array: ``valid``, ``address``, the columns from here on that are in use, and ``stores``.
+
+    That is whether this column stores, which is ``valid`` and a column in use, known a cycle early.
+    """
+    fields = {"valid": 1, "address": _address(config), "columns": range(config.cols + 1), "stores": 1}
+    return data.StructLayout(fields)
 
 
 class PsumBank(wiring.Component):
@@ -79,8 +86,6 @@ class PsumBank(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         seed, store = self.i_seed, self.i_store
-        in_use = store.columns.any()
-        store_en = Signal()
         from_zero = Signal()
 
         m.submodules.memory = memory = Memory(shape=len(self.i_psum), depth=self.config.psum_depth, init=[])
@@ -88,11 +93,10 @@ class PsumBank(wiring.Component):
         seed_port = memory.read_port()
         read_port = memory.read_port()
         m.d.comb += [
-            store_en.eq(store.valid & in_use),
-            write_port.en.eq(store_en),
+            write_port.en.eq(store.stores),
             write_port.addr.eq(store.address),
             write_port.data.eq(self.i_psum),
-            seed_port.en.eq(seed.valid & ~seed.first),
+            seed_port.en.eq(seed.adds),
             seed_port.addr.eq(seed.address),
             read_port.en.eq(self.i_advance),
             read_port.addr.eq(self.i_read_address),
@@ -101,11 +105,12 @@ class PsumBank(wiring.Component):
         seeded = Mux(from_zero, 0, seed_port.data)
         m.d.comb += self.o_psum.eq(delayed(m, seeded, self.config.product_latency - 1, "seed"))
         m.d.sync += [
-            from_zero.eq(seed.first),
+            from_zero.eq(~seed.adds),
             self.o_seed.eq(seed),
             self.o_store.valid.eq(store.valid),
             self.o_store.address.eq(store.address),
-            self.o_store.columns.eq(store.columns - in_use),
+            self.o_store.columns.eq(store.columns - store.columns.any()),
+            self.o_store.stores.eq(store.valid & (store.columns > 1)),
         ]
         with m.If(self.i_advance):
             m.d.sync += self.o_read_address.eq(self.i_read_address)

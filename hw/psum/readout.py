@@ -122,7 +122,7 @@ class Readout(wiring.Component):
         codes = []
         width = psum_layout(config).width
         for col in range(config.cols):
-            rounded, row = rows_ahead[round_stages(config) - 1 + col], rows_ahead[depth - 1 + col]
+            rounded, row = rows_ahead[round_stages(config) - 1 + col], rows_ahead[depth - 2 + col]
             ports = place(
                 m,
                 f"rounder_{col}",
@@ -133,7 +133,9 @@ class Readout(wiring.Component):
                 i_select=rounded.select,
                 i_saturate=rounded.saturate,
             )
-            in_use = stages[depth + col] & (row.columns > col)
+            in_use = Signal(name=f"in_use_{col}")
+            with m.If(self.o_advance):
+                m.d.sync += in_use.eq(stages[depth - 1 + col] & (row.columns > col))
             code = Mux(in_use, ports.o_code, 0)
             line = place(
                 m, f"wait_{col}", StallingDelay, len(ports.o_code), config.cols - col, en=self.o_advance, i=code

@@ -22,7 +22,7 @@ KILLED = {
     "rounder": ("unit", "psum_1_0"),
     "psum_bank": ("unit", "o_psum"),
     "pe": ("unit", "product"),
-    "sequencer": ("engine", "hand_over"),
+    "sequencer": ("engine", "full"),
     "readout": ("engine", "o__payload"),
 }
 

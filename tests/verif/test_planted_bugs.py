@@ -265,7 +265,7 @@ BLOCKS = {
         "only address differs: 0 expected, 1 actual",
     ),
     "columns in use": (
-        ("psum_bank", r"o_store <= \{ _\d+_\[2:0\],", "o_store <= { i_store[13:11],", 1),
+        ("psum_bank", r"o_store <= \{ _\d+_, _\d+_\[2:0\],", "o_store <= { i_store[14:11],", 1),
         ones(3, 4, 2),
         (TINY.store_latency + 2, "PSUM column 2, store request", "PSUM store: hw/psum/bank.py"),
         "only valid differs: 0 expected, 1 actual",

@@ -83,7 +83,7 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
   wire [{config.load_cycles(config.rows) - 1}:0] load;
   wire [{bits["tile_k"] - 1}:0] tile_k;
   wire [{address + 1}:0] seed;
-  wire [{address + columns}:0] store;
+  wire [{address + columns + 1}:0] store;
   wire [{address - 1}:0] row_address;
   wire [{columns + 3}:0] row;
   sequencer dut (
@@ -115,7 +115,7 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
   always @(posedge clk) begin
     m_finished <= rst ? 0 : {{m_finished, m_row_taken && x_last}};
     m_store <= rst ? 0 : {{m_store, m_row_taken ? {{x_tile_n, address, 1'b1}} : {store}'b0}};
-    m_seed <= rst || !m_row_taken ? 0 : {{address, x_first, 1'b1}};
+    m_seed <= rst || !m_row_taken ? 0 : {{address, !x_first, 1'b1}};
   end
   wire [{(config.hazard_latency - 1).bit_length() - 1}:0] d_in_flight;
   wire [{config.hazard_latency - 2}:0] d_in_flight_line;

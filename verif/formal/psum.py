@@ -18,10 +18,10 @@ def _bank(config: EngineConfig) -> Property:
     address, columns = max(1, (depth - 1).bit_length()), config.cols.bit_length()
     words = [f"d_{row}" for row in range(depth)]
     harness = f"""
-module proof(input clk, rst, advance, input [{address + 1}:0] seed, input [{address + columns}:0] store,
+module proof(input clk, rst, advance, input [{address + 1}:0] seed, input [{address + columns + 1}:0] store,
   input [{width - 1}:0] psum, input [{address - 1}:0] read_address);
   wire [{address + 1}:0] seed_on;
-  wire [{address + columns}:0] store_on;
+  wire [{address + columns + 1}:0] store_on;
   wire [{width - 1}:0] seeded, read;
   wire [{address - 1}:0] read_on;
   psum_bank dut (
@@ -37,19 +37,21 @@ module proof(input clk, rst, advance, input [{address + 1}:0] seed, input [{addr
   reg reads_tag = 0, seeds = 0;
   reg [{address - 1}:0] last_read = 0;
   reg [{address + 1}:0] last_seed = 0;
-  reg [{address + columns}:0] last_store = 0;
-  wire in_use = store[{address + columns}:{address + 1}] != 0;
+  reg [{address + columns + 1}:0] last_store = 0;
+  wire stores = store[{address + columns + 1}];
+  wire [{columns - 1}:0] columns = store[{address + columns}:{address + 1}];
+  wire [{columns - 1}:0] left = columns - (columns != 0);
   always @(posedge clk) begin
-    if (store[0] && in_use && store[{address}:1] == tag) word <= psum;
+    if (stores && store[{address}:1] == tag) word <= psum;
     if (advance) begin
       reads_tag <= read_address == tag;
       want_read <= word;
     end
-    seeds <= !rst && seed[0] && (seed[1] || seed[{address + 1}:2] == tag);
-    want_seed <= seed[1] ? 0 : word;
+    seeds <= !rst && (!seed[1] || seed[{address + 1}:2] == tag);
+    want_seed <= seed[1] ? word : 0;
     if (rst || advance) last_read <= rst ? 0 : read_address;
     last_seed <= rst ? 0 : seed;
-    last_store <= rst ? 0 : {{store[{address + columns}:{address + 1}] - in_use, store[{address}:0]}};
+    last_store <= rst ? 0 : {{store[0] && left != 0, left, store[{address}:0]}};
   end
   always @* begin
     inv_memory: assert (memory[tag * {width} +: {width}] == word);

@@ -41,7 +41,9 @@ module proof({ports(config)});
     read_out: assert (row_en == (m_row_taken && x_last));
     read_out_row: assert (!row_en || row == {{x_saturate, x_out_format, m_last_row, x_tile_n}});
     finished_later: assert (finished == m_finished[{config.drain_latency - config.cols - 1}]);
-    store_request: assert (store[0] == m_store[{top + 1 - width}] && (!store[0] || store == m_store[{top} -: {width}]));
+    store_request: assert (store[0] == m_store[{top + 1 - width}]
+      && (!store[0] || store[{width - 1}:0] == m_store[{top} -: {width}]));
+    store_column_0: assert (store[{width}] == store[0]);
   end
 endmodule
 """
@@ -102,7 +104,7 @@ module proof({ports(config)});
     inv_taken: assert (m_store[0] == m_recent[0]);
     for (i = 0; i < {hazard - 1}; i = i + 1) assert (m_recent[i] == m_store[i * {width}]);
     // The memory is read at the end of the seed's cycle and written at the end of the store's.
-    seed_after_store: assert (!seeded || seed[1] || between == 0);
+    seed_after_store: assert (!seeded || !seed[1] || between == 0);
   end
 endmodule
 """
