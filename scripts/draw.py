@@ -62,8 +62,8 @@ def draw_array(path: Path) -> None:
                 )
                 if at is not None:
                     axis.text(col + 0.45, -row - 0.36, f"x[{at.m},{at.k}]", ha="center", va="center", fontsize=8)
-                    value = weights[at.k, at.n]
-                    axis.text(col + 0.45, -row - 0.62, f"* {value:g}", ha="center", va="center", fontsize=7)
+                    weight = f"\N{MULTIPLICATION SIGN} {weights[at.k, at.n]:g}"
+                    axis.text(col + 0.45, -row - 0.62, weight, ha="center", va="center", fontsize=7)
         axis.annotate("", (-0.1, -2), (-0.7, -2), arrowprops={"arrowstyle": "->", "color": INK})
         axis.text(-0.75, -1.8, "activations", rotation=90, ha="right", va="center", fontsize=8, color=INK)
         axis.annotate("", (2, -4.6), (2, -4.05), arrowprops={"arrowstyle": "->", "color": INK})

@@ -43,7 +43,7 @@ BUGS = {
     "sequencer-passes": (("sequencer", r"assign i_command__ready = .*;", "assign i_command__ready = 1'h1;"), "ready"),
     # An odd number of weight rows, two to a beat: the last is not waited for.
     "sequencer-passes-together": (
-        ("sequencer", r"(i_command__payload\[6:5\] <= 2'h)2;", r"\g<1>3;"),
+        ("sequencer", r"(i_command__payload\[6:5\] \+ 1'h)1;", r"\g<1>0;"),
         "ready|weights",
     ),
     # A row more than ``distance`` in flight.
