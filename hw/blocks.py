@@ -111,8 +111,8 @@ _EMIT = """
 proc; opt_expr; opt_clean; opt_dff; opt_clean -purge; wreduce t:$shl; opt_clean -purge; memory_collect
 write_verilog -noattr
 """
-#: No word is read in the cycle in which it is written, but by commands that break the rules of docs/architecture.md:
-#: block RAM that gives something else than the old word then will do.
+#: No word is used that was read in the cycle in which it was written, but by commands that break the rules of
+#: docs/architecture.md: block RAM that gives something else than the old word then will do.
 _MEMORY = re.compile(r"^  reg \[[0-9:]+\] \w+ \[[0-9:]+\];", re.MULTILINE)
 
 
