@@ -112,8 +112,8 @@ def test_a_planted_bug_is_named_and_reproduced(checkout):
     """Lanes beyond K are not masked: runs 0 and 1 fail, and the line printed for one of them makes it fail again."""
     edges = checkout / "hw" / "array" / "edges.py"
     text = edges.read_text()
-    assert text.count("(self.i_tile_k > lane)") == 1
-    edges.write_text(text.replace("(self.i_tile_k > lane)", "1"))
+    assert text.count("(tile_k > lane)") == 1
+    edges.write_text(text.replace("(tile_k > lane)", "1"))
     done = command(checkout, *THREE, "--jobs", "2")
     assert done.returncode == 1, done.stderr
     assert "3 of 3 runs: 1 passed, 2 failed" in done.stdout
