@@ -110,7 +110,7 @@ class PsumBank(wiring.Component):
             self.o_store.valid.eq(store.valid),
             self.o_store.address.eq(store.address),
             self.o_store.columns.eq(store.columns - store.columns.any()),
-            self.o_store.stores.eq(store.valid & (store.columns > 1)),
+            self.o_store.stores.eq(store.valid & (store.columns > 1) if self.config.cols > 1 else 0),
         ]
         with m.If(self.i_advance):
             m.d.sync += self.o_read_address.eq(self.i_read_address)

@@ -131,7 +131,7 @@ BUGS = {
     ),
     "the wrong pipe is loaded": (planted("pe", r"(shadow <= )i_weight\[11:0\];", r"\1i_weight[23:12];"), "shadow"),
     "a row belongs to the next group": (
-        planted("west_edge", r"(\.i\(\{ decoder_1__o, )i_load\[0\]", r"\1i_load[1]"),
+        planted("west_edge", r"(decoder_1__o, told_1)\[7\]", r"\1[8]"),
         "west",
     ),
     "a beat in part is not waited for": (
