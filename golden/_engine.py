@@ -42,6 +42,7 @@ class Hardware(NamedTuple):
     depth: int
     hazard: int
     store_latency: int
+    read_latency: int
     drain_latency: int
     code_bits: int
     product_latency: int
@@ -72,7 +73,7 @@ class State(NamedTuple):
     memory: np.ndarray  # int64[depth, C, 2]: PSUM, in limbs
     finished: np.ndarray  # int64[depth, 4]: tile_n, out_format, saturate, last row of its tile
     stage_valid: np.ndarray  # int64[stages]
-    stage_words: np.ndarray  # uint32[stages, C + 1]: read-out, by the number of the advance that read column 0
+    stage_words: np.ndarray  # uint32[stages, C]: read-out, by the number of the advance that read column 0
     stage_rows: np.ndarray  # int64[stages, 5]: which row of PSUM that is, and what ``finished`` said of it
     read_words: np.ndarray  # int64[C, 2]: what each column last read for read-out, in limbs
     result: np.ndarray  # uint32[C + 1]: the payload of o_result
@@ -441,13 +442,14 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
                 row = n[READ_ROW]
                 stage_rows[slot, 0] = row
                 stage_rows[slot, 1:] = finished[row]
-                stage_words[slot, h.cols] = finished[row, 3]
                 n[READ_ROW] = (row + 1) & (h.depth - 1)
             _read_columns(memory, narrow, n[ADVANCES], stage_valid, stage_rows, stage_words, read_words, f)
             freed = stage_valid[(n[ADVANCES] - h.cols + 1) % stages] != 0
             n[RESULT_VALID] = stage_valid[oldest]
-            for i in range(result.size):
-                result[i] = stage_words[oldest, i] if stage_valid[oldest] else 0
+            result[:] = 0
+            if stage_valid[oldest]:
+                result[: h.cols] = stage_words[oldest]
+                result[h.cols] = stage_rows[oldest, 4]
             n[ADVANCES] += 1
 
         # PSUM and the PEs.
@@ -460,8 +462,7 @@ def run(h, s, q, trace, registers, seed, quiet, until_done):
         # Counters: a row leaves the hazard window, another becomes readable.
         n[IN_FLIGHT] += take - rows[(cycle - h.hazard + 1) & ring_mask, VALID]
         n[OCCUPIED] += (take and executor[FIRST] != 0) - freed
-        # In column 0, that is: the last one is read ``drain_latency`` cycles after the row was taken.
-        stored = (cycle + h.cols - h.drain_latency) & ring_mask
+        stored = (cycle + 1 - h.read_latency) & ring_mask
         n[ROWS_READY] += (rows[stored, VALID] & rows[stored, IS_LAST]) - read
 
         # The sequencer.

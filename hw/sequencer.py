@@ -202,5 +202,5 @@ class Sequencer(wiring.Component):
             self.o_row.end.eq(self.last_row),
             self.o_row.select.eq(self.run.out_format),
             self.o_row.saturate.eq(self.run.saturate),
-            self.o_finished.eq(delayed(m, finished, config.drain_latency - config.cols, "finished_line")),
+            self.o_finished.eq(delayed(m, finished, config.read_latency - 1, "finished_line")),
         ]

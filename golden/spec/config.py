@@ -235,9 +235,14 @@ class EngineConfig:
         return self.store_latency
 
     @property
+    def read_latency(self) -> int:
+        """Cycles from taking an activation row of a tile's last pass to reading it out of column 0, unstalled."""
+        return self.store_latency + 2
+
+    @property
     def drain_latency(self) -> int:
         """Cycles from taking an activation row of a tile's last pass to reading it out of the last column."""
-        return self.store_latency + self.cols + 1
+        return self.read_latency + self.cols - 1
 
     @property
     def psum_capacity(self) -> int:

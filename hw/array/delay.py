@@ -1,4 +1,4 @@
-"""Delay line: what the edges of the array skew their lanes with."""
+"""Delay lines: what the edges of the array skew lanes with, and the read-out sets columns straight."""
 
 from typing import ClassVar
 

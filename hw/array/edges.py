@@ -1,6 +1,5 @@
 """West and north edges of the array: decode what enters and skew it to the wavefront."""
 
-from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from amaranth.hdl import Cat, Module, Signal, Value
@@ -17,10 +16,11 @@ from hw.blocks import delayed, place
 __all__ = ["NorthEdge", "WestEdge"]
 
 
-def _split(value: Value, parts: Sequence[Value]) -> list[Value]:
-    """``value`` cut as the parts of a ``Cat`` are."""
-    at = [0, *accumulate(len(part) for part in parts)]
-    return [value[low:high] for low, high in pairwise(at)]
+def _passed_on(m: Module, name: str, cycles: int, *told: Value) -> list[Value]:
+    """What a lane or column is told, so many cycles later for the next: one register ``name``."""
+    line = delayed(m, Cat(told), cycles, name)
+    at = [0, *accumulate(len(part) for part in told)]
+    return [line[low:high] for low, high in pairwise(at)]
 
 
 class WestEdge(wiring.Component):
@@ -76,9 +76,9 @@ class WestEdge(wiring.Component):
             if lane:
                 # What all lanes are told goes south from lane to lane, and no wire to all of them.
                 load = load if lane % config.rows_per_load_cycle else load[1:]
-                told = [valid, swap, select, tile_k, load]
-                line = delayed(m, Cat(told), config.add_latency, f"told_{lane}")
-                valid, swap, select, tile_k, load = _split(line, told)
+                valid, swap, select, tile_k, load = _passed_on(
+                    m, f"told_{lane}", config.add_latency, valid, swap, select, tile_k, load
+                )
             operand = place(
                 m,
                 f"decoder_{lane}",
@@ -150,8 +150,7 @@ class NorthEdge(wiring.Component):
         for col in range(config.cols):
             if col:
                 # What all columns are told goes east from column to column.
-                told = [valid, select]
-                valid, select = _split(delayed(m, Cat(told), 1, f"told_{col}"), told)
+                valid, select = _passed_on(m, f"told_{col}", 1, valid, select)
             lanes = range(col, config.rows_per_load_cycle * config.cols, config.cols)
             codes = Cat(self.i_codes.word_select(lane, config.code_bits) for lane in lanes)
             codes = skewed(m, codes, col, f"skew_{col}")

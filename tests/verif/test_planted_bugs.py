@@ -211,15 +211,11 @@ def test_psum_address_off_by_one():
     ]
 
 
-#: From taking a row to reading it out of column 0.
-FIRST_READ = TINY.drain_latency - (TINY.cols - 1)
-
-
 def test_readout_address_off_by_one():
     job = gemm([[1], [2]], [[1, 2, 3, 4]])
     red = run(TINY, job, ("psum_bank", r"memory\[i_read_address\]", "memory[i_read_address + 10'h1]", 1))
     assert [d.place for d in red.divergence.differences] == ["PSUM column 0, read-out port"]
-    assert red.divergence.cycle == first_take(job, TINY) + FIRST_READ + 1
+    assert red.divergence.cycle == first_take(job, TINY) + TINY.read_latency + 1
     assert red.divergence.term == "result row of pass 0: m = 0, n = 0..3, sum over k = 0"
 
 
@@ -285,14 +281,14 @@ BLOCKS = {
     "how to read out, a row further": (
         ("readout", r"rows\[i_row_address\] <=", "rows[i_row_address + 10'h1] <=", 1),
         ones(1, 1, 1),
-        (FIRST_READ + 2, "read-out, how the row is read out", "read-out: hw/psum/readout.py"),
+        (TINY.read_latency + 2, "read-out, how the row is read out", "read-out: hw/psum/readout.py"),
         "",
     ),
     "a row read too early": (
         ("sequencer", r"o_finished = finished_line\[6\];", "o_finished = finished_line[5];", 1),
         ones(1, 1, 1),
         (
-            FIRST_READ - 1,
+            TINY.read_latency - 1,
             "read-out, request",
             "PSUM read-out: hw/psum/readout.py, hw/sequencer.py (o_finished)",
         ),

@@ -102,14 +102,14 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
   wire d_load_valid, d_run_valid, d_swapped, d_row_is_last, d_full, d_beat_is_last;
   wire [{config.load_cycles(config.rows).bit_length() - 1}:0] d_loaded;
   wire [{bits["tile_m"] - 1}:0] d_row, d_occupied;
-  wire [{config.drain_latency - config.cols - 1}:0] d_finished_line;
+  wire [{config.read_latency - 2}:0] d_finished_line;
   wire [{lines - 1}:0] d_store_line;
   // Three passes have ended.
   reg [1:0] ended_passes = 0;
   always @(posedge clk) ended_passes <= rst ? 0 : ended_passes + (m_last_row && ended_passes != 3);
   (* keep *) wire reached = ended_passes == 3;
   // What was taken in the last cycles, the last lowest; zero in a cycle in which no row was.
-  reg [{config.drain_latency - config.cols - 1}:0] m_finished = 0;
+  reg [{config.read_latency - 2}:0] m_finished = 0;
   reg [{lines - 1}:0] m_store = 0;
   reg [{address + 1}:0] m_seed = 0;
   always @(posedge clk) begin

@@ -40,7 +40,7 @@ module proof({ports(config)});
       && tile_k == x_tile_k && row_address == address));
     read_out: assert (row_en == (m_row_taken && x_last));
     read_out_row: assert (!row_en || row == {{x_saturate, x_out_format, m_last_row, x_tile_n}});
-    finished_later: assert (finished == m_finished[{config.drain_latency - config.cols - 1}]);
+    finished_later: assert (finished == m_finished[{config.read_latency - 2}]);
     store_request: assert (store[0] == m_store[{top + 1 - width}]
       && (!store[0] || store[{width - 1}:0] == m_store[{top} -: {width}]));
     store_column_0: assert (store[{width}] == store[0]);
@@ -123,9 +123,8 @@ endmodule
 def _ring(config: EngineConfig) -> Property:
     layout = command_layout(config)
     address = max(1, (config.psum_depth - 1).bit_length())
-    # From taking a row to reading it out of column 0, unstalled.
-    drain, count = config.drain_latency - (config.cols - 1), config.psum_depth.bit_length()
-    age = drain.bit_length()
+    due, count = config.read_latency, config.psum_depth.bit_length()
+    age = due.bit_length()
     stages = config.readout_latency + config.cols - 2
     # Rows that column 0 has read and the last column has not.
     between = " + ".join(["0", *(f"r_stages[{index}]" for index in range(config.cols - 1))])
@@ -158,7 +157,7 @@ module proof(input clk, rst, command_valid, weight_valid, activation_valid, read
   reg [{count - 1}:0] open = 0;
   // The row that the last column reads next.
   reg [{address - 1}:0] leaves = 0;
-  // Any PSUM row: in use, its tile finished, and the cycles since (at most {drain}).
+  // Any PSUM row: in use, its tile finished, and the cycles since (at most {due}).
   (* anyconst *) wire [{address - 1}:0] tag;
   reg held = 0, done = 0;
   reg [{age - 1}:0] age = 0;
@@ -178,7 +177,7 @@ module proof(input clk, rst, command_valid, weight_valid, activation_valid, read
       leaves <= leaves + freed;
       held <= (held && !tag_freed) || (taken && x_first);
       done <= (done && !tag_freed) || (taken && x_last);
-      age <= taken && x_last ? 1 : age == {drain} ? age : age + 1;
+      age <= taken && x_last ? 1 : age == {due} ? age : age + 1;
       if (!valid || ready) leaving <= {{leaving, read_en}};
     end
   reg [{count - 1}:0] ending, before;
@@ -189,7 +188,7 @@ module proof(input clk, rst, command_valid, weight_valid, activation_valid, read
   always @* begin
     ending = 0;
     before = 0;
-    for (i = 0; i < {drain - 1}; i = i + 1) begin
+    for (i = 0; i < {due - 1}; i = i + 1) begin
       ending = ending + m_finished[i];
       if (i >= age) before = before + m_finished[i];
     end
@@ -204,10 +203,10 @@ module proof(input clk, rst, command_valid, weight_valid, activation_valid, read
     inv_ended: assert ((read_address + ending + r_rows_ready - ended) % {config.psum_depth} == 0);
     inv_held: assert (held == (offset < occupied));
     inv_done: assert (done == (offset < ending + unread));
-    inv_ending: assert (!done || age == 0 || age >= {drain} || (m_finished[age - 1] && offset == unread + before));
-    inv_ready: assert (!done || age < {drain} || offset < unread);
+    inv_ending: assert (!done || age == 0 || age >= {due} || (m_finished[age - 1] && offset == unread + before));
+    inv_ready: assert (!done || age < {due} || offset < unread);
     inv_waits: assert (r_row_waits == (r_rows_ready != 0));
-    inv_age: assert (age <= {drain} && (!done || age != 0));
+    inv_age: assert (age <= {due} && (!done || age != 0));
     row_is_free: assert (!taken || !x_first || !held);
     // Column 0's store is {config.store_latency} cycles after the row was taken; reads go east no faster than stores.
     read_after_store: assert (!read || (held && done && age >= {config.store_latency + 1}));
