@@ -45,6 +45,13 @@ def _product(config: EngineConfig, port: str) -> str:
     return " && ".join(rules)
 
 
+def _sum(config: EngineConfig, port: str) -> str:
+    """An fp32 sum that the configuration's products can make."""
+    if not config.sums_in_range:
+        return _canonical(port)
+    return f"({port}[30] != {port}[29] || {port}[30:0] == 31'd{FP32.inf} || {port} == 32'd{FP32.nan} || {port} == 0)"
+
+
 def _canonical(port: str) -> str:
     """An fp32 code that is no NaN but the canonical one."""
     return f"({port}[30:0] <= 31'd{FP32.inf} || {port} == 32'd{FP32.nan})"
@@ -56,11 +63,13 @@ def assumption(module: str, config: EngineConfig) -> str:
     ``read_0``, what its first memory reads, is one of them. Its outputs are ``gold_NAME``, its registers
     ``gold_net_NAME``.
     """
+    # A lane that is not enabled has a product of zero.
+    masked = "" if config.sums_in_range else " && (i_enable || i_product == 0)"
     rules = {
         "multiplier": lambda: f"{_operand(config, 'i_x')} && {_operand(config, 'i_w')}",
         "aligner": lambda: _product(config, "i_product"),
         "exact_adder": lambda: _product(config, "i_product"),
-        "fused_adder": lambda: f"{_product(config, 'i_product')} && {_canonical('i_psum')}",
+        "fused_adder": lambda: f"{_product(config, 'i_product')} && {_sum(config, 'i_psum')}{masked}",
         "narrower": lambda: _canonical("i_fp32"),
         # A row that is read was written before, with a column in use.
         "readout": lambda: f"(!(gold_o_advance && gold_net_row_waits) || {_columns_in_use(config, 'read_0')})",
@@ -75,7 +84,7 @@ def promise(module: str, config: EngineConfig) -> str:
     rules = {
         "decoder": lambda: _operand(config, "o"),
         "multiplier": lambda: _product(config, "o"),
-        "fused_adder": lambda: _canonical("o_psum"),
+        "fused_adder": lambda: _sum(config, "o_psum"),
     }
     return rules[module]() if module in rules else "1'b1"
 

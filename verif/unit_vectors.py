@@ -13,11 +13,11 @@ from golden.spec.formats import FORMATS, FP32
 __all__ = [
     "VECTORS",
     "all_codes",
-    "canonical",
     "code_pairs",
     "exact_psums",
     "fp32_psums",
     "narrow_inputs",
+    "possible_sums",
     "random_beats",
     "random_operands",
     "random_products",
@@ -131,7 +131,7 @@ def random_psums(config: EngineConfig, rng: np.random.Generator, count: int) -> 
     """Partial sums that products of the configuration may meet: uint32[count, words]."""
     if config.exact:
         return exact_psums(config, rng, count)
-    return canonical(fp32_psums(random_products(config, rng, count), config, rng))[:, None]
+    return possible_sums(fp32_psums(random_products(config, rng, count), config, rng), config)[:, None]
 
 
 def random_resets(rng: np.random.Generator, cycles: int) -> np.ndarray:
@@ -181,9 +181,19 @@ def narrow_inputs(rng: np.random.Generator) -> np.ndarray:
     codes.append(rng.integers(0, 1 << 32, VECTORS // 8, dtype=np.uint32))
     codes = np.concatenate(codes)
     codes = np.concatenate([codes, codes ^ np.uint32(0x80000000)])
-    return canonical(codes)
+    return _canonical(codes)
 
 
-def canonical(codes: np.ndarray) -> np.ndarray:
+def possible_sums(codes: np.ndarray, config: EngineConfig) -> np.ndarray:
+    """fp32 codes with every NaN the canonical one, and exponents that sums of the configuration can have."""
+    codes = _canonical(codes)
+    if not config.sums_in_range:
+        return codes
+    exponent = codes >> FP32.man_bits & FP32.exp_mask
+    possible = (exponent >= 64) & (exponent < 192) | (exponent == FP32.exp_mask)
+    return np.where(possible, codes, np.where(codes & 0x7FFFFFFF, codes ^ np.uint32(1 << 30), np.uint32(0)))
+
+
+def _canonical(codes: np.ndarray) -> np.ndarray:
     """fp32 codes with every NaN the canonical one, as the array leaves it."""
     return np.where((codes & 0x7FFFFFFF) > FP32.inf, np.uint32(FP32.nan), codes)

@@ -186,6 +186,17 @@ class EngineConfig:
     # ---- partial sums -------------------------------------------------------------------------
 
     @property
+    def sums_in_range(self) -> bool:
+        """An fp32 sum of products, however many, is +0, Inf, NaN or of a size within ``2**-63 .. 2**65``.
+
+        So it is with FP8. No difference is less than a 25th place of the least product, and -0 is only the rounding of
+        something less. A sum of which the largest product is less than half of the last place does not grow.
+        """
+        lowest = 2 * min(fmt.lsb_exp for fmt in self.operand_formats) - 25
+        highest = 2 * max(fmt.max_exp - fmt.bias + 1 for fmt in self.operand_formats) + 25
+        return lowest >= -63 and highest < 65
+
+    @property
     def _max_operand(self) -> int:
         """The largest magnitude of an operand, in units of ``2**operand_lsb_exp``."""
         return int(max(fmt.max_value for fmt in self.operand_formats) * 2.0**-self.operand_lsb_exp)

@@ -45,7 +45,10 @@ class FusedAdder(wiring.Component):
     bits that leave at the bottom are kept as one sticky bit, and the other operand is never shifted: sums have no
     exponent below that of subnormals, and a product below it is always the smaller one.
 
-    A zero product, that of a lane not enabled included, leaves the sum where it is: nothing is selected at the end.
+    A zero product leaves the sum where it is: nothing is selected at the end.
+
+    Where an array's sums are in range (``config.sums_in_range``) none is looked at for being subnormal, -0 or near
+    infinity, and exponents have seven bits, in two's complement: what they exceed 128 by.
 
     Latency: ``config.add_latency - 1`` cycles; the PE's sum register follows. Inside, a register stands after each
     step of ``CUTS``. All of them move in every cycle.
@@ -56,28 +59,24 @@ class FusedAdder(wiring.Component):
     i_psum, o_psum : fp32 codes
         The sum before and after. A NaN is the canonical one.
     i_product : ``In(payload_shape(config))``
-        The product; its magnitude is 0 or has one of its top two bits set.
+        The product; its magnitude is 0 or has one of its top two bits set. All 0 of a lane that is not enabled.
     i_enable : ``In(1)``
-        The product counts.
+        The lane is enabled. Only where a sum may be -0: there + 0 is not the same as none.
     """
 
     module_name = "fused_adder"
 
     def __init__(self, config: EngineConfig):
         self.config = config
+        self.in_range = config.sums_in_range
         bits = 2 * config.significand_bits
         #: A product's exponent, less its field: that of its second highest bit, biased as a sum's.
-        self.product_bias = config.product_lsb_exp + bits + FP32.bias - 2
+        self.product_bias = config.product_lsb_exp + bits + FP32.bias - 2 - (128 if self.in_range else 0)
         # The largest exponent of an operand is that of its leading bit.
         top = max(fmt.max_exp - fmt.bias for fmt in config.operand_formats)
-        lowest, highest = self.product_bias, 2 * top + FP32.bias
-        # Sums with an FP8 product are never subnormal and never overflow: the product lies so far inside fp32's range
-        # that a sum near either end hardly notices it.
-        self.in_range = lowest > FRAME and highest < FP32.exp_mask - FRAME
-        self.exponent_bits = max(highest, FP32.exp_mask).bit_length()
-        super().__init__(
-            {"i_psum": In(32), "i_product": In(payload_shape(config)), "i_enable": In(1), "o_psum": Out(32)}
-        )
+        self.exponent_bits = 7 if self.in_range else max(2 * top + FP32.bias, FP32.exp_mask).bit_length()
+        enable = {} if self.in_range else {"i_enable": In(1)}
+        super().__init__({"i_psum": In(32), "i_product": In(payload_shape(config)), **enable, "o_psum": Out(32)})
 
     @property
     def COMBINATIONAL(self) -> bool:
@@ -120,65 +119,69 @@ class FusedAdder(wiring.Component):
         """
         code, product = self.i_psum, self.i_product
         bits = 2 * self.config.significand_bits
-        normal, top = code[23:31].any(), code[23:31].all()
         p_inf = product.inf if self.config.has_inf else Const(0, 1)
         p_special = Signal()
-        c_exp = Signal(8)
         p_exp = Signal(self.exponent_bits)
         difference = Signal(signed(self.exponent_bits + 1))
-        keep, product_larger = Signal(), Signal()
+        product_larger = Signal()
         larger, smaller = Signal(ALIGNED - GUARDS), Signal(SIGNIFICAND)
         exponent = Signal(self.exponent_bits)
         distance = Signal(5)
         far, subtract, sign, special, nan = (Signal(name=n) for n in ("far", "subtract", "sign", "special", "nan"))
-        significand = Cat(code[:23], normal)
-        # A subnormal has the exponent of the smallest normal and no hidden bit.
+        opposite = code[31] ^ product.sign
+        zero = ~(product.magnitude[-1] | product.magnitude[-2])
+        if self.in_range:
+            normal, top = code[29:31].any(), code[29:31].all()
+            # 0 has the least exponent, too far below any product for its hidden bit to count.
+            c_exp, hidden = Cat(code[23:29], code[29] | ~code[30]).as_signed(), Const(1, 1)
+            differ = opposite & ~top
+        else:
+            normal, top = code[23:31].any(), code[23:31].all()
+            # A subnormal has the exponent of the smallest normal and no hidden bit.
+            c_exp, hidden = Cat(code[23] | ~normal, code[24:31]), normal
+            differ = opposite & self.i_enable & ~special
         m.d.comb += [
-            c_exp.eq(code[23:31] if self.in_range else Cat(code[23] | ~normal, code[24:31])),
-            # Negative only where the product is the smaller one, and then not used. Of FP8 one more than it is, to be
-            # made good where the exponent is: with e5m2 that adds 96, a multiple of 32, which takes hardly an adder.
-            p_exp.eq(product.exponent + self.product_bias + self.in_range),
+            # Too small for fp32 only where the product is the smaller one, and then not used. In range one more than it
+            # is, to be made good where the exponent is: with e5m2 that takes 32 off, which needs no adder.
+            p_exp.eq(product.exponent + (self.product_bias + self.in_range)),
             # Less one: of equal exponents the sum's gives way, and no operand is shifted by ~difference + 1.
             difference.eq(c_exp - product.exponent - (self.product_bias + 1)),
-            # The product changes nothing. A special sum stays what it is, but for NaN, below.
-            keep.eq(~self.i_enable | top | ~(product.magnitude[-1] | product.magnitude[-2])),
-            product_larger.eq((difference < 0) & ~keep),
+            # A zero product leaves the sum, and a special sum stays what it is, but for NaN, below.
+            product_larger.eq((difference < 0) & ~(zero | top)),
             exponent.eq(Mux(product_larger, p_exp, c_exp)),
-            larger.eq(Mux(product_larger, product.magnitude << ALIGNED - GUARDS - bits, significand)),
+            larger.eq(Mux(product_larger, product.magnitude << ALIGNED - GUARDS - bits, Cat(code[:23], normal))),
             # A product that is the smaller one is shifted by difference + 1 places, the first of them here.
-            smaller.eq(
-                Mux(product_larger, significand, (product.magnitude & ~keep.replicate(bits)) << SIGNIFICAND - bits)
-            ),
-            distance.eq(difference[:5] ^ difference[-1].replicate(5)),
+            smaller.eq(Mux(product_larger, Cat(code[:23], hidden), product.magnitude << SIGNIFICAND - bits)),
+            # Beyond 31 places: 30 at least, which leave none of its bits.
+            distance.eq((difference[:5] ^ difference[-1].replicate(5)) | Cat(Const(0, 1), far.replicate(4))),
             far.eq((difference[5:-1] ^ difference[-1].replicate(len(difference) - 6)).any()),
-            p_special.eq((product.nan | p_inf) & self.i_enable),
-            subtract.eq((code[31] ^ product.sign) & self.i_enable & ~p_special),
+            p_special.eq(product.nan | p_inf),
+            subtract.eq(differ),
             sign.eq(Mux(product_larger | p_special, product.sign, code[31])),
             special.eq(p_special | top),
-            nan.eq((product.nan & self.i_enable) | (top & (code[22] | (p_special & (code[31] ^ product.sign))))),
+            nan.eq(product.nan | (top & (code[22] | (p_special & opposite)))),
         ]
         live.value, live.sticky = smaller, Const(0, 1)
-        live.larger, live.exponent, live.distance, live.far = larger, exponent, distance, far
+        live.larger, live.exponent, live.distance = larger, exponent, distance
         live.subtract, live.sign, live.special, live.nan = subtract, sign, special, nan
-        live.keep, live.exponent_over = (keep, product_larger) if self.in_range else (Const(0, 1), Const(0, 1))
+        live.exponent_over = product_larger if self.in_range else Const(0, 1)
 
     def _align(self, m: Module, live: SimpleNamespace, places: int) -> None:
-        """Shift right by so many places, or with the last step out of sight; what leaves is kept as one sticky bit."""
+        """Shift right by so many places; what leaves is kept as one sticky bit."""
         if places < 4:
             # The guard bits above the sticky one are empty before the shift.
             live.value = Cat(Const(0, 1), live.value)
         select = live.distance[0]
-        gone = live.far if places == 16 else Const(0, 1)
         shifted = Signal(len(live.value), name=f"aligned_{places}")
         lost = Signal(name=f"lost_{places}")
         m.d.comb += [
-            shifted.eq(Mux(select, live.value >> places, live.value) & ~gone.replicate(len(shifted))),
-            lost.eq(live.sticky | ((select | gone) & live.value[:places].any()) | (gone & live.value[places:].any())),
+            shifted.eq(Mux(select, live.value >> places, live.value)),
+            lost.eq(live.sticky | (select & live.value[:places].any())),
         ]
         live.value, live.sticky = shifted, lost
         live.distance = live.distance[1:]
         if places == 16:
-            del live.distance, live.far
+            del live.distance
 
     def _add(self, m: Module, live: SimpleNamespace) -> None:
         """The sum, or the difference in two's complement."""
@@ -198,7 +201,7 @@ class FusedAdder(wiring.Component):
         # The leading one at the top has the exponent + 2, and the normalisation counts the places that it need not go.
         exponent = live.exponent
         field = Signal(self.exponent_bits)
-        m.d.comb += field.eq(exponent + 1 - PLACES + ~live.exponent_over)
+        m.d.comb += field.eq(exponent + (1 - PLACES) + ~live.exponent_over)
         live.field = field
         del live.exponent_over
         live.way = live.beyond = live.huge = live.near = Const(0, 1)
@@ -217,16 +220,18 @@ class FusedAdder(wiring.Component):
 
     def _absolute(self, m: Module, live: SimpleNamespace) -> None:
         """The sum without its sign, but for a 1: a negative one is ~sum + 1. The 1 is added when rounding."""
-        zero = Signal()
         positive = Signal(FRAME)
-        m.d.comb += [
-            positive.eq(live.value ^ live.negative.replicate(ALIGNED)),
-            zero.eq(live.subtract & ~live.value.any()),
-        ]
+        m.d.comb += positive.eq(live.value ^ live.negative.replicate(ALIGNED))
+        live.zero = Const(0, 1)
+        if not self.in_range:
+            # The sum of opposites, which is +0.
+            zero = Signal()
+            m.d.comb += zero.eq(live.subtract & ~live.value.any())
+            live.zero = zero
         # From the top, which groups of four bits have a one.
         ends = range(FRAME, 3, -4)
         live.groups = Cat(positive[end - 4 : end].any() for end in ends)
-        live.value, live.zero, live.kept_places = positive, zero, Const(0, 0)
+        live.value, live.kept_places = positive, Const(0, 0)
         del live.subtract
 
     def _normalise(self, m: Module, live: SimpleNamespace, places: int) -> None:
@@ -248,8 +253,7 @@ class FusedAdder(wiring.Component):
         m.d.comb += shifted.eq(Mux(select, filled[:FRAME], live.value))
         live.value, live.kept_places = shifted, Cat(~select, live.kept_places)
         if self.in_range:
-            # A sum that is kept stays in its place, two below the top.
-            m.d.comb += select.eq(empty & ~live.keep if places != 2 else empty)
+            m.d.comb += select.eq(empty)
         else:
             beyond = Signal(name=f"beyond_{places}")
             m.d.comb += [
@@ -262,8 +266,9 @@ class FusedAdder(wiring.Component):
         """To nearest even."""
         hidden, lowest, half, below = live.value[-1], live.value[5], live.value[4], live.value[:4]
         overflow, rest, increment = Signal(), Signal(), Signal()
-        fraction, field = Signal(FP32.man_bits), Signal(8)
-        exponent, rounded = Signal(8), Signal(31)
+        width = 7 if self.in_range else FP32.exp_bits
+        fraction, field = Signal(FP32.man_bits), Signal(width)
+        exponent, rounded = Signal(width), Signal(FP32.man_bits + width)
         # A sum near infinity reaches it if it is shifted by no more places than its exponent exceeds 253.
         excess = live.field[:2]
         reached = live.kept_places[2:].all() & ((live.kept_places[:2] + excess)[:3] >= 3)
@@ -276,9 +281,14 @@ class FusedAdder(wiring.Component):
             ),
             fraction.eq((live.value[5:-1] & ~overflow.replicate(FP32.man_bits)) | (live.nan << FP32.man_bits - 1)),
             # Without a hidden bit it is zero, or subnormal.
-            exponent.eq(live.field[:8] + live.kept_places),
-            field.eq((exponent & hidden.replicate(8)) | overflow.replicate(8)),
+            exponent.eq(live.field[:width] + live.kept_places),
+            field.eq((exponent & hidden.replicate(width)) | overflow.replicate(width)),
             # A carry out of the fraction makes the next exponent, infinity's included.
             rounded.eq(Cat(fraction, field) + increment),
-            self.o_psum.eq(Cat(rounded, (live.sign ^ live.negative) & ~live.zero & ~live.nan)),
         ]
+        if self.in_range:
+            # The eighth bit of an exponent, which is not that of 0: the seventh's opposite.
+            code, zero = Cat(rounded, overflow | (hidden & ~rounded[-1])), ~(hidden | overflow)
+        else:
+            code, zero = rounded, live.zero
+        m.d.comb += self.o_psum.eq(Cat(code, (live.sign ^ live.negative) & ~(live.nan | zero)))

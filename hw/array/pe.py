@@ -99,14 +99,12 @@ class ProcessingElement(wiring.Component):
         else:
             m.d.sync += product.eq(multiplied)
 
-        # Partial sum, when the product has come to the adder and through it. A lane that is not enabled adds zero to an
-        # exact sum; to an fp32 sum zero is not neutral, and its adder is told.
-        if config.exact:
-            adder = place(m, "adder", ExactAdder, config, i_psum=self.i_psum, i_product=product)
-        else:
-            adder = place(
-                m, "adder", FusedAdder, config, i_psum=self.i_psum, i_product=product, i_enable=product_tags.enable
-            )
+        # Partial sum, when the product has come to the adder and through it. A lane that is not enabled adds zero; to
+        # -0 that is not neutral, and an adder that may meet it is told.
+        add = ExactAdder if config.exact else FusedAdder
+        adder = place(m, "adder", add, config, i_psum=self.i_psum, i_product=product)
+        if not config.exact and not config.sums_in_range:
+            m.d.comb += adder.i_enable.eq(product_tags.enable)
         valid = delayed(m, product_tags.valid, config.product_latency + config.add_latency - 2, "sum_valid")
         with m.If(valid):
             m.d.sync += [part.eq(new) for part, new in zip(psum, psum_parts(config, adder.o_psum), strict=True)]

@@ -1,7 +1,7 @@
 """Labels of the bins, and the limits between them: what the plan declares and sampling counts by."""
 
 from collections.abc import Mapping
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -66,5 +66,6 @@ def largest_exponent(config: EngineConfig) -> int:
 def product_exponents(config: EngineConfig) -> dict[str, int]:
     """fp32 accumulation: ranges of the sum of two decoded exponents."""
     top = 2 * largest_exponent(config)
-    middle = {f"{low} to {min(low + 63, top - 1)}": low for low in range(0, top, 64)}
-    return {"0": 0} | {"1 to 63": 1} | {label: low for label, low in middle.items() if low} | {f"{top}": top}
+    # The last range is not shorter than the others, or too few products fall in it.
+    starts = [1, *range(64, top - 63, 64)]
+    return {"0": 0} | {f"{low} to {high - 1}": low for low, high in pairwise([*starts, top])} | {f"{top}": top}

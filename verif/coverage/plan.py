@@ -121,7 +121,7 @@ def _fp32_sums(config: EngineConfig) -> Iterator[Point]:
         "fp32 rounding",
         "What the rounding of a fused multiply-add did.",
         {"case": CASES, "range": RANGES, "sign": SIGNS},
-        [overflows, *([] if "bf16" in config.formats else far)],
+        [overflows, *(far if config.sums_in_range else [])],
     )
 
 

@@ -21,12 +21,15 @@ def _fused(key: str, config: EngineConfig) -> Property:
     layout = product_fields(config)
     bits, exponent = layout.fields["magnitude"], layout.fields["exponent"]
     inf = "p_inf" if config.has_inf else "1'b0"
+    # A finite exponent of 64 to 191, or +0, to which a lane that is not enabled may add 0.
+    possible = "{0}[30] != {0}[29] || {0}[30:23] == 255 || {0} == 0" if config.sums_in_range else "1'b1"
+    enable = "" if config.sums_in_range else ", .i_enable(enable)"
     harness = f"""{specification("rounded")}{specification("fused")}
 module proof(input [31:0] c, input enable, input [{layout.width - 1}:0] p);
 {split_fields("p", "p", layout)}
   wire [31:0] o, want;
   wire signed [12:0] distance;
-  fused_adder dut (.i_psum(c), .i_product(p), .i_enable(enable), .o_psum(o));
+  fused_adder dut (.i_psum(c), .i_product(p){enable}, .o_psum(o));
   fused_sum #(.MAG({bits}), .EXP({exponent}), .LSB({config.product_lsb_exp})) spec (
     .c(c), .magnitude(p_magnitude), .exponent(p_exponent), .sign(p_sign), .nan(p_nan), .inf({inf}),
     .distance(distance), .result(want));
@@ -37,16 +40,20 @@ module proof(input [31:0] c, input enable, input [{layout.width - 1}:0] p);
     assume (!(p_nan || {inf}) || p_magnitude == 0);
     assume (p_exponent <= {max_product_exponent(config)});
     assume (!p_nan || (!p_sign && !{inf}));
-    // What this adder is proved to give.
+    // What a PE makes of a product that does not count.
+    assume (enable || p == 0);
+    // What this adder is proved to give; the first sum is +0.
     assume (c[30:0] <= 31'd{FP32.inf} || c == 32'd{FP32.nan});
+    assume ({possible.format("c")});
     sum: assert (o == (enable ? want : c));
     canonical: assert (o[30:0] <= 31'd{FP32.inf} || o == 32'd{FP32.nan});
+    possible: assert ({possible.format("o")});
   end
 endmodule
 """
     return Property(
         name=f"fused_adder-{key}",
-        claim=f"fma in binary32 for every c and every product of {', '.join(config.formats)}; c if not enabled",
+        claim=f"fma in binary32 for every sum c and every product of {', '.join(config.formats)}; c if not enabled",
         device=lambda: join_modules(emit_modules(FusedAdder(config))),
         harness=harness,
         cases=range(-FAR, FAR + 1),
