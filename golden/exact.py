@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from golden.formats import code_dtype, decode, unit_decoder
-from golden.panels import BLOCK_K, Block, Buffers, Reader, accumulate, for_each_block
+from golden.formats import DecodeRule, code_dtype, decode, unit_rule
+from golden.panels import BLOCK_K, Block, Buffers, accumulate, for_each_block
 from golden.spec.formats import FP32, Format
 
 __all__ = ["exact_gemm"]
@@ -46,9 +46,9 @@ class _Slice:
         return int(value * 2.0 ** (-self.fmt.lsb_exp - self.drop))
 
     @property
-    def reader(self) -> Reader:
-        """Decodes codes to float64."""
-        return unit_decoder(self.fmt, self.least, self.most, self.drop)
+    def rule(self) -> DecodeRule:
+        """From codes to the integers."""
+        return unit_rule(self.fmt, self.least, self.most, self.drop)
 
 
 @dataclass(frozen=True)
@@ -139,15 +139,15 @@ def _finite_block(out, operands, plan, block, buffers, scale):
     2**(_FOLD - 1) becomes one of at most 2**53, which is folded before more is added to it.
     """
     low = buffers.sums("low", block, np.float64)
-    readers = [(part.reader, plan.w.reader) for part in plan.x]
+    rules = [(part.rule, plan.w.rule) for part in plan.x]
     if plan.fits(operands[0].shape[1]):
-        accumulate(low, operands, readers[0], block, buffers, fresh=True)
+        accumulate(low, operands, rules[0], block, buffers, fresh=True)
         _round_one(low, scale, out)
         return
     high = buffers.sums("high", block, np.float64)
     low.fill(0)
     high.fill(0)
-    for index, pair in enumerate(readers):
+    for index, pair in enumerate(rules):
         if index:
             _scale_and_fold(low, high, 2.0**_SPLIT, _MAGIC)
         accumulate(low, operands, pair, block, buffers, high=high, run=min(plan.run, BLOCK_K), magic=_MAGIC)

@@ -2,15 +2,27 @@
 
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from golden.spec.formats import FORMATS, FP32, Format
 
-__all__ = ["block_decoder", "check_codes", "code_dtype", "decode", "encode", "resolve", "unit_decoder"]
+__all__ = [
+    "DecodeRule",
+    "check_codes",
+    "code_dtype",
+    "decode",
+    "decode_block",
+    "encode",
+    "resolve",
+    "unit_rule",
+    "value_rule",
+]
 
 _U32 = np.uint32
+_SIGN, _MAGNITUDE = _U32(1 << 31), _U32((1 << 31) - 1)
 
 
 def resolve(fmt: str | Format) -> Format:
@@ -90,7 +102,7 @@ def decode(codes: np.ndarray, fmt: str | Format) -> np.ndarray:
     codes = np.asarray(codes)
     check_codes("codes", codes, fmt)
     values = np.empty(codes.shape, np.float32)
-    block_decoder(fmt)(np.ascontiguousarray(codes).reshape(1, -1), 0, 0, values.reshape(1, 1, -1))
+    decode_block(np.ascontiguousarray(codes).reshape(1, -1), 0, 0, value_rule(fmt), values.reshape(1, 1, -1))
     return values
 
 
@@ -100,9 +112,7 @@ def check_codes(name: str, codes: np.ndarray, fmt: Format) -> None:
         raise TypeError(f"{name} must be {code_dtype(fmt)} codes of {fmt.name}, not {codes.dtype}")
 
 
-# The factories below turn a format's numbers into constants of a kernel, so that LLVM folds the shifts
-# and vectorises the loop; the arithmetic is the same text for every format. numba widens every integer
-# operation to 64 bits: the casts keep 32-bit lanes.
+# numba widens every integer operation to 64 bits: the casts below keep 32-bit lanes.
 
 
 @cache
@@ -148,72 +158,94 @@ def _encoder(fmt: Format, saturate: bool) -> Callable[[np.ndarray, np.ndarray], 
     return kernel
 
 
-def block_decoder(fmt: Format) -> Callable[[np.ndarray, int, int, np.ndarray], None]:
-    """A kernel ``(codes: uint[M, N], row, col, panels: float[P, H, W])`` that fills ``panels``.
+class DecodeRule(NamedTuple):
+    """What ``decode_block`` knows of a format, as it uses it: codes are moved to the top of 32 bits first.
 
-    ``panels[p, i, j]`` becomes the value of ``codes[row + i, col + p * W + j]``, or +0 outside ``codes``.
+    The sign is then where float32 has it, the exponent ``shift`` bits too high.
     """
-    return _block_decoder(fmt, 0, 0, fmt.max_code, FP32.inf if fmt.has_inf else FP32.nan, FP32.nan)
+
+    #: Places to the top, and from there down to float32's exponent.
+    up: np.uint32
+    shift: np.uint32
+    #: What a normal number's float32 bits exceed its aligned ones by.
+    rebias: np.uint32
+    #: The float32 bits of the smallest normal number; magnitudes below which numbers are subnormal.
+    hidden: np.uint32
+    subnormal_below: np.uint32
+    #: Magnitudes that are numbers: below they count as 0; above they are Inf or NaN, with these float32 bits.
+    least: np.uint32
+    most: np.uint32
+    inf: np.uint32
+    inf_bits: np.uint32
+    nan_bits: np.uint32
 
 
-def unit_decoder(
-    fmt: Format, least: int, most: int, drop: int = 0
-) -> Callable[[np.ndarray, int, int, np.ndarray], None]:
-    """As :func:`block_decoder`, in units of ``2**drop`` of the format's smallest subnormals: whole numbers.
+def value_rule(fmt: Format) -> DecodeRule:
+    """To the values of the codes, Inf and NaN included."""
+    return _rule(fmt, 0, 0, fmt.max_code, FP32.inf if fmt.has_inf else FP32.nan, FP32.nan)
+
+
+def unit_rule(fmt: Format, least: int, most: int, drop: int = 0) -> DecodeRule:
+    """To units of ``2**drop`` of the format's smallest subnormals: whole numbers.
 
     Codes that are not in ``least`` to ``most``, the sign apart and bounds included, count as +0: NaN and Inf do.
     """
-    return _block_decoder(fmt, -fmt.lsb_exp - drop, least, most, 0, 0)
+    return _rule(fmt, -fmt.lsb_exp - drop, least, most, 0, 0)
 
 
-@cache
-def _block_decoder(fmt: Format, scale_exp: int, least: int, most: int, inf_bits: int, nan_bits: int):
-    """A kernel for values times ``2**scale_exp``: 0 below ``least``, and the given bits above ``most``.
+def _rule(fmt: Format, scale_exp: int, least: int, most: int, inf_bits: int, nan_bits: int) -> DecodeRule:
+    """To values times ``2**scale_exp``."""
+    top = 32 - fmt.bits
+    # Numbers of a format with float32's own exponents need no second rule: subnormals are right as they are.
+    subnormals = fmt.bias != FP32.bias
+    return DecodeRule(
+        up=_U32(top),
+        shift=_U32(FP32.exp_bits - fmt.exp_bits),
+        rebias=_U32(FP32.bias - fmt.bias + scale_exp << FP32.man_bits),
+        hidden=_U32(FP32.bias + 1 - fmt.bias + scale_exp << FP32.man_bits if subnormals else 0),
+        subnormal_below=_U32(1 << fmt.man_bits + top if subnormals else 0),
+        least=_U32(least << top),
+        most=_U32(most << top),
+        inf=_U32((fmt.inf if fmt.has_inf else fmt.nan) << top & _MAGNITUDE),
+        inf_bits=_U32(inf_bits),
+        nan_bits=_U32(nan_bits),
+    )
+
+
+@njit(cache=True, nogil=True)
+def decode_block(codes, row, col, rule, panels):
+    """Fill ``panels: float[P, H, W]`` from ``codes: uint[M, N]`` by a ``DecodeRule``.
+
+    ``panels[p, i, j]`` becomes what ``codes[row + i, col + p * W + j]`` stands for, or +0 outside ``codes``.
 
     A normal number needs its exponent rebiased. A subnormal is put beside the exponent of the format's
     smallest normal number, from which float32 subtracts that number's hidden bit, exactly.
 
     Rows are read from left to right whatever the panels' width: a panel at a time would jump from row to row.
     """
-    # A code is moved to the top of 32 bits: sign where float32 has it, the exponent `shift` bits too high.
-    up, shift = _U32(32 - fmt.bits), _U32(FP32.exp_bits - fmt.exp_bits)
-    rebias = _U32(FP32.bias - fmt.bias + scale_exp << FP32.man_bits)
-    own_exponents = fmt.bias == FP32.bias
-    hidden_bits = _U32(0 if own_exponents else FP32.bias + 1 - fmt.bias + scale_exp << FP32.man_bits)
-    hidden = hidden_bits.view(np.float32)
-    subnormal_below = _U32(0 if own_exponents else 1 << fmt.man_bits << 32 - fmt.bits)
-    least, most = _U32(least << 32 - fmt.bits), _U32(most << 32 - fmt.bits)
-    inf = _U32((fmt.inf if fmt.has_inf else fmt.nan) << 32 - fmt.bits)
-    inf_bits, nan_bits = _U32(inf_bits), _U32(nan_bits)
-    has_inf = inf_bits != nan_bits
-    sign_mask, magnitude_mask = _U32(1 << 31), _U32((1 << 31) - 1)
-
-    @njit(cache=True, nogil=True)
-    def kernel(codes, row, col, panels):
-        count, height, width = panels.shape
-        rows = max(0, min(height, codes.shape[0] - row))
-        cols = max(0, min(count * width, codes.shape[1] - col))
-        buffer = np.zeros(count * width, panels.dtype)
-        for i in range(rows):
-            source = codes[row + i, col : col + cols]
-            line = panels[0, i] if count == 1 else buffer
-            for j in range(cols):
-                code = _U32(_U32(source[j]) << up)
-                sign, magnitude = _U32(code & sign_mask), _U32(code & magnitude_mask)
-                aligned = _U32(magnitude >> shift)
-                padded = _U32(aligned + hidden_bits).view(np.float32)
-                subnormal = np.float32(padded - hidden).view(_U32)
-                value = subnormal if magnitude < subnormal_below else _U32(aligned + rebias)
-                value = value if magnitude >= least else _U32(0)
-                special = _U32(inf_bits | sign) if has_inf and magnitude == inf else nan_bits
-                value = _U32(value | sign) if magnitude <= most else special
-                line[j] = _U32(value).view(np.float32)
-            if count == 1:
-                line[cols:] = 0
-            else:
-                for p in range(count):
-                    for j in range(width):
-                        panels[p, i, j] = line[p * width + j]
-        panels[:, rows:] = 0
-
-    return kernel
+    count, height, width = panels.shape
+    rows = max(0, min(height, codes.shape[0] - row))
+    cols = max(0, min(count * width, codes.shape[1] - col))
+    buffer = np.zeros(count * width, panels.dtype)
+    hidden, has_inf = _U32(rule.hidden).view(np.float32), rule.inf_bits != rule.nan_bits
+    for i in range(rows):
+        source = codes[row + i, col : col + cols]
+        line = panels[0, i] if count == 1 else buffer
+        for j in range(cols):
+            code = _U32(_U32(source[j]) << rule.up)
+            sign, magnitude = _U32(code & _SIGN), _U32(code & _MAGNITUDE)
+            aligned = _U32(magnitude >> rule.shift)
+            padded = _U32(aligned + rule.hidden).view(np.float32)
+            subnormal = np.float32(padded - hidden).view(_U32)
+            value = subnormal if magnitude < rule.subnormal_below else _U32(aligned + rule.rebias)
+            value = value if magnitude >= rule.least else _U32(0)
+            special = _U32(rule.inf_bits | sign) if has_inf and magnitude == rule.inf else rule.nan_bits
+            value = _U32(value | sign) if magnitude <= rule.most else special
+            line[j] = _U32(value).view(np.float32)
+        if count == 1:
+            line[cols:] = 0
+        else:
+            for p in range(count):
+                for j in range(width):
+                    panels[p, i, j] = line[p * width + j]
+    panels[:, rows:] = 0

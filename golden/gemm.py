@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from golden.exact import exact_gemm
-from golden.formats import block_decoder, check_codes, resolve
+from golden.formats import check_codes, decode_block, resolve, value_rule
 from golden.panels import Block, Buffers, accumulate, for_each_block
 from golden.spec.config import ACCUMULATIONS, OPERAND_FORMATS
 from golden.spec.formats import FP32, Format
@@ -101,13 +101,13 @@ def _operand_format(name: str, fmt: str | Format) -> Format:
 def _chained_gemm(x, w, x_format, w_format, initial, threads):
     """``fp32`` accumulation, a block of outputs over all of K before the next."""
     out = np.empty((x.shape[0], w.shape[1]), np.float32)
-    readers = block_decoder(x_format), block_decoder(w_format)
+    rules = value_rule(x_format), value_rule(w_format)
 
     def work(block: Block, buffers: Buffers) -> None:
         sums = buffers.sums("sums", block, np.float32)
         if initial is not None:
-            block_decoder(FP32)(initial, block[0].start, block[1].start, sums)
-        accumulate(sums, (x, w), readers, block, buffers, fresh=initial is None)
+            decode_block(initial, block[0].start, block[1].start, value_rule(FP32), sums)
+        accumulate(sums, (x, w), rules, block, buffers, fresh=initial is None)
         _store(sums.view(np.uint32), out[block].view(np.uint32))
 
     for_each_block((*x.shape, w.shape[1]), threads, work)

@@ -1,15 +1,19 @@
 """The inner loops of a matrix product: chains of fused multiply-adds over decoded blocks held in registers."""
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import product
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
 from numba import config, njit
 
+from golden.formats import DecodeRule, decode_block
 from golden.intrinsics import TILE_M, tile_fma, tile_fold, tile_load, tile_store, tile_width, tile_zero
 
-__all__ = ["BLOCK_K", "BLOCK_M", "BLOCK_N", "Block", "Buffers", "Reader", "accumulate", "for_each_block"]
+__all__ = ["BLOCK_K", "BLOCK_M", "BLOCK_N", "Block", "Buffers", "accumulate", "for_each_block"]
 
 #: A panel of weights, BLOCK_K x a tile's width at most, stays in the first-level cache while the rows pass by.
 BLOCK_K = 192
@@ -18,8 +22,6 @@ BLOCK_M, BLOCK_N = 342, 1024
 #: Multiply-adds that are worth a thread: a fraction of a millisecond of work.
 _THREAD_MACS = 1 << 22
 
-#: ``(codes: uint[M, N], row, col, panels: float[P, H, W])``: decodes as ``formats.block_decoder`` does.
-Reader = Callable[[np.ndarray, int, int, np.ndarray], None]
 #: The outputs of a block: rows and columns.
 Block = tuple[slice, slice]
 
@@ -73,23 +75,58 @@ def for_each_block(
     blocks = list(_blocks(rows, cols, threads, BLOCK_N // sums))
     queue, errors = iter(blocks), []
 
-    def run() -> None:
+    def run(processors: set[int]) -> None:
         buffers = Buffers()
         try:
-            # One thread at a time runs Python code, so that no two take the same block.
-            for block in queue:
-                work(block, buffers)
+            with _on(processors):
+                # One thread at a time runs Python code, so that no two take the same block.
+                for block in queue:
+                    work(block, buffers)
         except BaseException as error:
             errors.append(error)
 
-    helpers = [Thread(target=run) for _ in range(threads - 1)]
+    own, *others = _processors(threads)
+    helpers = [Thread(target=run, args=(processors,)) for processors in others]
     for helper in helpers:
         helper.start()
-    run()
+    run(own)
     for helper in helpers:
         helper.join()
     if errors:
         raise errors[0]
+
+
+def _processors(threads: int) -> list[set[int]]:
+    """Where each thread may run, the caller first: where it is; all others are dealt out. Empty sets: anywhere.
+
+    Linux may leave two busy threads on one processor, with another idle, for longer than a product of 1024 takes.
+    """
+    anywhere = [set() for _ in range(max(threads, 1))]
+    if threads < 2 or not hasattr(os, "sched_setaffinity"):
+        return anywhere
+    try:
+        fields = Path("/proc/thread-self/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return anywhere
+    # Field 39 of proc(5), of which the name in brackets is the second.
+    here = int(fields[36])
+    others = sorted(os.sched_getaffinity(0) - {here})
+    helpers = threads - 1
+    return anywhere if len(others) < helpers else [{here}, *(set(others[i::helpers]) for i in range(helpers))]
+
+
+@contextmanager
+def _on(processors: set[int]) -> Iterator[None]:
+    """The calling thread on these processors, if any are named, and back to where it might run before."""
+    if not processors:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, processors)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _blocks(rows: int, cols: int, threads: int, widest: int = BLOCK_N) -> Iterator[Block]:
@@ -107,7 +144,7 @@ def _blocks(rows: int, cols: int, threads: int, widest: int = BLOCK_N) -> Iterat
 def accumulate(
     sums: np.ndarray,
     operands: tuple[np.ndarray, np.ndarray],
-    readers: tuple[Reader, Reader],
+    rules: tuple[DecodeRule, DecodeRule],
     block: Block,
     buffers: Buffers,
     *,
@@ -123,8 +160,8 @@ def accumulate(
     sums : float32 or float64[P, H, W]
         The block's sums so far, as :meth:`Buffers.sums` lays them out.
     operands : (uint[M, K], uint[K, N])
-    readers : (Reader, Reader)
-        They decode blocks of the operands to the dtype of ``sums``.
+    rules : (DecodeRule, DecodeRule)
+        How each is decoded.
     fresh : bool
         The sums start from +0, whatever they hold. Not together with ``high``.
     high : float64[P, H, W], optional
@@ -140,12 +177,23 @@ def accumulate(
         return
     # Of even length: a short last block would load and store as many sums for fewer products.
     longest = -(-length // -(-length // BLOCK_K))
+    x_flat = buffers.take("x", (height * longest,), sums.dtype)
+    w_flat = buffers.take("w", (panels * longest * width,), sums.dtype)
+    first = block[0].start, block[1].start
+    _accumulate(x, w, *rules, first, longest, x_flat, w_flat, sums, fresh, high, run, magic)
+
+
+@njit(cache=True, nogil=True)
+def _accumulate(x, w, x_rule, w_rule, first, longest, x_flat, w_flat, sums, fresh, high, run, magic):
+    """All of a block in one call: a thread that comes back to Python waits for the others, and is slow to wake."""
+    panels, height, width = sums.shape
+    length = x.shape[1]
     for start in range(0, length, longest):
         depth = min(longest, length - start)
-        x_block = buffers.take("x", (1, height, depth), sums.dtype)
-        w_block = buffers.take("w", (panels, depth, width), sums.dtype)
-        readers[0](x, block[0].start, start, x_block)
-        readers[1](w, start, block[1].start, w_block)
+        x_block = x_flat[: height * depth].reshape((1, height, depth))
+        w_block = w_flat[: panels * depth * width].reshape((panels, depth, width))
+        decode_block(x, first[0], start, x_rule, x_block)
+        decode_block(w, start, first[1], w_rule, w_block)
         if high is None:
             _multiply(x_block[0], w_block, sums, fresh and start == 0)
         else:

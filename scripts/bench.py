@@ -77,8 +77,9 @@ class Workload:
 def measure(group: str, workloads: Sequence[Workload], rounds: int, settle: float = 0.0) -> list[Figure]:
     """Rates of workloads that take turns, ``rounds`` times, after one call of each that does not count.
 
-    settle : seconds to wait before each timed call, and once more it is called untimed. The threads of a BLAS spin for
-        a while after its product, on processors that the next one needs, then sleep and are slow to wake.
+    settle : seconds for which a workload is called untimed, at least once, before each timed call. The threads of a
+        BLAS spin for a while after its product, on processors that the next one needs; and processors that slept are
+        slow to wake.
     """
     rates: dict[str, list[float]] = {workload.name: [] for workload in workloads}
     for workload in workloads:
@@ -86,8 +87,10 @@ def measure(group: str, workloads: Sequence[Workload], rounds: int, settle: floa
     for _ in range(rounds):
         for workload in workloads:
             if settle:
-                time.sleep(settle)
+                settled = time.perf_counter() + settle
                 workload.run()
+                while time.perf_counter() < settled:
+                    workload.run()
             start = time.perf_counter()
             workload.run()
             rates[workload.name].append(workload.amount / (time.perf_counter() - start))

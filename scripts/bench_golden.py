@@ -31,8 +31,8 @@ PRODUCTS = (
 ORACLES = {"e4m3": ml_dtypes.float8_e4m3fn, "e5m2": ml_dtypes.float8_e5m2, "bf16": ml_dtypes.bfloat16}
 #: M = K = N of the products, and how often each is measured.
 SIZES, QUICK_SIZES = {256: 25, 512: 15, 1024: 9, 2048: 5}, {256: 3}
-#: Seconds in which a BLAS's threads come to rest.
-SETTLE = 0.06
+#: Seconds after which a BLAS's threads are at rest: OpenBLAS's spin for a tenth of one.
+SETTLE = 0.12
 
 
 def products(*, quick: bool, seed: int, say: Callable[[str], None]) -> Iterator[Figure]:

@@ -8,7 +8,7 @@ import pytest
 from operands import FP8_PAIRS, NAN_BITS, SHAPES, bit_patterns, bits, exact_oracle, gaussian, integer_dot, rng
 
 from golden import exact
-from golden.formats import decode
+from golden.formats import decode, decode_block
 from golden.gemm import gemm
 from golden.panels import BLOCK_K, BLOCK_M, BLOCK_N
 from golden.scalar import exact_value, round_value
@@ -142,7 +142,7 @@ def test_plans():
         whole = np.zeros(256)
         for index, part in enumerate(reversed(plan.x)):
             units = np.empty((1, 1, 256))
-            part.reader(codes[None], 0, 0, units)
+            decode_block(codes[None], 0, 0, part.rule, units)
             assert (units == np.rint(units)).all() and np.abs(units).max() == part.largest
             assert not (whole.astype(bool) & units.reshape(-1).astype(bool)).any()
             whole += units.reshape(-1) * 2.0 ** (exact._SPLIT * index)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from golden import formats
-from golden.formats import block_decoder, code_dtype, decode, encode, resolve, unit_decoder
+from golden.formats import code_dtype, decode, decode_block, encode, resolve, unit_rule, value_rule
 from golden.scalar import exact_value, is_negative, round_value
 from golden.spec.formats import BF16, E4M3, E5M2, FORMATS, FP32
 
@@ -126,14 +126,14 @@ def test_decode_three_ways(fmt):
     assert values.view(np.uint32).tolist() == expected
     interpreted = np.empty((1, 1, codes.size), np.float32)
     with np.errstate(all="ignore"):
-        block_decoder(fmt).py_func(codes.reshape(1, -1), 0, 0, interpreted)
+        decode_block.py_func(codes.reshape(1, -1), 0, 0, value_rule(fmt), interpreted)
     assert np.array_equal(interpreted.view(np.uint32).reshape(-1), values.view(np.uint32))
 
 
-def test_block_decoder_pads_with_zeros():
+def test_decoding_pads_with_zeros():
     codes = np.arange(1, 13, dtype=np.uint8).reshape(3, 4)
     panels = np.full((3, 4, 2), np.nan, np.float32)
-    block_decoder(E4M3)(codes, 1, 1, panels)
+    decode_block(codes, 1, 1, value_rule(E4M3), panels)
     expected = np.zeros((4, 6), np.uint8)
     expected[:2, :3] = codes[1:, 1:]
     assert np.array_equal(panels, decode(expected, E4M3).reshape(4, 3, 2).transpose(1, 0, 2))
@@ -142,14 +142,15 @@ def test_block_decoder_pads_with_zeros():
 @pytest.mark.parametrize("fmt", [E4M3, E5M2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("interpreted", [False, True])
-def test_unit_decoder(fmt, dtype, interpreted):
+def test_units(fmt, dtype, interpreted):
     """Every code as an integer, within any bounds, two panels wide."""
     codes = np.arange(256, dtype=np.uint8).reshape(16, 16)
     for least, most, drop in ((0, fmt.max_code, 0), (64, fmt.max_code, 3), (3, 63, 0)):
-        kernel = unit_decoder(fmt, least, most, drop)
         panels = np.full((2, 16, 8), np.nan, dtype)
         with np.errstate(all="ignore"):
-            (kernel.py_func if interpreted else kernel)(codes, 0, 0, panels)
+            (decode_block.py_func if interpreted else decode_block)(
+                codes, 0, 0, unit_rule(fmt, least, most, drop), panels
+            )
         unit = Fraction(2) ** (fmt.lsb_exp + drop)
         expected = [exact_value(c, fmt) / unit if least <= c & 0x7F <= most else 0 for c in range(256)]
         assert panels.transpose(1, 0, 2).reshape(-1).tolist() == expected

@@ -1,6 +1,8 @@
 """The chain of fused multiply-adds against Fractions, and what holds for both accumulations."""
 
+import os
 import tracemalloc
+from contextlib import nullcontext
 from threading import Barrier, current_thread
 
 import numpy as np
@@ -202,6 +204,35 @@ class TestThreads:
 
         with pytest.raises(MemoryError, match="no room"):
             panels.for_each_block((1024, 1024, 1024), threads, work)
+
+    @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no threads are placed here")
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_threads_are_on_processors_of_their_own(self, fails):
+        before, seen, meet = os.sched_getaffinity(0), {}, Barrier(2, timeout=60)
+        if len(before) < 2:
+            pytest.skip("needs two processors")
+
+        def work(block, buffers):
+            if current_thread() not in seen:
+                seen[current_thread()] = os.sched_getaffinity(0)
+                meet.wait()
+            if fails:
+                raise MemoryError("no room")
+
+        with pytest.raises(MemoryError) if fails else nullcontext():
+            panels.for_each_block((1024, 1024, 1024), 2, work)
+        assert len(seen.pop(current_thread())) == 1 and len(seen) == 1
+        (helper,) = seen.values()
+        assert helper and helper < before
+        assert os.sched_getaffinity(0) == before
+
+    def test_every_thread_has_a_processor_or_none_is_placed(self):
+        for threads in range(1, 9):
+            own, *others = panels._processors(threads)
+            assert len(others) == threads - 1
+            shares = [own, *others]
+            assert all(shares) or not any(shares)
+            assert len(set().union(*shares)) == sum(map(len, shares))
 
 
 def test_errors():
