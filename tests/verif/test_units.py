@@ -40,7 +40,7 @@ def test_unit(units, name):
     if kind == "multiplier":
         assert records >= (1_000_000 if config == "bf16" else 65_536)
     if kind == "fused_adder":
-        assert records >= 1_000_000
+        assert records >= (250_000 if config.endswith("_stages") else 1_000_000)
 
 
 # Planted bugs: a bench, then a pattern within a module of it that must occur once, and what replaces it.
