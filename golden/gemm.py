@@ -45,7 +45,8 @@ def gemm(
         result has the bits of the whole.
     threads : int, optional
         At most so many, where the product is large enough. Default: as many as Numba's, which is every
-        processor this process may use unless NUMBA_NUM_THREADS says otherwise. No result depends on it.
+        processor this process may use unless NUMBA_NUM_THREADS says otherwise. No result depends on it. On
+        Linux each has processors of its own meanwhile, the calling thread the one that it is on.
 
     Returns
     -------

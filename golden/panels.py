@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from threading import Thread
@@ -117,16 +117,18 @@ def _processors(threads: int) -> list[set[int]]:
 
 @contextmanager
 def _on(processors: set[int]) -> Iterator[None]:
-    """The calling thread on these processors, if any are named, and back to where it might run before."""
+    """The calling thread on these processors, if any are named and may be, and back to where it might run before."""
     if not processors:
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, processors)
+    with suppress(OSError):
+        os.sched_setaffinity(0, processors)
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        with suppress(OSError):
+            os.sched_setaffinity(0, before)
 
 
 def _blocks(rows: int, cols: int, threads: int, widest: int = BLOCK_N) -> Iterator[Block]:
