@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from golden.formats import DecodeRule, code_dtype, decode, unit_rule
-from golden.panels import BLOCK_K, Block, Buffers, accumulate, for_each_block
+from golden.panels import BLOCK_K, BLOCK_M, BLOCK_N, Block, Buffers, accumulate, for_each_block
 from golden.spec.formats import FP32, Format
 
 __all__ = ["exact_gemm"]
@@ -22,6 +22,9 @@ _FOLD = 39
 _MAGIC = 1.5 * 2.0 ** (_FOLD + 52)
 
 _FP32_NAN, _FP32_INF = FP32.nan, FP32.inf
+
+# Blocks of one float64 sum where threads share a cache: as square as they are, they leave more of it.
+_SHARED = 516, 512
 
 # Classes of operands, for products with NaN and Inf.
 _ZERO, _POSITIVE, _NEGATIVE, _POSITIVE_INF, _NEGATIVE_INF, _NAN = range(6)
@@ -128,7 +131,11 @@ def exact_gemm(
             _flag_specials(x, w, x_classes, w_classes, _PRODUCT_FLAGS, block[0].start, block[1].start, flags)
             _apply_specials(flags, out[block].view(np.uint32))
 
-    for_each_block((rows, depth, cols), threads, work, sums=1 if plan.fits(depth) else 2)
+    if not plan.fits(depth):
+        largest = BLOCK_M, BLOCK_N // 2
+    else:
+        largest = (BLOCK_M, BLOCK_N) if threads == 1 else _SHARED
+    for_each_block((rows, depth, cols), threads, work, largest=largest)
     return out
 
 

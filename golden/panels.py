@@ -17,7 +17,7 @@ __all__ = ["BLOCK_K", "BLOCK_M", "BLOCK_N", "Block", "Buffers", "accumulate", "f
 
 #: A panel of weights, BLOCK_K x a tile's width at most, stays in the first-level cache while the rows pass by.
 BLOCK_K = 192
-#: Outputs that are accumulated together, at most: the larger, the less often an operand is decoded again.
+#: Outputs that are accumulated together, by default: the larger, the less often an operand is decoded again.
 BLOCK_M, BLOCK_N = 342, 1024
 #: Multiply-adds that are worth a thread: a fraction of a millisecond of work.
 _THREAD_MACS = 1 << 22
@@ -52,7 +52,11 @@ class Buffers:
 
 
 def for_each_block(
-    shape: tuple[int, int, int], threads: int | None, work: Callable[[Block, Buffers], None], *, sums: int = 1
+    shape: tuple[int, int, int],
+    threads: int | None,
+    work: Callable[[Block, Buffers], None],
+    *,
+    largest: tuple[int, int] = (BLOCK_M, BLOCK_N),
 ) -> None:
     """Call ``work`` for every block of the outputs of an [M, K] x [K, N] product, each with its thread's buffers.
 
@@ -66,14 +70,13 @@ def for_each_block(
         At most so many; small products take fewer. None: as many as Numba's, which is all processors this
         process may use unless NUMBA_NUM_THREADS says otherwise. They live for this call only, so that a
         process may fork afterwards.
-    sums : int
-        How many sums ``work`` keeps of each output: the more, the fewer columns in a block.
+    largest : tuple of int
+        The most rows and columns of a block.
     """
     rows, depth, cols = shape
     threads = config.NUMBA_NUM_THREADS if threads is None else threads
     threads = min(threads, rows * depth * cols // _THREAD_MACS)
-    blocks = list(_blocks(rows, cols, threads, BLOCK_N // sums))
-    queue, errors = iter(blocks), []
+    queue, errors = iter(list(_blocks(rows, cols, threads, largest))), []
 
     def run(processors: set[int]) -> None:
         buffers = Buffers()
@@ -131,9 +134,9 @@ def _on(processors: set[int]) -> Iterator[None]:
             os.sched_setaffinity(0, before)
 
 
-def _blocks(rows: int, cols: int, threads: int, widest: int = BLOCK_N) -> Iterator[Block]:
-    """Blocks of even size, at most BLOCK_M x ``widest``; a multiple of ``threads`` of them where there is room."""
-    across, down = -(-cols // widest), -(-rows // BLOCK_M)
+def _blocks(rows: int, cols: int, threads: int, largest: tuple[int, int] = (BLOCK_M, BLOCK_N)) -> Iterator[Block]:
+    """Blocks of even size, at most ``largest``; a multiple of ``threads`` of them where there is room."""
+    down, across = -(-rows // largest[0]), -(-cols // largest[1])
     while across * down % max(threads, 1) and across * down < 4 * threads:
         down += 1
     height, width = -(-rows // max(down, 1)), -(-cols // max(across, 1))
