@@ -304,15 +304,16 @@ class _Verilator:
             # Not --trace-fst: that needs the headers of lz4 installed.
             *(["--trace"] if options["waves"] else []),
             *(["--coverage-line", "--coverage-toggle"] if options["coverage"] else []),
-            *(["--hierarchical"] if options["hier_blocks"] else []),
             str(cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"),
             *(str(directory / name) for name in sorted(files)),
         ]
-        self.compile(directory, TOP, arguments, options["opt_level"])
+        self.compile(directory, TOP, arguments, options["opt_level"], hierarchical=bool(options["hier_blocks"]))
 
-    def compile(self, directory: Path, top: str, arguments: Sequence[str], opt_level: int) -> None:
+    def compile(
+        self, directory: Path, top: str, arguments: Sequence[str], opt_level: int, *, hierarchical: bool = False
+    ) -> None:
         """Generate C++ of the module ``top`` and compile it to ``obj/<top>``."""
-        _program("make", "Verilator needs it to compile (apt-get install make)")
+        make = _program("make", "Verilator needs it to compile (apt-get install make)")
         compiler = _program(os.environ.get("CXX", "c++"), "Verilator needs a C++ compiler (apt-get install g++)")
         environment = _clean_environment()
         # The second is for the runtime library: it schedules the harness's process, in every cycle.
@@ -331,13 +332,18 @@ class _Verilator:
             if sys.platform == "linux":
                 flags.append("CFG_CXXFLAGS_COROUTINES=-fcoroutines")
         environment["MAKEFLAGS"] = " ".join(flags)
+        jobs = ("-j", str(os.cpu_count() or 1))
         command = [
             self.program,
-            *("--cc", "--exe", "--build", "-j", str(os.cpu_count() or 1)),
+            *("--cc", "--exe", *(["--hierarchical"] if hierarchical else ["--build", *jobs])),
             *("--top-module", top, "--prefix", "Vtop", "-Mdir", "obj", "-o", top),
             *arguments,
         ]
         _run("the Verilator build", command, directory, environment)
+        if hierarchical:
+            # By itself: with -j, Verilator's makefile may generate one block twice at a time, over each other's files.
+            command = [make, "-C", "obj", "-f", "Vtop_hier.mk", *jobs, "hier_build"]
+            _run("the Verilator build", command, directory, environment)
 
 
 @dataclass(frozen=True)

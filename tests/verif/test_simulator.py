@@ -100,8 +100,10 @@ def test_concurrent_builds_run_once(tmp_path, commands):
     assert len({b.directory for b in builds}) == 1
 
 
-def test_hierarchical_blocks():
-    simulation = build([DELAY], HARNESS, hier_blocks=("cell_",), opt_level=0)
+def test_hierarchical_blocks(tmp_path):
+    simulation = build([DELAY], HARNESS, hier_blocks=("cell_",), opt_level=0, root=tmp_path)
+    (log,) = tmp_path.rglob("build.log")
+    assert log.read_text().count("-f obj/Vcell___hierMkArgs.f") == 1, "generated twice, perhaps at a time"
     assert replay(simulation, [delay_trace(100)]).passed
     wrong = delay_trace(100)
     wrong[50, 1] ^= 1
