@@ -63,8 +63,8 @@ coverage: $(READY) ## measure functional bins, lines and toggles, write build/co
 mutants: $(READY) ## put 200 faults into the RTL of two configurations and see each caught (CONFIG= COUNT= SEED=)
 	@$(BIN)/systolith mutants $(config) $(count) $(seed)
 
-mutants-sample: $(READY) ## the same with 15 faults each
-	@$(BIN)/systolith mutants --count 15
+mutants-sample: $(READY) ## the same with 15 faults each (CONFIG= SEED=)
+	@$(BIN)/systolith mutants $(config) --count 15 $(seed)
 
 verilog: $(READY) ## write build/verilog/CONFIG.v, an AXI4-Stream wrapper and a page on driving it (CONFIG=fp8)
 	@$(BIN)/systolith verilog --config $(or $(CONFIG),fp8)
