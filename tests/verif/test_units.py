@@ -50,6 +50,7 @@ BUGS = {
     "fused adder: no sticky bit": ("fused_adder-bf16", "fused_adder", r"aligned_16, lost_16", "aligned_16, 1'h0"),
     "fused adder: subnormal sums normalised": ("fused_adder-bf16", "fused_adder", r"(beyond_16 = ).*;", r"\1 1'h1;"),
     "fused adder: -0 + -0 is +0": ("fused_adder-bf16", "fused_adder", r"zero = subtract & ", "zero = "),
+    "fused adder: a masked lane adds": ("fused_adder-bf16", "fused_adder", r"& i_enable;", ";"),
     "fused adder: 0 has the exponent of 2": (
         "fused_adder-fp8_fp32",
         "fused_adder",
