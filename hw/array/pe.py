@@ -103,7 +103,7 @@ class ProcessingElement(wiring.Component):
         # -0 that is not neutral, and an adder that may meet it is told.
         add = ExactAdder if config.exact else FusedAdder
         adder = place(m, "adder", add, config, i_psum=self.i_psum, i_product=product)
-        if not config.exact and not config.sums_in_range:
+        if not config.sums_in_range:
             m.d.comb += adder.i_enable.eq(product_tags.enable)
         valid = delayed(m, product_tags.valid, config.product_latency + config.add_latency - 2, "sum_valid")
         with m.If(valid):
