@@ -7,7 +7,7 @@ from golden.spec.config import EngineConfig
 from golden.spec.encodings import Layout, command_layout, operand_layout, product_layout
 from golden.spec.formats import FP32
 
-__all__ = ["NAMES", "Guard", "assumption", "guards", "invariant", "promise", "violations"]
+__all__ = ["NAMES", "Guard", "assumption", "guards", "invariant", "possible_sum", "promise", "violations"]
 
 #: Names in an expression of Verilog.
 NAMES = re.compile(r"(?<![\w'.])[a-z_]\w*")
@@ -45,7 +45,7 @@ def _product(config: EngineConfig, port: str) -> str:
     return " && ".join(rules)
 
 
-def _sum(config: EngineConfig, port: str) -> str:
+def possible_sum(config: EngineConfig, port: str) -> str:
     """An fp32 sum that the configuration's products can make."""
     if not config.sums_in_range:
         return _canonical(port)
@@ -69,7 +69,7 @@ def assumption(module: str, config: EngineConfig) -> str:
         "multiplier": lambda: f"{_operand(config, 'i_x')} && {_operand(config, 'i_w')}",
         "aligner": lambda: _product(config, "i_product"),
         "exact_adder": lambda: _product(config, "i_product"),
-        "fused_adder": lambda: f"{_product(config, 'i_product')} && {_sum(config, 'i_psum')}{masked}",
+        "fused_adder": lambda: f"{_product(config, 'i_product')} && {possible_sum(config, 'i_psum')}{masked}",
         "narrower": lambda: _canonical("i_fp32"),
         # A row that is read was written before, with a column in use.
         "readout": lambda: f"(!(gold_o_advance && gold_net_row_waits) || {_columns_in_use(config, 'read_0')})",
@@ -84,7 +84,7 @@ def promise(module: str, config: EngineConfig) -> str:
     rules = {
         "decoder": lambda: _operand(config, "o"),
         "multiplier": lambda: _product(config, "o"),
-        "fused_adder": lambda: _sum(config, "o_psum"),
+        "fused_adder": lambda: possible_sum(config, "o_psum"),
     }
     return rules[module]() if module in rules else "1'b1"
 

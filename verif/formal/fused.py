@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from golden.spec.config import EngineConfig
-from golden.spec.formats import FP32
 from hw.arithmetic.fused_adder import FusedAdder
 from hw.blocks import emit_modules
 from hw.verilog import join_modules
 from verif.formal.arithmetic import max_product_exponent, product_fields, specification, split_fields
 from verif.formal.prover import Property
+from verif.mutant_assumptions import possible_sum
 from verif.unit_bench import UNIT_CONFIGS
 
 __all__ = ["fused_properties"]
@@ -21,8 +21,6 @@ def _fused(key: str, config: EngineConfig) -> Property:
     layout = product_fields(config)
     bits, exponent = layout.fields["magnitude"], layout.fields["exponent"]
     inf = "p_inf" if config.has_inf else "1'b0"
-    # A finite exponent of 64 to 191, or +0, to which a lane that is not enabled may add 0.
-    possible = "{0}[30] != {0}[29] || {0}[30:23] == 255 || {0} == 0" if config.sums_in_range else "1'b1"
     enable = "" if config.sums_in_range else ", .i_enable(enable)"
     harness = f"""{specification("rounded")}{specification("fused")}
 module proof(input [31:0] c, input enable, input [{layout.width - 1}:0] p);
@@ -43,11 +41,9 @@ module proof(input [31:0] c, input enable, input [{layout.width - 1}:0] p);
     // What a PE makes of a product that does not count.
     assume (enable || p == 0);
     // What this adder is proved to give; the first sum is +0.
-    assume (c[30:0] <= 31'd{FP32.inf} || c == 32'd{FP32.nan});
-    assume ({possible.format("c")});
+    assume ({possible_sum(config, "c")});
     sum: assert (o == (enable ? want : c));
-    canonical: assert (o[30:0] <= 31'd{FP32.inf} || o == 32'd{FP32.nan});
-    possible: assert ({possible.format("o")});
+    possible: assert ({possible_sum(config, "o")});
   end
 endmodule
 """
