@@ -1,10 +1,10 @@
 """The matrix product the engine computes, to the bit and for any size."""
 
 import numpy as np
-from numba import njit
 
 from golden.exact import exact_gemm
 from golden.formats import check_codes, decode_block, resolve, value_rule
+from golden.kernels import kernel
 from golden.panels import Block, Buffers, accumulate, for_each_block
 from golden.spec.config import ACCUMULATIONS, OPERAND_FORMATS
 from golden.spec.formats import FP32, Format
@@ -115,7 +115,7 @@ def _chained_gemm(x, w, x_format, w_format, initial, threads):
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _store(acc, out):
     """Float32 bits from panels to rows; every NaN becomes the canonical one."""
     width = acc.shape[2]
