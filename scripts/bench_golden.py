@@ -7,14 +7,15 @@ import ml_dtypes
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from golden.array import TensorEngine
-from golden.formats import code_dtype, decode, encode
-from golden.gemm import gemm
-from golden.schedule import gemm_cycles, gemm_stimulus
-from golden.spec.presets import PRESETS
-from golden.spec.trace import engine_fields, record_words
+from arch.record import record_words
+from arch.tensor.presets import PRESETS
+from arch.tensor.signals import engine_fields
+from golden.numerics.conversions import code_dtype, decode, encode
+from golden.numerics.gemm import gemm
+from golden.tensor.engine import TensorEngine
+from golden.tensor.schedule import gemm_cycles, gemm_stimulus
 from scripts.bench import Figure, Workload, measure
-from verif.operands import random_codes
+from verif.tensor.operands import random_codes
 
 __all__ = ["GROUPS", "conversions", "cycle_models", "products"]
 

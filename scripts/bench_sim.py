@@ -12,18 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.array import TensorEngine
-from golden.schedule import gemm_beats
-from golden.spec.config import EngineConfig
-from golden.spec.presets import PRESETS
-from golden.spec.trace import Field, engine_fields
-from hw.verilog import engine_verilog
+from arch.record import Field
+from arch.tensor.config import EngineConfig
+from arch.tensor.presets import PRESETS
+from arch.tensor.signals import engine_fields
+from golden.tensor.engine import TensorEngine
+from golden.tensor.schedule import gemm_beats
+from hw.tensor.verilog import engine_verilog
 from scripts.bench import Figure, growth, ratio
-from verif.engine import FLAT_PES, build_engine, simulate
-from verif.operands import random_codes
-from verif.replay import replay
-from verif.simulator import Simulation, SimulatorError, build_bare
-from verif.stimulus import CHUNK, Gemm
+from verif.simulation.replay import replay
+from verif.simulation.simulator import Simulation, SimulatorError, build_bare
+from verif.tensor.engine import FLAT_PES, build_engine, simulate
+from verif.tensor.operands import random_codes
+from verif.tensor.stimulus import CHUNK, Gemm
 
 __all__ = ["GROUPS", "bare_main", "builds", "emission", "flat_rates", "simulation", "whole_rate"]
 

@@ -9,20 +9,20 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from golden.spec.config import EngineConfig
-from golden.spec.formats import FORMATS
-from golden.spec.presets import PRESETS
+from arch.formats import FORMATS
+from arch.tensor.config import EngineConfig
+from arch.tensor.presets import PRESETS
 from scripts.failures import show_failures, waves_folder
 from scripts.products import progress_bar, run_attention
-from verif.engine import FLAT_PES, EngineRun, Gemm, simulate
-from verif.operands import random_codes
+from verif.tensor.engine import FLAT_PES, EngineRun, Gemm, simulate
+from verif.tensor.operands import random_codes
 
 __all__ = ["plain_table", "ragged_jobs", "random_codes", "run_campaign"]
 
 #: Presets small enough to be simulated with every register compared.
 SIMULATED = ("tiny", "fp8", "bf16")
 EXAMPLE = Path(__file__).parents[1] / "golden" / "data" / "minilm_layer0.npz"
-#: Operands of random GEMMs, see ``verif.operands.random_codes``.
+#: Operands of random GEMMs, see ``verif.tensor.operands.random_codes``.
 KINDS = ("bits", "finite", "medium")
 TEXT_COLUMNS = ("config", "array", "recipe", "verdict")
 #: GEMMs of random shape beside the ragged ones, for every preset and pace.
@@ -129,7 +129,7 @@ def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool) 
     if failed:
         lines = [*failed.lines(), f"  reproduce make sim CONFIG={name} SEED={seed} SIM={simulator}"]
     else:
-        console.print(f"{counted} unhindered GEMMs took the cycles that golden.schedule says", highlight=False)
+        console.print(f"{counted} unhindered GEMMs took the cycles that golden.tensor.schedule says", highlight=False)
         more, lines = _real_layer(console) if preset is None and simulator == "verilator" else (0, [])
         cycles += more
         lines += [f"  reproduce make sim SEED={seed}"] if lines else []

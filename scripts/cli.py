@@ -8,9 +8,9 @@ import click
 import numpy as np
 from rich.console import Console
 
-from golden.spec.config import OPERAND_FORMATS, EngineConfig
-from golden.spec.formats import FORMATS
-from golden.spec.presets import PRESETS
+from arch.formats import FORMATS, OPERAND_FORMATS
+from arch.tensor.config import EngineConfig
+from arch.tensor.presets import PRESETS
 from scripts.configs import config_options
 from scripts.fpga_command import fpga
 from scripts.tensors import InputError, check_writable, load, make_folder, save
@@ -296,8 +296,8 @@ def main() -> None:
     """Entry point: bad input ends with one line and exit code 2."""
     from scripts.farm import FarmError
     from scripts.fpga_tools import ToolError
-    from verif.formal.model import FormalError
-    from verif.simulator import SimulatorError
+    from verif.proofs.model import FormalError
+    from verif.simulation.simulator import SimulatorError
 
     try:
         code = cli.main(prog_name="systolith", standalone_mode=False)

@@ -10,8 +10,9 @@ from typing import get_type_hints
 
 import click
 
-from golden.spec.config import ACCUMULATIONS, OPERAND_FORMATS, EngineConfig
-from golden.spec.presets import PRESETS
+from arch.formats import ACCUMULATIONS, OPERAND_FORMATS
+from arch.tensor.config import EngineConfig
+from arch.tensor.presets import PRESETS
 from scripts.tensors import InputError
 
 __all__ = ["ChosenConfig", "config_name", "config_options", "load_config", "make_config"]

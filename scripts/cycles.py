@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from golden.efficiency import Losses, losses, scale_sim_cycles
-from golden.schedule import readout_cycles
-from golden.spec.config import EngineConfig
+from arch.tensor.config import EngineConfig
+from golden.tensor.efficiency import Losses, losses, scale_sim_cycles
+from golden.tensor.schedule import readout_cycles
 from scripts.campaign import plain_table
 from scripts.tensors import InputError
 

@@ -9,11 +9,11 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from golden.array import TensorEngine, explain
-from golden.formats import decode
-from golden.schedule import gemm_passes, gemm_stimulus
-from golden.spec.presets import PRESETS
-from golden.spec.trace import engine_fields
+from arch.tensor.presets import PRESETS
+from arch.tensor.signals import engine_fields
+from golden.numerics.conversions import decode
+from golden.tensor.engine import TensorEngine, explain
+from golden.tensor.schedule import gemm_passes, gemm_stimulus
 from scripts.pages import DOCS
 
 CONFIG = PRESETS["tiny"]

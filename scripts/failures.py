@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from verif.waves import FOLDER
+from verif.tensor.waves import FOLDER
 
 __all__ = ["command_line", "show_failures", "waves_folder"]
 

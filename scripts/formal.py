@@ -12,8 +12,8 @@ from rich.console import Console
 from scripts.campaign import plain_table
 from scripts.products import progress_bar
 from scripts.tensors import InputError
-from verif.formal.properties import PROPERTIES
-from verif.formal.prover import PROVED, Outcome, Property, prove
+from verif.proofs.prover import PROVED, Outcome, Property, prove
+from verif.tensor.proofs.properties import PROPERTIES
 
 __all__ = ["run_formal", "select"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from golden.spec.config import EngineConfig
+from arch.tensor.config import EngineConfig
 from scripts.fpga_netlist import Netlist, part_of, stage_of
 from scripts.fpga_tools import Device, ToolError, Tools, error_line, utilization, versions
 from scripts.tensors import save
@@ -58,12 +58,12 @@ class Job:
     @cached_property
     def sources(self) -> dict[str, str]:
         """Verilog of the block, made for the device's family, and of its wrapper, by file name."""
-        from hw.array.grid import Grid
-        from hw.array.pe import ProcessingElement
-        from hw.blocks import emit_modules
         from hw.fpga.wrapper import Wrapper
-        from hw.tensor_engine import TensorEngine
-        from hw.verilog import join_modules
+        from hw.lib.blocks import emit_modules
+        from hw.tensor.engine import TensorEngine
+        from hw.tensor.grid import Grid
+        from hw.tensor.pe import ProcessingElement
+        from hw.tensor.verilog import join_modules
 
         block = {"engine": TensorEngine, "array": Grid, "pe": ProcessingElement}[self.part](self.config)
         # An ECP5's product of integers is a hard multiplier, spelt out: without any, the Verilog for all tools will do.

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from golden.spec.config import EngineConfig
+from arch.tensor.config import EngineConfig
 from scripts.fpga_build import Job, Synthesis
 from scripts.fpga_report import lut_equivalents
 

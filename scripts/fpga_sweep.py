@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from golden.spec.config import EngineConfig
+from arch.tensor.config import EngineConfig
 from scripts.campaign import plain_table
 from scripts.configs import make_config
 from scripts.fpga import FOLDER, DoesNotFit, build, steps

@@ -13,9 +13,9 @@ from rich.table import Table
 from scripts.campaign import plain_table
 from scripts.products import progress_bar
 from scripts.tensors import InputError
-from verif.equivalence import broken_promises, prove
-from verif.mutant_benches import BENCHES, Bench
-from verif.mutants import MUTANT_CONFIGS, Mutant, Mutation, modules_of
+from verif.tensor.mutants.benches import BENCHES, Bench
+from verif.tensor.mutants.equivalence import broken_promises, prove
+from verif.tensor.mutants.mutants import MUTANT_CONFIGS, Mutant, Mutation, modules_of
 
 __all__ = ["Fate", "judge", "run_mutants"]
 

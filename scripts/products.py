@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from golden.attention import attention, attention_reference, error_report
-from golden.formats import code_dtype, encode
-from golden.panels import BLOCK_M
-from golden.quantize import quantize
-from golden.schedule import gemm_cycles, ideal_cycles, readout_cycles
-from golden.spec.config import EngineConfig
+from arch.tensor.config import EngineConfig
+from golden.numerics.attention import attention, attention_reference, error_report
+from golden.numerics.conversions import code_dtype, encode
+from golden.numerics.panels import BLOCK_M
+from golden.numerics.quantize import quantize
+from golden.tensor.schedule import gemm_cycles, ideal_cycles, readout_cycles
 from scripts.failures import waves_folder
 from scripts.tensors import InputError
-from verif.engine import EngineRun, Gemm, golden_result, simulate
+from verif.tensor.engine import EngineRun, Gemm, golden_result, simulate
 
 __all__ = ["GEMM_RECIPES", "Summary", "progress_bar", "run_attention", "run_gemm"]
 

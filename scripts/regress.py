@@ -19,8 +19,8 @@ from rich.console import Console
 from scripts.farm import Died, check_address, run_on_dask, run_on_processes
 from scripts.products import progress_bar
 from scripts.tensors import InputError, check_writable, make_folder, save
-from verif.regress import Run, Verdict, execute
-from verif.simulator import require
+from verif.simulation.simulator import require
+from verif.tensor.regress import Run, Verdict, execute
 
 __all__ = ["Regression", "choose_runs", "run_regression"]
 

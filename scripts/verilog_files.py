@@ -6,11 +6,11 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from golden.spec.config import EngineConfig
-from hw.axi import WRAPPER, axi_verilog, waivers
-from hw.verilog import describe, engine_verilog
+from arch.tensor.config import EngineConfig
+from hw.tensor.axi import WRAPPER, axi_verilog, waivers
+from hw.tensor.verilog import describe, engine_verilog
 from scripts.tensors import InputError, check_writable, save
-from verif.verilog_bench import STREAMS, bench_gemms, bench_verilog, make_vectors
+from verif.tensor.verilog_bench import STREAMS, bench_gemms, bench_verilog, make_vectors
 
 __all__ = ["check_icarus", "fusesoc_core", "output_files", "run_bench", "verilog_texts", "write_texts"]
 

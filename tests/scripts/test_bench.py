@@ -6,7 +6,7 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from golden.spec.config import EngineConfig
+from arch.tensor.config import EngineConfig
 from scripts import bench, bench_golden, bench_sim
 from scripts.bench import COMMAND, Figure, Workload, growth, measure, ratio, run_bench
 from scripts.cli import main

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from golden.formats import decode
-from golden.spec.presets import PRESETS
+from arch.tensor.presets import PRESETS
+from golden.numerics.conversions import decode
 from scripts.campaign import KINDS, campaign_jobs, random_codes
-from verif.engine import golden_result
+from verif.tensor.engine import golden_result
 
 
 @pytest.mark.parametrize("fmt", ["e4m3", "e5m2", "bf16"])

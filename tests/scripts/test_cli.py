@@ -10,16 +10,16 @@ import click
 import numpy as np
 import pytest
 
-from golden.attention import attention
-from golden.formats import encode
-from golden.gemm import gemm
-from golden.kv_cache import RECIPES
-from golden.spec.config import EngineConfig
-from golden.spec.presets import PRESETS
-from hw.verilog import describe, engine_verilog
+from arch.tensor.config import EngineConfig
+from arch.tensor.presets import PRESETS
+from golden.numerics.attention import attention
+from golden.numerics.conversions import encode
+from golden.numerics.gemm import gemm
+from golden.numerics.kv_cache import RECIPES
+from hw.tensor.verilog import describe, engine_verilog
 from scripts import campaign, cli, products
-from verif.engine import EngineRun, simulate
-from verif.simulator import SimulatorError
+from verif.simulation.simulator import SimulatorError
+from verif.tensor.engine import EngineRun, simulate
 
 SCRIPT = Path(sys.executable).with_name("systolith")
 GEMM = ("gemm", "x.npy", "w.npy", "--config", "tiny")

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 import pytest
 
-from golden.spec.config import EngineConfig
-from golden.spec.presets import PRESETS
+from arch.tensor.config import EngineConfig
+from arch.tensor.presets import PRESETS
 from scripts.configs import ChosenConfig, config_name, config_options, load_config
 from scripts.tensors import InputError
 

@@ -7,19 +7,19 @@ from functools import partial
 import numpy as np
 import pytest
 
-from golden.array import TensorEngine
-from golden.schedule import gemm_beats, gemm_passes, next_base
-from golden.spec.presets import PRESETS
+from arch.tensor.presets import PRESETS
+from golden.tensor.engine import TensorEngine
+from golden.tensor.schedule import gemm_beats, gemm_passes, next_base
 from scripts import coverage
 from verif.coverage import page as pages
 from verif.coverage import report
-from verif.coverage.plan import WAIVERS, plan
 from verif.coverage.points import Hits
 from verif.coverage.report import Coverage
-from verif.coverage.resets import RESET_POINTS, RESET_STATES, Reset, sample_resets
-from verif.coverage.sampling import Sampler
 from verif.coverage.verilog import CodeCounts, CodePoint, Waiver
-from verif.engine import EngineRun
+from verif.tensor.coverage.plan import WAIVERS, plan
+from verif.tensor.coverage.sampling import Sampler
+from verif.tensor.engine import EngineRun
+from verif.tensor.resets import RESET_POINTS, RESET_STATES, Reset, sample_resets
 
 
 def golden_hits(config, run, seed: int) -> Hits:

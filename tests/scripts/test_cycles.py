@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from golden.efficiency import losses, scale_sim_cycles
-from golden.schedule import gemm_cycles, ideal_cycles, readout_cycles, utilization
-from golden.spec.presets import PRESETS
+from arch.tensor.presets import PRESETS
+from golden.tensor.efficiency import losses, scale_sim_cycles
+from golden.tensor.schedule import gemm_cycles, ideal_cycles, readout_cycles, utilization
 from scripts import cli
 from scripts.cycles import WORKLOADS, load_workloads, total
 

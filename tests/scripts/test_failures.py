@@ -5,11 +5,11 @@ import io
 from rich.console import Console
 
 from scripts.failures import command_line, show_failures, waves_folder
-from verif.waves import FOLDER
+from verif.tensor.waves import FOLDER
 
 LINES = [
     "RTL and golden model differ first in cycle 6, at PE(0, 0).active",
-    "  stage     active weight plane: hw/array/pe.py",
+    "  stage     active weight plane: hw/tensor/pe.py",
     "  expected  0x088  4.0",
     "  actual    0x000  0.0",
     "    cycle 5  PE(0, 0).shadow    0x088  4.0 [b]",

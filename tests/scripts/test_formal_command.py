@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from scripts import cli, formal
-from verif.formal import model
-from verif.formal.properties import PROPERTIES
+from verif.proofs import model
+from verif.tensor.proofs.properties import PROPERTIES
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from golden.spec.presets import PRESETS
+from arch.tensor.presets import PRESETS
 from scripts import fpga, fpga_build
 from scripts.fpga_build import Job, Routed, Synthesis, critical_path
 from scripts.fpga_fit import does_not_fit, excess, expected, largest, limits, sample

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from golden.spec.config import EngineConfig
+from arch.tensor.config import EngineConfig
 from scripts import fpga_sweep
 from scripts.fpga import DoesNotFit
 from scripts.fpga_build import Routed, Synthesis

@@ -6,16 +6,16 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from golden.attention import attention
-from golden.formats import code_dtype, decode, encode
-from golden.gemm import gemm
-from golden.schedule import gemm_cycles, ideal_cycles, readout_cycles
-from golden.spec.formats import FORMATS
-from golden.spec.presets import PRESETS
+from arch.formats import FORMATS
+from arch.tensor.presets import PRESETS
+from golden.numerics.attention import attention
+from golden.numerics.conversions import code_dtype, decode, encode
+from golden.numerics.gemm import gemm
+from golden.tensor.schedule import gemm_cycles, ideal_cycles, readout_cycles
 from scripts import products
 from scripts.products import GEMM_RECIPES, run_attention, run_gemm
 from scripts.tensors import InputError
-from verif.engine import EngineRun, simulate
+from verif.tensor.engine import EngineRun, simulate
 
 TINY, FP8, BF16 = (PRESETS[name] for name in ("tiny", "fp8", "bf16"))
 ML_DTYPES = {"e4m3": ml_dtypes.float8_e4m3fn, "e5m2": ml_dtypes.float8_e5m2, "bf16": ml_dtypes.bfloat16}

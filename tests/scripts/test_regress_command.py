@@ -23,9 +23,9 @@ from test_farm import dask_warnings, die
 from scripts import farm, regress
 from scripts.farm import Died, FarmError
 from scripts.regress import Regression, choose_runs, run_regression
-from verif import engine
-from verif import regress as runs_of
-from verif.regress import Run, Verdict, execute
+from verif.tensor import engine
+from verif.tensor import regress as runs_of
+from verif.tensor.regress import Run, Verdict, execute
 
 SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
 #: Its first runs are of an array of 2 x 3 PEs; in the first two, and not in the third, some K is no multiple of 2.

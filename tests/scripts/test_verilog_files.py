@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from golden.spec.presets import PRESETS
+from arch.tensor.presets import PRESETS
 from scripts.tensors import InputError
 from scripts.verilog_files import check_icarus, output_files, run_bench, verilog_texts, write_texts
 
@@ -38,7 +38,7 @@ def test_the_same_bytes_in_another_process(tmp_path):
     """Neither the order of sets nor the time enters a file."""
     script = (
         "import sys\n"
-        "from golden.spec.presets import PRESETS\n"
+        "from arch.tensor.presets import PRESETS\n"
         "from scripts.verilog_files import output_files, verilog_texts, write_texts\n"
         "paths = output_files(sys.argv[1], bench=True, fusesoc=True)\n"
         "write_texts(verilog_texts(PRESETS['fp8'], paths))\n"
