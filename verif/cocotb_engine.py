@@ -6,9 +6,9 @@
 import cocotb
 import numpy as np
 
+from golden.jobs import Gemm, golden_result
 from golden.schedule import gemm_cycles, readout_cycles
 from verif.coverage.resets import RESET_STATES
-from verif.engine import Gemm, golden_result
 from verif.engine_bench import INPUTS, EngineBench
 from verif.scoreboard import CycleScoreboard
 from verif.streams import PERIOD

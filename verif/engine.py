@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from golden.jobs import Gemm, golden_result
 from golden.schedule import assemble, gemm_cycles, gemm_passes
 from golden.spec.config import EngineConfig
 from golden.spec.trace import Field, engine_fields
@@ -17,9 +18,8 @@ from verif.replay import replay
 from verif.report import Divergence
 from verif.rerun import Case, explain
 from verif.simulator import BUILD_ROOT, COVERAGE, WAVES, Simulation, build
-from verif.stimulus import Gemm, golden_result
 
-__all__ = ["EngineRun", "Gemm", "build_engine", "golden_result", "simulate"]
+__all__ = ["EngineRun", "build_engine", "simulate"]
 
 #: Arrays up to this many PEs are simulated flat, with every register compared. Larger ones are built row by row, which
 #: hides registers from the harness, and are compared at their ports.

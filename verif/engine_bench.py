@@ -12,12 +12,12 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from golden.formats import code_dtype
+from golden.jobs import Gemm, golden_result
 from golden.schedule import assemble, gemm_beats, gemm_passes, next_base
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import result_layout
 from golden.spec.formats import FORMATS
 from verif.coverage.resets import record_reset
-from verif.engine import Gemm, golden_result
 from verif.scoreboard import CycleScoreboard, ValueScoreboard
 from verif.streams import PERIOD, Monitor, Port, Sink, Source, cycle
 

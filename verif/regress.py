@@ -8,10 +8,11 @@ from itertools import combinations
 
 import numpy as np
 
+from golden.jobs import Gemm
 from golden.schedule import gemm_cycles
 from golden.spec.config import ACCUMULATIONS, OPERAND_FORMATS, EngineConfig
 from golden.spec.formats import FORMATS
-from verif.engine import Gemm, simulate
+from verif.engine import simulate
 from verif.operands import CLASSES, random_operands
 from verif.simulator import SimulatorError
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from golden.jobs import Gemm
 from golden.spec.config import EngineConfig
 from golden.spec.trace import Field, engine_fields
 from verif.causes import inputs
@@ -13,7 +14,7 @@ from verif.hints import hint
 from verif.replay import Mismatch, replay
 from verif.report import Difference, Divergence
 from verif.simulator import WAVES, Simulation, SimulatorError
-from verif.stimulus import Gemm, Stimulus
+from verif.stimulus import Stimulus
 from verif.terms import term
 from verif.waves import Waves, write_waves
 from verif.window import Window

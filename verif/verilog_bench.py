@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from golden.jobs import Gemm, golden_result
 from golden.schedule import gemm_beats, gemm_passes, next_base
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import Layout, result_layout
@@ -14,7 +15,6 @@ from golden.spec.formats import FORMATS
 from hw.axi import WRAPPER, data_bytes
 from hw.verilog import banner
 from verif.operands import CLASSES, random_operands
-from verif.stimulus import Gemm, golden_result
 
 __all__ = ["STREAMS", "Vectors", "bench_gemms", "bench_verilog", "make_vectors", "run_command"]
 

@@ -7,6 +7,7 @@ import pytest
 
 from golden.array import TensorEngine
 from golden.formats import code_dtype
+from golden.jobs import Gemm
 from golden.schedule import gemm_stimulus
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import command_layout
@@ -18,7 +19,6 @@ from verif.coverage.points import Hits
 from verif.coverage.recording import STREAMS, Recording
 from verif.coverage.rounding import CASES, RANGES
 from verif.coverage.sampling import Sampler, sample_passes, sample_psum, sample_streams
-from verif.engine import Gemm
 
 TINY, BF16, FP8 = PRESETS["tiny"], PRESETS["bf16"], PRESETS["fp8"]
 

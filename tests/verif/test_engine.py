@@ -10,15 +10,16 @@ import pytest
 
 from golden.efficiency import scale_sim_cycles
 from golden.formats import code_dtype
+from golden.jobs import Gemm
 from golden.schedule import gemm_cycles
 from golden.spec.config import EngineConfig
 from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
 from golden.spec.trace import Field, engine_fields
 from hw.verilog import engine_verilog
-from scripts.campaign import random_codes
-from verif.engine import Gemm, build_engine, simulate
+from verif.engine import build_engine, simulate
 from verif.harness import Harness
+from verif.operands import random_codes
 from verif.probes import expression
 from verif.replay import replay
 from verif.simulator import build

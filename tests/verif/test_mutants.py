@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from scripts.mutants import judge, run_mutants
-from scripts.tensors import InputError
+from scripts.campaigns.mutants import judge, run_mutants
+from scripts.ground.errors import InputError
 from verif import mutant_assumptions
 from verif.equivalence import broken_promises, prove
 from verif.mutant_assumptions import Guard

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from golden.formats import encode
+from golden.jobs import Gemm
 from golden.spec.config import EngineConfig
 from golden.spec.presets import PRESETS
-from verif.engine import EngineRun, Gemm, build_engine, simulate
+from verif.engine import EngineRun, build_engine, simulate
 from verif.replay import replay
 from verif.traffic import traffic_trace
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from golden.formats import code_dtype
+from golden.jobs import Gemm
 from golden.schedule import gemm_cycles
 from golden.spec.config import EngineConfig
 from golden.spec.formats import FORMATS
 from verif.coverage.recording import Recorder
-from verif.engine import Gemm, build_engine, simulate
+from verif.engine import build_engine, simulate
 from verif.interactive import run_interactive
 from verif.replay import replay
 from verif.traffic import traffic_trace

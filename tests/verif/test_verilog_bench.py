@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from golden.jobs import golden_result
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import command_layout
 from golden.spec.formats import FORMATS
 from golden.spec.presets import PRESETS
 from hw.axi import axi_verilog, data_bytes
 from hw.verilog import engine_verilog
-from verif.stimulus import golden_result
 from verif.verilog_bench import STREAMS, bench_gemms, bench_verilog, make_vectors, run_command
 
 CONFIGS = {

@@ -6,11 +6,11 @@ from itertools import product
 import numpy as np
 
 from golden.formats import code_dtype, encode
+from golden.jobs import Gemm
 from golden.spec.config import EngineConfig
 from golden.spec.formats import FORMATS, FP32, Format
 from verif.coverage.bins import FARTHEST, heights, used
 from verif.coverage.rounding import CASES, RANGES
-from verif.engine import Gemm
 
 __all__ = ["busy_jobs", "directed_jobs", "ring_jobs", "rounding_terms"]
 
