@@ -133,7 +133,7 @@ def test_tests_of_a_package_see_no_package_above_it():
 def test_a_breach_and_a_circle_are_found():
     """The checks can fail."""
     assert _breaches({"golden.x": frozenset({"hw.tensor.pe"})}) == ["golden.x imports hw.tensor.pe"]
-    assert _breaches({"hw.x": frozenset({"golden.numerics.gemm"})}) == ["hw.x imports golden.numerics.gemm"]
+    assert _breaches({"hw.x": frozenset({"golden.gemm"})}) == ["hw.x imports golden.gemm"]
     assert _circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
     assert list(_imports("def f():\n    from golden.tensor import schedule")) == ["golden.tensor.schedule"]
 

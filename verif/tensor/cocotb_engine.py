@@ -6,10 +6,10 @@
 import cocotb
 import numpy as np
 
+from golden.tensor.jobs import Gemm, golden_result
 from golden.tensor.schedule import gemm_cycles, readout_cycles
 from verif.simulation.scoreboard import CycleScoreboard
 from verif.simulation.streams import PERIOD
-from verif.tensor.engine import Gemm, golden_result
 from verif.tensor.engine_bench import INPUTS, EngineBench
 from verif.tensor.resets import RESET_STATES
 

@@ -10,6 +10,7 @@ import numpy as np
 from arch.record import Field
 from arch.tensor.config import EngineConfig
 from arch.tensor.signals import engine_fields
+from golden.tensor.jobs import Gemm, golden_result
 from golden.tensor.schedule import assemble, gemm_cycles, gemm_passes
 from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import Harness, Log
@@ -18,9 +19,8 @@ from verif.simulation.simulator import BUILD_ROOT, COVERAGE, WAVES, Simulation, 
 from verif.tensor.probes import column_stores, expression
 from verif.tensor.report import Divergence
 from verif.tensor.rerun import Case, explain
-from verif.tensor.stimulus import Gemm, golden_result
 
-__all__ = ["EngineRun", "Gemm", "build_engine", "golden_result", "simulate"]
+__all__ = ["EngineRun", "build_engine", "simulate"]
 
 #: Arrays up to this many PEs are simulated flat, with every register compared. Larger ones are built row by row, which
 #: hides registers from the harness, and are compared at their ports.

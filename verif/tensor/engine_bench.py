@@ -15,10 +15,10 @@ from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import result_layout
 from golden.numerics.conversions import code_dtype
+from golden.tensor.jobs import Gemm, golden_result
 from golden.tensor.schedule import assemble, gemm_beats, gemm_passes, next_base
 from verif.simulation.scoreboard import CycleScoreboard, ValueScoreboard
 from verif.simulation.streams import PERIOD, Monitor, Port, Sink, Source, cycle
-from verif.tensor.engine import Gemm, golden_result
 from verif.tensor.resets import record_reset
 
 __all__ = ["INPUTS", "EngineBench"]

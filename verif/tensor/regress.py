@@ -10,9 +10,10 @@ import numpy as np
 
 from arch.formats import ACCUMULATIONS, FORMATS, OPERAND_FORMATS
 from arch.tensor.config import EngineConfig
+from golden.tensor.jobs import Gemm
 from golden.tensor.schedule import gemm_cycles
 from verif.simulation.simulator import SimulatorError
-from verif.tensor.engine import Gemm, simulate
+from verif.tensor.engine import simulate
 from verif.tensor.operands import CLASSES, random_operands
 
 __all__ = ["GemmSpec", "Run", "Verdict", "execute"]

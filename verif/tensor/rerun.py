@@ -9,12 +9,13 @@ import numpy as np
 from arch.record import Field
 from arch.tensor.config import EngineConfig
 from arch.tensor.signals import engine_fields
+from golden.tensor.jobs import Gemm
 from verif.simulation.replay import Mismatch, replay
 from verif.simulation.simulator import WAVES, Simulation, SimulatorError
 from verif.tensor.causes import inputs
 from verif.tensor.hints import hint
 from verif.tensor.report import Difference, Divergence
-from verif.tensor.stimulus import Gemm, Stimulus
+from verif.tensor.stimulus import Stimulus
 from verif.tensor.terms import term
 from verif.tensor.waves import Waves, write_waves
 from verif.tensor.window import Window

@@ -11,11 +11,11 @@ from arch.formats import FORMATS
 from arch.layout import Layout
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import result_layout
+from golden.tensor.jobs import Gemm, golden_result
 from golden.tensor.schedule import gemm_beats, gemm_passes, next_base
 from hw.tensor.axi import WRAPPER, data_bytes
 from hw.tensor.verilog import banner
 from verif.tensor.operands import CLASSES, random_operands
-from verif.tensor.stimulus import Gemm, golden_result
 
 __all__ = ["STREAMS", "Vectors", "bench_gemms", "bench_verilog", "make_vectors", "run_command"]
 

@@ -15,13 +15,14 @@ from arch.tensor.presets import PRESETS
 from arch.tensor.signals import engine_fields
 from golden.numerics.conversions import code_dtype
 from golden.tensor.efficiency import scale_sim_cycles
+from golden.tensor.jobs import Gemm
 from golden.tensor.schedule import gemm_cycles
 from hw.tensor.verilog import engine_verilog
-from scripts.campaign import random_codes
 from verif.simulation.harness import Harness
 from verif.simulation.replay import replay
 from verif.simulation.simulator import build
-from verif.tensor.engine import Gemm, build_engine, simulate
+from verif.tensor.engine import build_engine, simulate
+from verif.tensor.operands import random_codes
 from verif.tensor.probes import expression
 from verif.tensor.traffic import traffic_trace
 from verif.tensor.unit_bench import cells_of

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from scripts.mutants import judge, run_mutants
-from scripts.tensors import InputError
+from scripts.campaigns.mutants import judge, run_mutants
+from scripts.ground.errors import InputError
 from verif.tensor.mutants import assumptions as mutant_assumptions
 from verif.tensor.mutants import equivalence
 from verif.tensor.mutants.assumptions import Guard
@@ -126,12 +126,8 @@ def test_a_fault_undone_is_equivalent(mutation):
 def test_what_proofs_rest_on_is_proved(mutation, monkeypatch):
     assert broken_promises(mutation) == []
     wrong = Guard("input", "i_store", 1, 4, "i_store[1]")
-    monkeypatch.setattr(
-        "verif.tensor.mutants.equivalence.guards", lambda module, config: [wrong] if module == "psum_bank" else []
-    )
-    monkeypatch.setattr(
-        "verif.tensor.mutants.equivalence.promise", lambda module, config: "o == 0" if module == "decoder" else "1"
-    )
+    monkeypatch.setattr(equivalence, "guards", lambda module, config: [wrong] if module == "psum_bank" else [])
+    monkeypatch.setattr(equivalence, "promise", lambda module, config: "o == 0" if module == "decoder" else "1")
     broken = [line.partition(":")[0] for line in broken_promises(mutation)]
     assert {"decoder", "psum_bank"} <= set(broken)
     assert "multiplier" not in broken

@@ -12,8 +12,9 @@ import pytest
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from golden.numerics.conversions import encode
+from golden.tensor.jobs import Gemm
 from verif.simulation.replay import replay
-from verif.tensor.engine import EngineRun, Gemm, build_engine, simulate
+from verif.tensor.engine import EngineRun, build_engine, simulate
 from verif.tensor.traffic import traffic_trace
 
 TINY = PRESETS["tiny"]

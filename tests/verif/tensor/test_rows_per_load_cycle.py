@@ -11,10 +11,11 @@ import pytest
 from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
 from golden.numerics.conversions import code_dtype
+from golden.tensor.jobs import Gemm
 from golden.tensor.schedule import gemm_cycles
 from verif.simulation.replay import replay
 from verif.tensor.coverage.recording import Recorder
-from verif.tensor.engine import Gemm, build_engine, simulate
+from verif.tensor.engine import build_engine, simulate
 from verif.tensor.interactive import run_interactive
 from verif.tensor.traffic import traffic_trace
 

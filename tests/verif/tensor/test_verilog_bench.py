@@ -14,9 +14,9 @@ from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout
 from arch.tensor.presets import PRESETS
+from golden.tensor.jobs import golden_result
 from hw.tensor.axi import axi_verilog, data_bytes
 from hw.tensor.verilog import engine_verilog
-from verif.tensor.stimulus import golden_result
 from verif.tensor.verilog_bench import STREAMS, bench_gemms, bench_verilog, make_vectors, run_command
 
 CONFIGS = {

@@ -8,9 +8,9 @@ import numpy as np
 from arch.formats import FORMATS, FP32, Format
 from arch.tensor.config import EngineConfig
 from golden.numerics.conversions import code_dtype, encode
+from golden.tensor.jobs import Gemm
 from verif.tensor.coverage.bins import FARTHEST, heights, used
 from verif.tensor.coverage.rounding import CASES, RANGES
-from verif.tensor.engine import Gemm
 
 __all__ = ["busy_jobs", "directed_jobs", "ring_jobs", "rounding_terms"]
 

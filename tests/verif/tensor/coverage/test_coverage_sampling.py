@@ -11,6 +11,7 @@ from arch.tensor.layouts import command_layout
 from arch.tensor.presets import PRESETS
 from golden.numerics.conversions import code_dtype
 from golden.tensor.engine import TensorEngine
+from golden.tensor.jobs import Gemm
 from golden.tensor.schedule import gemm_stimulus
 from verif.coverage.points import Hits
 from verif.tensor.coverage.directed import _place, _sum_job, rounding_terms
@@ -18,7 +19,6 @@ from verif.tensor.coverage.plan import plan
 from verif.tensor.coverage.recording import STREAMS, Recording
 from verif.tensor.coverage.rounding import CASES, RANGES
 from verif.tensor.coverage.sampling import Sampler, sample_passes, sample_psum, sample_streams
-from verif.tensor.engine import Gemm
 
 TINY, BF16, FP8 = PRESETS["tiny"], PRESETS["bf16"], PRESETS["fp8"]
 
