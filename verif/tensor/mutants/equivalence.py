@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 
 from arch.tensor.config import EngineConfig
+from verif.mutants.circuit import Circuit
 from verif.tensor.mutants.assumptions import NAMES, Guard, assumption, guards, invariant, promise
 from verif.tensor.mutants.mutants import READ, Mutant, Mutation, modules_of, yosys
-from verif.mutants.circuit import Circuit
 
 __all__ = ["Verdict", "broken_promises", "prove"]
 
