@@ -95,8 +95,9 @@ class _KernelCache(NullCache):
 def _folder() -> Path:
     """The folder of these sources, this compiler and its settings, in NUMBA_CACHE_DIR where that is set."""
     digest = hashlib.sha256(f"{numba.__version__} {sys.implementation.cache_tag} {numba.config.BOUNDSCHECK}".encode())
-    here = Path(__file__).parent
-    for path in sorted(here.rglob("*.py")):
+    packages = Path(__file__).parents[1]
+    # Kernels have facts compiled into them.
+    for path in sorted([*packages.glob("arch/**/*.py"), *packages.glob("golden/**/*.py")]):
         digest.update(path.read_bytes())
     root = Path(numba.config.CACHE_DIR) if numba.config.CACHE_DIR else cache_folder("numba")
     return root / digest.hexdigest()[:16]

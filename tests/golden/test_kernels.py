@@ -13,7 +13,7 @@ from golden.kernels import kernel
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Compiles two kernels, one inside the other.
-ROTATE = "import numpy as np; from golden.softmax import exp_fp32; print(*exp_fp32(np.float32([-1, 0])))"
+ROTATE = "import numpy as np; from golden.numerics.softmax import exp_fp32; print(*exp_fp32(np.float32([-1, 0])))"
 
 
 def double(value):
@@ -151,9 +151,10 @@ def test_a_folder_that_nobody_may_write(tmp_path):
 
 
 def test_a_change_to_an_inner_kernel_is_seen(tmp_path):
-    shutil.copytree(ROOT / "golden", tmp_path / "golden", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("arch", "golden"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     assert rotate(tmp_path / "cache", tmp_path) == "0.36787945 1.0\n"
-    source = tmp_path / "golden" / "softmax.py"
+    source = tmp_path / "golden" / "numerics" / "softmax.py"
     text = source.read_text()
     changed = text.replace("    if x != x:\n        return _NAN\n", "    if x == 0:\n        return _ZERO\n")
     assert changed != text
