@@ -9,6 +9,7 @@ from arch.layout import Layout
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout
 from arch.tensor.signals import engine_fields, pe_words
+from golden.numerics.conversions import code_dtype
 from golden.tensor.arithmetic import psum_words
 
 __all__ = ["STREAMS", "Recorder", "Recording", "unpack"]
@@ -116,7 +117,7 @@ class Recorder:
         """Everything seen so far."""
         config = self.config
         joined = {name: np.concatenate(pieces) for name, pieces in self._pieces.items()}
-        lane = "<u1" if config.code_bits == 8 else "<u2"
+        lane = code_dtype(config.lane_format).newbyteorder("<")
         layout = command_layout(config)
         codes = {name: np.ascontiguousarray(joined[name]).view(lane) for name in ("i_weight", "i_activation")}
         return Recording(
