@@ -1,0 +1,1 @@
+"""What components of any unit are made with: hierarchy, assembly, delays."""
