@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
@@ -14,55 +14,16 @@ from scripts.ground.errors import InputError
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
 from verif.tensor.mutants.benches import BENCHES, Bench
-from verif.tensor.mutants.equivalence import broken_promises, prove
-from verif.tensor.mutants.mutants import MUTANT_CONFIGS, Mutant, Mutation, modules_of
+from verif.tensor.mutants.equivalence import broken_promises
+from verif.tensor.mutants.fates import Fate, judge
+from verif.tensor.mutants.mutants import MUTANT_CONFIGS, Mutation, modules_of
 
-__all__ = ["Fate", "judge", "run_mutants"]
+__all__ = ["run_mutants"]
 
 #: Simulations at a time.
 WORKERS = os.cpu_count() or 1
 #: Mutants to a line of progress, where no bar shows.
 STEP = 50
-
-
-@dataclass(frozen=True)
-class Fate:
-    """What became of a mutant.
-
-    mutant : Mutant
-    killed_by : str or None
-        The bench that differed first.
-    reason : str
-        The difference; what the proof showed; or why there is none.
-    equivalent : bool
-        Proved.
-    """
-
-    mutant: Mutant
-    killed_by: str | None
-    reason: str
-    equivalent: bool = False
-
-    @property
-    def verdict(self) -> str:
-        """In words."""
-        return f"killed by {self.killed_by}" if self.killed_by else "equivalent" if self.equivalent else "survived"
-
-    @property
-    def survived(self) -> bool:
-        """Neither killed nor proved equivalent."""
-        return self.killed_by is None and not self.equivalent
-
-
-def judge(mutant: Mutant, mutation: Mutation, benches: Iterable[Bench]) -> Fate:
-    """Run a mutant through the benches of its module until one is red; if none is, try to prove it equivalent."""
-    for bench in benches:
-        if bench.covers(mutant.module):
-            difference = bench.run(mutant.module, mutant.number)
-            if difference is not None:
-                return Fate(mutant, bench.name, difference)
-    verdict = prove(mutant, mutation)
-    return Fate(mutant, None, verdict.how, verdict.equivalent)
 
 
 def run_mutants(

@@ -5,13 +5,12 @@ import shutil
 
 import pytest
 
-from scripts.campaigns.mutants import judge, run_mutants
-from scripts.ground.errors import InputError
 from verif.tensor.mutants import assumptions as mutant_assumptions
 from verif.tensor.mutants import equivalence
 from verif.tensor.mutants.assumptions import Guard
 from verif.tensor.mutants.benches import EngineTraffic, Units
 from verif.tensor.mutants.equivalence import broken_promises, prove
+from verif.tensor.mutants.fates import judge
 from verif.tensor.mutants.mutants import Mutant, Mutation, modules_of
 
 #: Builds in a second; the mutants below die within a few cycles.
@@ -126,8 +125,12 @@ def test_a_fault_undone_is_equivalent(mutation):
 def test_what_proofs_rest_on_is_proved(mutation, monkeypatch):
     assert broken_promises(mutation) == []
     wrong = Guard("input", "i_store", 1, 4, "i_store[1]")
-    monkeypatch.setattr(equivalence, "guards", lambda module, config: [wrong] if module == "psum_bank" else [])
-    monkeypatch.setattr(equivalence, "promise", lambda module, config: "o == 0" if module == "decoder" else "1")
+    monkeypatch.setattr(
+        "verif.tensor.mutants.equivalence.guards", lambda module, config: [wrong] if module == "psum_bank" else []
+    )
+    monkeypatch.setattr(
+        "verif.tensor.mutants.equivalence.promise", lambda module, config: "o == 0" if module == "decoder" else "1"
+    )
     broken = [line.partition(":")[0] for line in broken_promises(mutation)]
     assert {"decoder", "psum_bank"} <= set(broken)
     assert "multiplier" not in broken
@@ -137,24 +140,3 @@ def test_inputs_that_proofs_rule_out_are_reported(mutation, monkeypatch):
     rules = dict.fromkeys(("narrower",), "i_fp32 == 0")
     monkeypatch.setattr(mutant_assumptions, "assumption", lambda module, config: rules.get(module, "1'b1"))
     assert EngineTraffic(mutation, SHORT).run("pe") == "inputs that proofs rule out: narrower"
-
-
-def test_survivors_are_named(capsys):
-    assert run_mutants(NAME, count=9, seed=1, only=6, benches=())
-    output = capsys.readouterr().out
-    assert "mutant 6, survived: not equivalent under what is known of the inputs" in output
-    assert "pe: " in output
-    assert "systolith mutants --config small_fp32 --count 9 --seed 1 --only 6" in output
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"config": "mxu"}, "--config: 'mxu' is not one of tiny, small_fp32"),
-        ({"config": None, "only": 3}, "--only: needs the --config that the mutant is of"),
-        ({"config": "tiny", "only": 10}, "--only: tiny has the mutants 1 to 9, not 10"),
-    ],
-)
-def test_bad_input(arguments, message):
-    with pytest.raises(InputError, match=re.escape(message)):
-        run_mutants(**{"count": 9, "seed": 1} | arguments)
