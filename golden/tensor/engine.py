@@ -21,6 +21,7 @@ from arch.tensor.layouts import (
 )
 from arch.tensor.signals import engine_fields
 from golden.checks import integer, plain
+from golden.numerics.conversions import code_dtype
 from golden.tensor import clocking as _engine
 from golden.tensor.arithmetic import narrow_table, operand_table, psum_words, widths
 
@@ -321,7 +322,7 @@ def _command_beats(commands: np.ndarray, config: EngineConfig) -> tuple[np.ndarr
     dtype = np.dtype(np.uint64 if layout.width <= 64 else object)
     if commands.dtype != dtype or commands.ndim != 1:
         raise TypeError(f"commands must be {dtype}[n], not {commands.dtype} of shape {commands.shape}")
-    if dtype == object:
+    if dtype.hasobject:
         commands = np.array([index(command) for command in commands], object)
     # Shifts by a scalar of the array's own type: uint64 and int do not mix.
     number = np.uint64 if layout.width <= 64 else int
@@ -353,7 +354,7 @@ def _command_beats(commands: np.ndarray, config: EngineConfig) -> tuple[np.ndarr
 
 def _code_beats(name: str, codes: np.ndarray, lanes: int, config: EngineConfig) -> np.ndarray:
     """Rows of codes as 32-bit words, lane 0 in the low bits."""
-    lane = np.dtype(np.uint8 if config.code_bits == 8 else np.uint16)
+    lane = code_dtype(config.lane_format)
     if codes.dtype not in (np.dtype(np.uint8), lane):
         raise TypeError(f"{name} must be {lane} codes, not {codes.dtype}")
     if codes.ndim != 2 or codes.shape[1] != lanes:
