@@ -3,7 +3,7 @@
 import numpy as np
 
 from arch.record import Field
-from golden.tensor.engine import explain
+from golden.tensor.positions import position_at
 from golden.tensor.schedule import Pass
 from verif.tensor.window import Window
 
@@ -73,7 +73,7 @@ def term(window: Window, field: Field, cycle: int, first_pass: int) -> str:
     if field.name in ("beat", "active", "product", "psum"):
         # A weight in use belongs to the term of the activation it meets.
         register = "beat" if field.name == "active" else field.name
-        found = explain(config, window.passes, window.rows, cycle, row, col, register=register)
+        found = position_at(config, window.passes, window.rows, cycle, row, col, register=register)
         return f"pass {found.index - first_pass}, m = {found.m}, n = {found.n}, k = {found.k}" if found else ""
     if field.name in ("weight", "shadow"):
         # A weight takes as long as a partial sum from row to row; its register is the end of that way.
