@@ -3,7 +3,7 @@
 import numpy as np
 
 from golden.kernels import kernel
-from golden.tensor import rounding
+from golden.tensor import words
 from golden.tensor.pes import psum_offset
 
 __all__ = ["access_psum"]
@@ -33,8 +33,8 @@ def access_psum(rows, memory, seeds, pes, h, cycle):
         if row.valid and c < row.columns:
             address = np.uint64(row.address)
             at = bottom + c * h.pe_words
-            memory[address, c, 0] = rounding.load_lo(pes, at, f)
-            memory[address, c, 1] = rounding.load_hi(pes, at, f)
+            memory[address, c, 0] = words.load_lo(pes, at, f)
+            memory[address, c, 1] = words.load_hi(pes, at, f)
             stores += 1
             completed += c == row.columns - 1
     return stores, completed

@@ -3,7 +3,7 @@
 import numpy as np
 
 from golden.kernels import kernel
-from golden.tensor import rounding
+from golden.tensor import rounding, words
 from golden.tensor.edges import TAG_ENABLE, TAG_LOAD, TAG_SWAP, TAG_VALID
 
 __all__ = ["clock_pes", "psum_offset", "put_weights"]
@@ -37,14 +37,14 @@ def clock_pes(pes, seeds, west, north, weight_rows, weight_operands, products, s
 
             # The psum register: the product, which takes a cycle more where product_latency is 2, and the psum of the
             # PE to the north. The sum takes as many cycles more as there are stages.
-            product = rounding.load_product(pes, at + W_PRODUCT, f)
+            product = words.load_product(pes, at + W_PRODUCT, f)
             if h.product_latency > 1:
                 products[pe], product = product, products[pe]
             lo, hi = np.int64(0), np.int64(0)
             if product & TAG_VALID:
                 if r:
-                    lo = rounding.load_lo(pes, at - row_size + to_psum, f)
-                    hi = rounding.load_hi(pes, at - row_size + to_psum, f)
+                    lo = words.load_lo(pes, at - row_size + to_psum, f)
+                    hi = words.load_hi(pes, at - row_size + to_psum, f)
                 else:
                     lo, hi = seeds[c, 0], seeds[c, 1]
                 if product & TAG_ENABLE:
@@ -58,7 +58,7 @@ def clock_pes(pes, seeds, west, north, weight_rows, weight_operands, products, s
                 valid, lo, hi = sums[slot, pe, 0], sums[slot, pe, 1], sums[slot, pe, 2]
                 sums[slot, pe, 0], sums[slot, pe, 1], sums[slot, pe, 2] = entering, entering_lo, entering_hi
             if valid:
-                rounding.store(pes, at + to_psum, lo, hi, f)
+                words.store(pes, at + to_psum, lo, hi, f)
 
             # The product register, from the beat register and the weight in use.
             beat = np.int64(pes[np.uint64(at + W_BEAT)])
@@ -66,7 +66,7 @@ def clock_pes(pes, seeds, west, north, weight_rows, weight_operands, products, s
             if beat & TAG_ENABLE:
                 active = np.int64(pes[np.uint64(at + W_ACTIVE)])
                 product |= rounding.product_payload(beat >> 4, active, f) << 2
-            rounding.store_product(pes, at + W_PRODUCT, product, f)
+            words.store_product(pes, at + W_PRODUCT, product, f)
 
             # The weights and the beat register, from what arrives from the north and from the west.
             arriving = np.int64(pes[np.uint64(at - size + W_BEAT)]) if c else west[r]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from golden.kernels import kernel
-from golden.tensor import rounding
+from golden.tensor import words
 from golden.tensor.edges import TAG_ENABLE
 from golden.tensor.pes import put_weights
 
@@ -23,7 +23,7 @@ def _put_beat(record, at, valid, beats, position):
 @kernel
 def _put_sum(record, at, present, lo, hi, f):
     """Write a psum, 0 unless it is there; returns where the next field goes."""
-    rounding.store(record, at, lo if present else 0, hi if present else 0, f)
+    words.store(record, at, lo if present else 0, hi if present else 0, f)
     return at + f.psum_words
 
 
