@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
+from rich.text import Text
 
 from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
@@ -14,6 +14,7 @@ from golden.tensor.jobs import Gemm
 from scripts.ground.failures import show_failures
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
+from scripts.ground.terminal import Terminal
 from scripts.running.attention import run_attention
 from scripts.running.backends import waves_folder
 from verif.tensor.engine import FLAT_PES, EngineRun, simulate
@@ -82,8 +83,8 @@ def campaign_jobs(name: str, pace: int, seed: int) -> list[Gemm]:
 
 def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool) -> bool:
     """Run it, print what was checked, and say whether anything went wrong."""
-    console = Console()
-    console.print(f"seed {seed}, {simulator}", highlight=False)
+    terminal = Terminal()
+    terminal.line(f"seed {seed}, {simulator}")
     table = plain_table("config", "array", "idle", "stall", "GEMMs", "cycles", "signals", "verdict")
     cycles = counted = 0
     failed: EngineRun | None = None
@@ -114,26 +115,25 @@ def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool) 
             cycles += run.compared_cycles
             counted += len(run.cycles) if (idle, stall) == (0, 0) else 0
             if run.waves:
-                progress.console.print(f"{label}: {run.waves}", markup=False, highlight=False, soft_wrap=True)
+                progress.console.line(f"{label}: {run.waves}")
             if run.mismatches:
                 failed = run
                 break
-    console.print(table)
+    terminal.table(table)
     if failed:
         lines = [*failed.lines(), f"  reproduce make sim CONFIG={name} SEED={seed} SIM={simulator}"]
     else:
-        console.print(f"{counted} unhindered GEMMs took the cycles that golden.tensor.schedule says", highlight=False)
-        more, lines = _real_layer(console) if preset is None and simulator == "verilator" else (0, [])
+        terminal.line(f"{counted} unhindered GEMMs took the cycles that golden.tensor.schedule says")
+        more, lines = _real_layer(terminal) if preset is None and simulator == "verilator" else (0, [])
         cycles += more
         lines += [f"  reproduce make sim SEED={seed}"] if lines else []
-    show_failures(console, lines)
+    show_failures(terminal, lines)
     if not lines:
-        console.print(f"RTL and golden model agree in all {cycles:,} cycles", style="green", highlight=False)
+        terminal.line(f"RTL and golden model agree in all {cycles:,} cycles", "green")
     return bool(lines)
 
 
-def _row(name: str, config: EngineConfig, idle: float, stall: float, run: EngineRun) -> list[str]:
-    verdict = "[red]differs[/]" if run.mismatches else "[green]equal[/]"
+def _row(name: str, config: EngineConfig, idle: float, stall: float, run: EngineRun) -> list[str | Text]:
     return [
         name,
         f"{config.rows}x{config.cols}",
@@ -142,11 +142,15 @@ def _row(name: str, config: EngineConfig, idle: float, stall: float, run: Engine
         str(len(run.results)),
         f"{run.compared_cycles:,}",
         f"{run.compared_signals:,}",
-        verdict,
+        _verdict(run.mismatches),
     ]
 
 
-def _real_layer(console: Console) -> tuple[int, list[str]]:
+def _verdict(mismatches: int) -> Text:
+    return Text("differs", "red") if mismatches else Text("equal", "green")
+
+
+def _real_layer(terminal: Terminal) -> tuple[int, list[str]]:
     """Every head of a real attention layer through the RTL: cycles compared, and what differs, a line each."""
     example = np.load(EXAMPLE)
     q, k, v = example["q"], example["k"], example["v"]
@@ -167,16 +171,14 @@ def _real_layer(console: Console) -> tuple[int, list[str]]:
             f"{summary.cycles:,}",
             f"{record['utilization']:.1%}",
             *(f"{record[name]:.4f}" for name in ("cosine", "relative_l1", "rmse")),
-            "[red]differs[/]" if summary.mismatches else "[green]equal[/]",
+            _verdict(summary.mismatches),
         )
         compared += summary.compared_cycles
         failed += summary.failures
     heads, queries, channels = q.shape
-    console.print(
+    terminal.line(
         f"\nall-MiniLM-L6-v2, layer 0: {heads} heads, {queries} tokens, {channels} channels, errors against float64.\n"
-        "Matrix products and row sums on the RTL; softmax and quantisation in the golden model.",
-        highlight=False,
-        soft_wrap=True,
+        "Matrix products and row sums on the RTL; softmax and quantisation in the golden model."
     )
-    console.print(table)
+    terminal.table(table)
     return compared, failed

@@ -4,7 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 
-from rich.console import Console
+from scripts.ground.terminal import Terminal
 
 __all__ = ["command_line", "show_failures"]
 
@@ -22,14 +22,14 @@ STYLES = {
 PLAIN = ("stage", "note", "gemm", "term", "from", "cycle", "also", "the same GEMM")
 
 
-def show_failures(console: Console, lines: Iterable[str]) -> None:
+def show_failures(terminal: Terminal, lines: Iterable[str]) -> None:
     """Print the lines of reports; rich leaves colours out where there is no terminal, or NO_COLOR is set."""
     for line in lines:
         label = line.strip()
         style = next((style for start, style in STYLES.items() if label.startswith(start)), None)
         if style is None and not label.startswith(PLAIN):
             style = "red"
-        console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        terminal.line(line, style)
 
 
 def command_line() -> str:

@@ -2,9 +2,8 @@
 
 import io
 
-from rich.console import Console
-
 from scripts.ground.failures import command_line, show_failures
+from scripts.ground.terminal import Terminal
 
 LINES = [
     "RTL and golden model differ first in cycle 6, at PE(0, 0).active",
@@ -18,9 +17,9 @@ LINES = [
 
 
 def shown(**options) -> str:
-    console = Console(file=io.StringIO(), width=20, **options)
-    show_failures(console, LINES)
-    return console.file.getvalue()
+    terminal = Terminal(file=io.StringIO(), width=20, **options)
+    show_failures(terminal, LINES)
+    return terminal.file.getvalue()
 
 
 def test_plain_where_there_is_no_terminal():
