@@ -8,7 +8,7 @@ from importlib.metadata import version
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import activation_layout, command_layout, result_layout, weight_layout
 from golden.spec.formats import FORMATS
-from hw.blocks import emit_modules
+from hw.lib.emission import emit_modules
 from hw.tensor_engine import TensorEngine
 
 __all__ = ["banner", "describe", "engine_verilog", "join_modules"]

@@ -10,6 +10,10 @@ import numpy as np
 from golden.schedule import assemble, gemm_cycles, gemm_passes
 from golden.spec.config import EngineConfig
 from golden.spec.trace import Field, engine_fields
+from hw.arithmetic.rounder import Rounder
+from hw.array.pe import ProcessingElement
+from hw.array.row import Row
+from hw.lib.emission import name_of
 from hw.verilog import engine_verilog
 from verif.harness import Harness, Log
 from verif.probes import column_stores, expression
@@ -154,19 +158,19 @@ def build_engine(
         log=DIFFERENCE_LOG if window else _event_log(config),
         window=window,
     )
-    hier_blocks = () if flat else ("row",)
+    apart = () if flat else (Row,)
     # Large arrays and waveforms: most of the time is spent compiling.
     opt_level = 3 if flat and not window else 1
     if coverage:
         # Counters make a module's code ten times as long: it is compiled once, and in no time.
-        hier_blocks, opt_level = ("pe", "rounder"), 0
+        apart, opt_level = (ProcessingElement, Rounder), 0
     simulation = build(
         [text],
         harness,
         simulator=simulator,
         waves=waves or window,
         coverage=coverage,
-        hier_blocks=hier_blocks,
+        hier_blocks=[name_of(block, config) for block in apart],
         opt_level=opt_level,
         root=root,
     )

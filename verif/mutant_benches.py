@@ -10,6 +10,7 @@ import numpy as np
 
 from golden.spec.config import EngineConfig
 from golden.spec.trace import Field, engine_fields
+from hw.lib.emission import plain_names
 from hw.verilog import engine_verilog
 from verif.harness import Harness, Log
 from verif.mutant_assumptions import violations
@@ -155,7 +156,7 @@ class EngineTraffic:
         return violations(self.mutation.config, "dut.engine")
 
     def _verilog(self) -> str:
-        text = engine_verilog(self.mutation.config)
+        text = plain_names(engine_verilog(self.mutation.config))
         for name, mutated in self.mutation.modules.items():
             text, found = re.subn(rf"^module {name}\(.*?^endmodule\n", lambda _, m=mutated: m, text, flags=re.M | re.S)
             if found != 1:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from golden.spec.config import EngineConfig
 from golden.spec.presets import PRESETS
-from hw.blocks import emit_modules
 from hw.tensor_engine import TensorEngine
+from verif.modules import plain_modules
 from verif.simulator import REPOSITORY, SimulatorError
 
 __all__ = ["MUTANT_CONFIGS", "READ", "SELECT", "Mutant", "Mutation", "modules_of", "split_modules", "yosys"]
@@ -97,7 +97,7 @@ def split_modules(text: str) -> dict[str, str]:
 
 @cache
 def _emitted(config: EngineConfig) -> str:
-    return "\n".join(emit_modules(TensorEngine(config)).values())
+    return "\n".join(plain_modules(TensorEngine(config)).values())
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from amaranth.lib import wiring
 from golden.spec.config import EngineConfig
 from golden.spec.presets import PRESETS
 from golden.spec.trace import Field
-from hw.blocks import emit_modules
 from hw.verilog import join_modules
 from verif.harness import Harness
+from verif.modules import plain_modules
 from verif.replay import Mismatch
 
 __all__ = ["UNIT_CONFIGS", "Bundle", "UnitBench", "cells_of"]
@@ -66,7 +66,7 @@ class UnitBench:
 
     def modules(self) -> dict[str, str]:
         """Verilog by module name, the block's own first."""
-        return emit_modules(self.block(), self.target)
+        return plain_modules(self.block(), self.target)
 
     def path(self, item: Field) -> str | None:
         """A register as an expression over the block's instance path ``pe``; None for a port."""

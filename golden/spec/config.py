@@ -1,5 +1,6 @@
 """The parameters of a tensor engine, and every width and latency that follows from them."""
 
+import hashlib
 from dataclasses import dataclass
 
 from golden.spec.formats import FORMATS, Format
@@ -118,6 +119,11 @@ class EngineConfig:
             raise ValueError(
                 f"psum_depth must exceed the {self.drain_latency + 1} rows in flight, not {self.psum_depth}"
             )
+
+    @property
+    def tag(self) -> str:
+        """A word for names of what is made for it: its size, and a digest of all its parameters."""
+        return f"{self.rows}x{self.cols}_{hashlib.sha256(repr(self).encode()).hexdigest()[:6]}"
 
     # ---- formats ------------------------------------------------------------------------------
 

@@ -8,13 +8,14 @@ import pytest
 from verif.formal.model import FormalError
 from verif.formal.properties import PROPERTIES
 from verif.formal.prover import prove
+from verif.modules import module_text
 
 
 def planted(module: str, pattern: str, replacement: str):
     """A rewrite of one place in one module."""
 
     def rewrite(text: str) -> str:
-        (body,) = re.findall(rf"^module {module}\(.*?^endmodule$", text, re.DOTALL | re.MULTILINE)
+        body = module_text(text, module)
         changed, found = re.subn(pattern, replacement, body)
         assert found == 1, f"{module}: {pattern!r} occurs {found} times, not once: the bug no longer fits"
         return text.replace(body, changed)

@@ -13,6 +13,7 @@ from golden.formats import encode
 from golden.spec.config import EngineConfig
 from golden.spec.presets import PRESETS
 from verif.engine import EngineRun, Gemm, build_engine, simulate
+from verif.modules import module_text
 from verif.replay import replay
 from verif.traffic import traffic_trace
 
@@ -29,7 +30,7 @@ def planted(*changes):
 
     def rewrite(text: str) -> str:
         for module, pattern, replacement, count in changes:
-            (body,) = re.findall(rf"^module {module}\(.*?^endmodule$", text, re.DOTALL | re.MULTILINE)
+            body = module_text(text, module)
             changed, found = re.subn(pattern, replacement, body)
             assert found == count, f"{module}: {pattern!r} occurs {found} times, not {count}: the bug no longer fits"
             assert changed != body

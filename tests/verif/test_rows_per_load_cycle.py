@@ -15,6 +15,7 @@ from golden.spec.formats import FORMATS
 from verif.coverage.recording import Recorder
 from verif.engine import Gemm, build_engine, simulate
 from verif.interactive import run_interactive
+from verif.modules import module_text
 from verif.replay import replay
 from verif.traffic import traffic_trace
 
@@ -115,7 +116,7 @@ def planted(module: str, pattern: str, replacement: str):
     """A rewrite of every such place in one module, of which there must be one."""
 
     def rewrite(text: str) -> str:
-        (body,) = re.findall(rf"^module {module}\(.*?^endmodule$", text, re.DOTALL | re.MULTILINE)
+        body = module_text(text, module)
         changed, found = re.subn(pattern, replacement, body)
         assert found, f"{module}: {pattern!r} does not occur: the bug no longer fits"
         return text.replace(body, changed)

@@ -8,9 +8,9 @@ from golden.spec.encodings import Layout, operand_layout, product_layout
 from golden.spec.formats import Format
 from hw.arithmetic.decoder import Decoder
 from hw.arithmetic.multiplier import Multiplier
-from hw.blocks import emit_modules
 from hw.verilog import join_modules
 from verif.formal.prover import Property
+from verif.modules import plain_modules
 from verif.unit_bench import UNIT_CONFIGS
 
 __all__ = [
@@ -137,7 +137,7 @@ endmodule
     return Property(
         name=f"decoder-{key}",
         claim=f"every code of {', '.join(config.formats)}: value, specials, canonical form",
-        device=lambda: join_modules(emit_modules(Decoder(config))),
+        device=lambda: join_modules(plain_modules(Decoder(config))),
         harness=harness,
         quick=True,
     )
@@ -194,7 +194,7 @@ endmodule
     return Property(
         name=f"multiplier-{key}",
         claim=f"every pair of codes of {', '.join(config.formats)}, decoded: the exact product, specials",
-        device=lambda: join_modules(emit_modules(Multiplier(config)) | emit_modules(Decoder(config))),
+        device=lambda: join_modules(plain_modules(Multiplier(config)) | plain_modules(Decoder(config))),
         harness=harness,
         quick=key != "fp8",
     )

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from golden.spec.config import EngineConfig
 from hw.arithmetic.fused_adder import FusedAdder
-from hw.blocks import emit_modules
 from hw.verilog import join_modules
 from verif.formal.arithmetic import max_product_exponent, product_fields, specification, split_fields
 from verif.formal.prover import Property
+from verif.modules import plain_modules
 from verif.mutant_assumptions import possible_sum
 from verif.unit_bench import UNIT_CONFIGS
 
@@ -50,7 +50,7 @@ endmodule
     return Property(
         name=f"fused_adder-{key}",
         claim=f"fma in binary32 for every sum c and every product of {', '.join(config.formats)}; c if not enabled",
-        device=lambda: join_modules(emit_modules(FusedAdder(config))),
+        device=lambda: join_modules(plain_modules(FusedAdder(config))),
         harness=harness,
         cases=range(-FAR, FAR + 1),
     )

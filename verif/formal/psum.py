@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import psum_layout
-from hw.blocks import emit_modules
 from hw.psum.bank import PsumBank
 from hw.verilog import join_modules
 from verif.formal.prover import Property
 from verif.formal.sequencer import CONFIG
+from verif.modules import plain_modules
 
 __all__ = ["psum_properties"]
 
@@ -65,7 +65,7 @@ endmodule
     return Property(
         name="psum_bank",
         claim="seeds and read-outs give the word stored last; requests go east a column a cycle or a move",
-        device=lambda: join_modules(emit_modules(PsumBank(config))),
+        device=lambda: join_modules(plain_modules(PsumBank(config))),
         harness=harness,
         engine="induction",
         depth=6,

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import command_layout, psum_layout, result_layout
-from hw.blocks import emit_modules
 from hw.psum.readout import Readout
 from hw.sequencer import Sequencer
 from hw.verilog import join_modules
 from verif.formal.arithmetic import specification
 from verif.formal.pass_model import PEEKS, ports, signals
 from verif.formal.prover import Property
+from verif.modules import plain_modules
 
 __all__ = ["sequencer_properties"]
 
@@ -21,7 +21,7 @@ TOGETHER = replace(CONFIG, rows=3, rows_per_load_cycle=2)
 
 
 def _device(config: EngineConfig) -> str:
-    return join_modules(emit_modules(Sequencer(config)))
+    return join_modules(plain_modules(Sequencer(config)))
 
 
 def _passes(config: EngineConfig, name: str = "sequencer-passes") -> Property:
@@ -217,7 +217,7 @@ endmodule
 """
 
     def device() -> str:
-        modules = emit_modules(Sequencer(config)) | emit_modules(Readout(config))
+        modules = plain_modules(Sequencer(config)) | plain_modules(Readout(config))
         return join_modules({name: modules[name] for name in ("sequencer", "readout", "stalling_delay")})
 
     return Property(

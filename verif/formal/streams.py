@@ -5,10 +5,10 @@ from functools import partial
 
 from golden.spec.config import EngineConfig
 from golden.spec.encodings import activation_layout, command_layout, result_layout, weight_layout
-from hw.blocks import emit_modules
 from hw.tensor_engine import TensorEngine
 from hw.verilog import join_modules
 from verif.formal.prover import Property
+from verif.modules import plain_modules
 
 __all__ = ["stream_properties"]
 
@@ -108,7 +108,7 @@ endmodule
 
 
 def _device(config: EngineConfig) -> str:
-    return join_modules(emit_modules(TensorEngine(config)))
+    return join_modules(plain_modules(TensorEngine(config)))
 
 
 def stream_properties() -> Iterator[Property]:
