@@ -9,6 +9,7 @@ import numpy as np
 
 from arch.record import Field
 from arch.tensor.config import EngineConfig
+from hw.lib.emission import plain_names
 from hw.tensor.verilog import engine_verilog
 from verif.mutants.hook import Bench
 from verif.mutants.mutation import SELECT, Mutation
@@ -143,7 +144,7 @@ class EngineTraffic:
         return violations(self.mutation.known, self.mutation.config, "dut.engine")
 
     def _verilog(self) -> str:
-        text = engine_verilog(self.mutation.config)
+        text = plain_names(engine_verilog(self.mutation.config))
         for name, mutated in self.mutation.mutated.items():
             text, found = re.subn(rf"^module {name}\(.*?^endmodule\n", lambda _, m=mutated: m, text, flags=re.M | re.S)
             if found != 1:
