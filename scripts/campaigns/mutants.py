@@ -1,10 +1,8 @@
 """What ``make mutants`` runs: mutants through the benches; what survives is proved equivalent, or reported."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from rich.table import Table
@@ -13,34 +11,32 @@ from scripts.ground.errors import InputError
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
 from scripts.ground.terminal import Terminal
-from verif.tensor.mutants.benches import BENCHES, Bench
-from verif.tensor.mutants.equivalence import broken_promises
-from verif.tensor.mutants.fates import Fate, judge
-from verif.tensor.mutants.mutants import MUTANT_CONFIGS, Mutation, modules_of
+from verif.mutants.campaign import Fate, judge_all, wrong_without_mutant
+from verif.mutants.hook import Bench, MutantHook
+from verif.mutants.mutation import Mutation
+from verif.tensor.mutants.hook import MUTANTS
 
 __all__ = ["run_mutants"]
 
-#: Simulations at a time.
-WORKERS = os.cpu_count() or 1
 #: Mutants to a line of progress, where no bar shows.
 STEP = 50
 
 
 def run_mutants(
-    config: str | None, *, count: int, seed: int, only: int | None = None, benches: Sequence[type[Bench]] = BENCHES
+    config: str | None, *, count: int, seed: int, only: int | None = None, hook: MutantHook = MUTANTS
 ) -> bool:
     """Judge the mutants of one configuration or of all, print what became of them; True if something is wrong."""
-    if config is not None and config not in MUTANT_CONFIGS:
-        raise InputError(f"--config: {config!r} is not one of {', '.join(MUTANT_CONFIGS)}")
+    if config is not None and config not in hook.configs:
+        raise InputError(f"--config: {config!r} is not one of {', '.join(hook.configs)}")
     if only is not None and config is None:
         raise InputError("--only: needs the --config that the mutant is of")
     terminal = Terminal()
     wrong = False
-    for name in [config] if config else MUTANT_CONFIGS:
-        mutation = Mutation(name, count, seed)
+    for name in [config] if config else hook.configs:
+        mutation = hook.mutation(name, count=count, seed=seed)
         if only is not None and only > len(mutation.mutants):
             raise InputError(f"--only: {name} has the mutants 1 to {len(mutation.mutants)}, not {only}")
-        wrong |= _run(terminal, mutation, only, [make(mutation) for make in benches])
+        wrong |= _run(terminal, mutation, only, hook.benches(mutation))
     return wrong
 
 
@@ -52,32 +48,20 @@ def _run(terminal: Terminal, mutation: Mutation, only: int | None, benches: Sequ
         if plain:
             _print(terminal, [f"{mutation.name}: building, {len(chosen)} mutants"])
         # A bench that is red by itself kills everything.
-        red = _without_mutant(mutation, {mutant.module for mutant in chosen}, benches)
+        red = wrong_without_mutant(chosen, mutation, benches)
         if red:
             _print(terminal, [f"{mutation.name}, without a mutant: {line}" for line in red], "red")
             return True
         progress.update(task, description=f"{mutation.name}: mutants")
 
         fates = []
-        with ThreadPoolExecutor(WORKERS) as pool:
-            for fate in pool.map(lambda mutant: judge(mutant, mutation, benches), chosen):
-                fates.append(fate)
-                progress.advance(task)
-                if plain and len(fates) % STEP == 0:
-                    _print(terminal, [f"{mutation.name}: {len(fates)} of {len(chosen)}"])
+        for fate in judge_all(chosen, mutation, benches):
+            fates.append(fate)
+            progress.advance(task)
+            if plain and len(fates) % STEP == 0:
+                _print(terminal, [f"{mutation.name}: {len(fates)} of {len(chosen)}"])
     _report(terminal, mutation, fates, benches, only)
     return any(fate.survived for fate in fates)
-
-
-def _without_mutant(mutation: Mutation, modules: set[str], benches: Sequence[Bench]) -> list[str]:
-    """What is wrong before any mutant is active: with the proofs' assumptions, or with a bench."""
-    lines = broken_promises(mutation)
-    for bench in benches:
-        covered = sorted(filter(bench.covers, modules))
-        # The engine's bench is the same for all modules.
-        for module in covered if bench.name == "unit" else covered[:1]:
-            lines += filter(None, [bench.run(module)])
-    return lines
 
 
 def _report(
@@ -123,7 +107,7 @@ def _table(mutation: Mutation, fates: list[Fate], benches: Sequence[Bench]) -> T
         style = "red" if survived else None
         table.add_row(title, *map(str, figures), style=style)
 
-    for module in modules_of(mutation.config):
+    for module in mutation.modules:
         row(module, lambda fate, module=module: fate.mutant.module == module)
     row("all", lambda fate: True)
     return table

@@ -17,8 +17,9 @@ from scripts.ground.tables import plain_table
 from scripts.ground.terminal import Terminal
 from scripts.running.attention import run_attention
 from scripts.running.backends import waves_folder
-from verif.tensor.engine import FLAT_PES, EngineRun, simulate
+from verif.tensor.engine import EngineRun, simulate
 from verif.tensor.operands import random_codes
+from verif.tensor.unit import FLAT_PES
 
 __all__ = ["campaign_jobs", "ragged_jobs", "run_campaign"]
 
