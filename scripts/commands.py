@@ -115,7 +115,7 @@ def attention(q_path, k_path, v_path, preset, x_format, w_format, recipe, causal
 
 def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) -> int:
     """Write the result if the run was right, print the summary, and give the exit code."""
-    from scripts.ground.failures import command_line, show_failures
+    from scripts.running.failures import command_line, show_failures
 
     if out and not summary.mismatches:
         save(out, summary.result)
@@ -127,7 +127,7 @@ def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) 
         if out and not summary.mismatches:
             click.echo(f"wrote {click.format_filename(out)}")
     if summary.failures:
-        show_failures(Terminal(stderr=True), [*summary.failures, f"  reproduce {command_line()}"])
+        show_failures(Terminal(stderr=True), summary.failures, command_line())
     if out and summary.mismatches:
         click.echo(f"{click.format_filename(out)} not written", err=True)
     return DISAGREE if summary.mismatches else 0
@@ -198,7 +198,8 @@ def verilog(chosen, out, bench, fusesoc, run, target) -> int:
 @click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), help="Of the random stimulus.  [default: a new one]")
 @click.option("--sim", type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True)
 @click.option("--waves", is_flag=True, help="Write waveforms beside the simulation.")
-def sim(preset, seed, sim, waves) -> int:
+@click.option("--page", is_flag=True, help="Put what is printed into README.md as well.")
+def sim(preset, seed, sim, waves, page) -> int:
     """Simulate the RTL on random GEMMs of ragged shapes, then on a real attention layer.
 
     Every port and PE register is compared with the golden model in every cycle; results with the golden GEMM, cycle
@@ -208,7 +209,7 @@ def sim(preset, seed, sim, waves) -> int:
 
     if seed is None:
         seed = int(np.random.default_rng().integers(1 << 31))
-    return DISAGREE if run_campaign(preset, seed=seed, simulator=sim, waves=waves) else 0
+    return DISAGREE if run_campaign(preset, seed=seed, simulator=sim, waves=waves, page=page) else 0
 
 
 @cli.command()

@@ -2,43 +2,39 @@
 
 import io
 
-from scripts.ground.failures import command_line, show_failures
 from scripts.ground.terminal import Terminal
+from scripts.running.failures import command_line, show_failures
+from verif.simulation.report import FAILURE, HEADLINE, section_lines
 
-LINES = [
-    "RTL and golden model differ first in cycle 6, at PE(0, 0).active",
-    "  stage     active weight plane: hw/tensor/pe.py",
-    "  expected  0x088  4.0",
-    "  actual    0x000  0.0",
-    "    cycle 5  PE(0, 0).shadow    0x088  4.0 [b]",
-    "  also      PE(0, 1).active",
-    "a result is wrong",
+#: No word of theirs says what they are.
+SECTIONS = [
+    (HEADLINE, "first"),
+    ("stage", "of the pipeline"),
+    ("expected", "0x088  4.0"),
+    ("actual", "0x000  0.0"),
+    ("from", "cycle 5  [b]\nhint"),
+    ("waves", "some.fst\nviewer some.fst"),
+    (FAILURE, "stage"),
 ]
+AGAIN = ("reproduce", "make it so")
 
 
 def shown(**options) -> str:
     terminal = Terminal(file=io.StringIO(), width=20, **options)
-    show_failures(terminal, LINES)
+    show_failures(terminal, SECTIONS, AGAIN[1])
     return terminal.file.getvalue()
 
 
 def test_plain_where_there_is_no_terminal():
-    assert shown() == "\n".join(LINES) + "\n"
+    assert shown().splitlines() == section_lines([*SECTIONS, AGAIN])
 
 
 def test_colours_on_a_terminal(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     text = shown(force_terminal=True, color_system="standard").splitlines()
-    red, green, bold_red = "\x1b[31m", "\x1b[32m", "\x1b[1;31m"
-    assert [line[: line.find("m") + 1] if line.startswith("\x1b") else "" for line in text] == [
-        bold_red,
-        "",
-        green,
-        red,
-        "",
-        "",
-        red,
-    ]
+    red, green, cyan, bold, bold_red = "\x1b[31m", "\x1b[32m", "\x1b[36m", "\x1b[1m", "\x1b[1;31m"
+    due = [bold_red, "", green, red, "", "", cyan, cyan, red, bold]
+    assert [line[: line.find("m") + 1] if line.startswith("\x1b") else "" for line in text] == due
 
 
 def test_no_color_is_respected(monkeypatch):
