@@ -24,8 +24,8 @@ from scripts.flows.bench.measure import Figure, growth, ratio
 from verif.simulation.replay import replay
 from verif.simulation.simulator import Simulation, SimulatorError, build_bare
 from verif.tensor.engine import FLAT_PES, build_engine, simulate
-from verif.tensor.operands import random_codes
 from verif.tensor.stimulus import CHUNK
+from verif.tensor.workload.operands import random_codes
 
 __all__ = ["GROUPS", "bare_main", "builds", "emission", "flat_rates", "simulation", "whole_rate"]
 
