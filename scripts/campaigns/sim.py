@@ -15,7 +15,8 @@ from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
 from scripts.running.attention import run_attention
 from scripts.running.backends import waves_folder
-from verif.tensor.engine import FLAT_PES, EngineRun, simulate
+from verif.tensor.engine import EngineRun, simulate
+from verif.tensor.unit import FLAT_PES
 from verif.tensor.workload.gemms import ragged_gemms, random_gemms
 
 __all__ = ["campaign_jobs", "run_campaign"]

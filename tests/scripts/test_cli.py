@@ -201,7 +201,7 @@ def test_rtl_that_differs(run, monkeypatch, command):
 
 
 def test_a_wrong_result_alone_is_a_failure(run, monkeypatch):
-    wrong = EngineRun(compared_cycles=9, results=[np.zeros((7, 6), np.uint32)], cycles=[5], wrong_results=["[b]m = 0"])
+    wrong = EngineRun(compared_cycles=9, results=[np.zeros((7, 6), np.uint32)], cycles=[5], failures=["[b]m = 0"])
     monkeypatch.setattr("verif.tensor.engine.simulate", lambda *_, **__: wrong)
     code, out, err = run(*GEMM, "--backend", "rtl", "--out", "y.npy")
     assert code == 1 and "wrote" not in out and err.startswith("[b]m = 0\n  reproduce systolith ")

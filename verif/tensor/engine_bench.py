@@ -121,7 +121,7 @@ class EngineBench:
     def offer(self, job: Gemm, *, garbage: bool = False) -> None:
         """Queue the beats of a GEMM and expect its rows; ``garbage``: lanes not in use hold random codes, not 0."""
         config, expected = self.config, golden_result(job, self.config)
-        for p, (command, weights, activations) in self._program.add(job):
+        for p, (command, weights, activations) in zip(*self._program.add(job), strict=True):
             if garbage:
                 weights, activations = weights.copy(), activations.copy()
                 rows = weights.reshape(-1, config.cols)

@@ -87,7 +87,7 @@ def make_vectors(config: EngineConfig, jobs: Iterable[Gemm]) -> Vectors:
     for number, job in enumerate(jobs, 1):
         words: dict[str, list[int]] = {name: [] for name in lines}
         codes = golden_result(job, config)
-        for tile, (commands, weights, activations) in program.add(job):
+        for tile, (commands, weights, activations) in zip(*program.add(job), strict=True):
             words["command"] += [int(word) for word in commands]
             words["weight"] += packed(weights)
             words["activation"] += packed(activations)

@@ -98,7 +98,7 @@ def run(run, monkeypatch, tmp_path):
     monkeypatch.setattr(coverage, "SIMULATED", ("tiny",))
     for part in ("_count_lines", "_resets"):
         monkeypatch.setattr(coverage, part, lambda *_: None)
-    monkeypatch.setattr(report, "WAIVERS", ())
+    monkeypatch.setattr(coverage, "WAIVERS", ())
 
     return partial(run, "coverage")
 
@@ -123,7 +123,7 @@ def test_a_run_that_differs_counts_nothing(run, monkeypatch):
         model = TensorEngine(config)
         model.offer(*next(gemm_beats(jobs[0].x, jobs[0].w, config, x_format="e4m3", w_format="e4m3")))
         observe(model.run(100))
-        return EngineRun(compared_cycles=100, wrong_results=["GEMM: a result differs"])
+        return EngineRun(compared_cycles=100, failures=["GEMM: a result differs"])
 
     monkeypatch.setattr(coverage, "simulate", simulate)
     monkeypatch.setattr(coverage, "_runs", lambda *_: [coverage._Run("one", coverage.ring_jobs(PRESETS["tiny"]))])

@@ -16,8 +16,8 @@ from scripts.ground.errors import InputError
 from scripts.running import backends
 from scripts.running.attention import run_attention
 from scripts.running.gemm import GEMM_RECIPES, run_gemm
+from verif.simulation.waves import FOLDER
 from verif.tensor.engine import EngineRun, simulate
-from verif.tensor.waves import FOLDER
 
 TINY, FP8, BF16 = (PRESETS[name] for name in ("tiny", "fp8", "bf16"))
 ML_DTYPES = {"e4m3": ml_dtypes.float8_e4m3fn, "e5m2": ml_dtypes.float8_e5m2, "bf16": ml_dtypes.bfloat16}

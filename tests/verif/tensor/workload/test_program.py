@@ -19,7 +19,7 @@ def test_the_golden_engine_gives_the_rows_that_are_due():
     bases = []
     for job in random_gemms(CONFIG, np.random.default_rng(seed), 6):
         codes = golden_result(job, CONFIG)
-        for tile, beats in program.add(job):
+        for tile, beats in zip(*program.add(job), strict=True):
             model.offer(*beats)
             rows = result_rows(tile, codes)
             assert len(rows) == (tile.tile_m if tile.last else 0)
