@@ -5,12 +5,16 @@ from functools import partial
 from arch.tensor.config import EngineConfig
 from arch.tensor.signals import engine_record
 from golden.tensor.engine import TensorEngine
+from hw.arithmetic.rounder import Rounder
+from hw.lib.emission import name_of
+from hw.tensor.pe import ProcessingElement
+from hw.tensor.row import Row
 from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import Log
 from verif.simulation.unit import Unit
-from verif.tensor.gemms import beats_of
 from verif.tensor.paths import column_stores
 from verif.tensor.signals import PROBES
+from verif.tensor.workload.program import beats_of
 
 __all__ = ["FLAT_PES", "is_flat", "tensor_unit"]
 
@@ -46,9 +50,9 @@ def tensor_unit(config: EngineConfig, *, registers: bool = True) -> Unit:
         log=_event_log(config),
         job="gemm",
         note="" if registers else PORTS_ONLY,
-        hier_blocks=() if flat else ("row",),
+        hier_blocks=() if flat else (name_of(Row, config),),
         # Counters make a module's code ten times as long: it is compiled once, and in no time.
-        coverage_blocks=("pe", "rounder"),
+        coverage_blocks=(name_of(ProcessingElement, config), name_of(Rounder, config)),
         # Large arrays spend most of the time on compiling.
         opt_level=3 if flat else 1,
     )

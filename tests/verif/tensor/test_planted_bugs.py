@@ -13,9 +13,10 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from golden.numerics.conversions import encode
 from golden.tensor.jobs import Gemm
+from verif.modules import module_text
 from verif.simulation.replay import replay
 from verif.tensor.engine import EngineRun, build_engine, simulate
-from verif.tensor.traffic import traffic_trace
+from verif.tensor.workload.traffic import traffic_trace
 
 TINY = PRESETS["tiny"]
 FP32 = EngineConfig(rows=2, cols=2, formats=("bf16",), accumulation="fp32", psum_depth=16)
@@ -30,7 +31,7 @@ def planted(*changes):
 
     def rewrite(text: str) -> str:
         for module, pattern, replacement, count in changes:
-            (body,) = re.findall(rf"^module {module}\(.*?^endmodule$", text, re.DOTALL | re.MULTILINE)
+            body = module_text(text, module)
             changed, found = re.subn(pattern, replacement, body)
             assert found == count, f"{module}: {pattern!r} occurs {found} times, not {count}: the bug no longer fits"
             assert changed != body

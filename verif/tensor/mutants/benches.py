@@ -9,6 +9,7 @@ import numpy as np
 
 from arch.record import Field
 from arch.tensor.config import EngineConfig
+from hw.lib.emission import plain_names
 from hw.tensor.verilog import engine_verilog
 from verif.mutants.hook import Bench
 from verif.mutants.mutation import SELECT, Mutation
@@ -16,10 +17,10 @@ from verif.simulation.harness import Harness, Log
 from verif.simulation.replay import Outcome, replay
 from verif.simulation.simulator import Simulation, SimulatorError, build
 from verif.tensor.mutants.assumptions import violations
-from verif.tensor.traffic import traffic_trace
 from verif.tensor.unit import tensor_unit
 from verif.tensor.unit_bench import Bundle, UnitBench
 from verif.tensor.units import narrower_bench, unit_benches
+from verif.tensor.workload.traffic import traffic_trace
 
 __all__ = ["EngineTraffic", "Units", "benches"]
 
@@ -143,7 +144,7 @@ class EngineTraffic:
         return violations(self.mutation.known, self.mutation.config, "dut.engine")
 
     def _verilog(self) -> str:
-        text = engine_verilog(self.mutation.config)
+        text = plain_names(engine_verilog(self.mutation.config))
         for name, mutated in self.mutation.mutated.items():
             text, found = re.subn(rf"^module {name}\(.*?^endmodule\n", lambda _, m=mutated: m, text, flags=re.M | re.S)
             if found != 1:
