@@ -1,6 +1,5 @@
 """The benches that mutants must not survive: those of the units, and a replay of random traffic through the engine."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -15,7 +14,7 @@ from verif.mutants.hook import Bench
 from verif.mutants.mutation import SELECT, Mutation
 from verif.simulation.harness import Harness, Log
 from verif.simulation.replay import Outcome, replay
-from verif.simulation.simulator import Simulation, SimulatorError, build
+from verif.simulation.simulator import Simulation, build
 from verif.simulation.unit_bench import Bundle, UnitBench
 from verif.tensor.mutants.assumptions import violations
 from verif.tensor.unit import tensor_unit
@@ -137,19 +136,12 @@ class EngineTraffic:
         bits = f"{{{', '.join(reversed(self._violations.values()))}}}"
         log = Log(payload=bits, width=len(self._violations), state=bits, state_width=len(self._violations))
         harness = Harness(dut="top", fields=items, path=path, log=log)
-        return build([self._verilog(), top], harness, simulator=self.simulator, opt_level=1)
+        text = self.mutation.put_into(plain_names(engine_verilog(config)))
+        return build([text, top], harness, simulator=self.simulator, opt_level=1)
 
     @property
     def _violations(self) -> dict[str, str]:
         return violations(self.mutation.known, self.mutation.config, "dut.engine")
-
-    def _verilog(self) -> str:
-        text = plain_names(engine_verilog(self.mutation.config))
-        for name, mutated in self.mutation.mutated.items():
-            text, found = re.subn(rf"^module {name}\(.*?^endmodule\n", lambda _, m=mutated: m, text, flags=re.M | re.S)
-            if found != 1:
-                raise SimulatorError(f"the emitted Verilog has {found} modules {name}")
-        return text
 
     @cached_property
     def trace(self) -> list[np.ndarray]:
