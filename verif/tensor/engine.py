@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from golden.tensor.schedule import assemble, gemm_cycles, gemm_passes
 from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import Harness, Log
 from verif.simulation.replay import replay
-from verif.simulation.simulator import BUILD_ROOT, COVERAGE, WAVES, Simulation, build
+from verif.simulation.simulator import COVERAGE, WAVES, Simulation, SimulatorError, build
 from verif.tensor.probes import column_stores, expression
 from verif.tensor.report import Divergence
 from verif.tensor.rerun import Case, explain
@@ -136,7 +137,7 @@ def build_engine(
     window: bool = False,
     coverage: bool = False,
     rewrite: Callable[[str], str] | None = None,
-    root: Path = BUILD_ROOT,
+    root: Path | None = None,
 ) -> tuple[Simulation, Sequence[Field]]:
     """The compiled simulation of a configuration and the fields of its trace.
 
@@ -197,9 +198,9 @@ def simulate(
     Parameters
     ----------
     jobs : sequence of Gemm
-        None with an empty dimension.
+        At least one, none with an empty dimension.
     seed, idle, stall
-        As for ``golden.tensor.engine.TensorEngine.run``.
+        As for ``golden.tensor.engine.TensorEngine.run``, and each probability below 1: the run ends with the last GEMM.
     coverage : bool
         Count lines and toggles of the RTL, and compare ports only: Verilator compiles and counts every instance apart
         into which the harness looks.
@@ -214,9 +215,16 @@ def simulate(
 
     Raises
     ------
+    ValueError
+        For no GEMM, and for what is no probability below 1.
     SimulatorError
         If there is no simulator, or the build or the simulation fails.
+    EnvironmentFault, OSError
+        If the machine is the reason.
     """
+    if not jobs:
+        raise ValueError(f"jobs must hold at least one GEMM, not {jobs!r}")
+    idle, stall = _pace(idle, stall)
     simulation, fields = build_engine(
         config, simulator=simulator, registers=not coverage, waves=waves, coverage=coverage, rewrite=rewrite
     )
@@ -234,22 +242,40 @@ def simulate(
         shown = waves_folder if flat else None
         run.divergence = explain(case, outcome.mismatches[0], build=with_waves, waves_folder=shown)
         if not flat:
-            smaller = replace(config, rows=min(config.rows, CLOSE_LOOK), cols=min(config.cols, CLOSE_LOOK))
             job = jobs[run.divergence.job]
-            closer = simulate(smaller, [job], simulator=simulator, waves_folder=waves_folder, rewrite=rewrite)
-            run.divergence = replace(run.divergence, close_look=_close_look(smaller, closer))
+            look = _close_look(config, job, simulator=simulator, waves_folder=waves_folder, rewrite=rewrite)
+            run.divergence = replace(run.divergence, close_look=look)
     elif not outcome.passed:
         run.wrong_results.append(outcome.failure)
     else:
         events = _Events.parse(outcome.entries, outcome.compared_cycles)
         _check_results(run, events.rows, jobs, config)
-        _check_cycles(run, events, jobs, config, unhindered=not idle and not stall)
+        _check_cycles(run, events, jobs, config, unhindered=not any((*idle, stall)))
     return run
 
 
-def _close_look(config: EngineConfig, run: EngineRun) -> list[str]:
+def _pace(idle: float | Sequence[float], stall: float) -> tuple[list[float], float]:
+    """The probabilities that each source idles and that the sink stalls; ValueError for one that lets no run end."""
+    sources = [idle] * 3 if isinstance(idle, Real) else list(idle)
+    if len(sources) != 3:
+        raise ValueError(f"idle must be one probability or three, not {idle!r}")
+    for name, given in (("idle", sources), ("stall", [stall])):
+        for probability in given:
+            # The golden model draws with 16 bits: what rounds to 1 is 1.
+            if not isinstance(probability, Real) or not 0 <= probability < 1 - 2**-17:
+                raise ValueError(f"{name} must be a probability, at least 0 and below 1, not {probability!r}")
+    return [float(probability) for probability in sources], float(stall)
+
+
+def _close_look(config: EngineConfig, job: Gemm, **options) -> list[str]:
     """What the same GEMM on a smaller array shows."""
+    config = replace(config, rows=min(config.rows, CLOSE_LOOK), cols=min(config.cols, CLOSE_LOOK))
     size = f"the same GEMM on a {config.rows}x{config.cols} array of the same parts"
+    try:
+        run = simulate(config, [job], **options)
+    except (SimulatorError, OSError) as error:
+        # What the large array showed counts more.
+        return [f"{size}: not run: {str(error).partition(chr(10))[0]}"]
     return [f"{size}:", *run.lines()] if run.mismatches else [f"{size} agrees"]
 
 

@@ -113,7 +113,7 @@ def explain(
         folder = waves_folder()
         try:
             files = _waves(case, first, mismatch.cycle, build()[0], folder).lines()
-        except SimulatorError as error:
+        except (SimulatorError, OSError) as error:
             # The report counts more than the picture of it.
             files = [f"waves     none: {str(error).partition(chr(10))[0]}"]
     return Divergence(

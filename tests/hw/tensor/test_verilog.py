@@ -20,7 +20,7 @@ from arch.tensor.presets import PRESETS
 from hw.lib.blocks import emit_modules, place
 from hw.tensor.axi import WRAPPER, axi_verilog, waivers
 from hw.tensor.verilog import describe, engine_verilog, join_modules
-from verif.simulation.simulator import lint, require
+from verif.simulation.toolchain import lint, require
 
 #: One row or column, one format, the widest sums: shapes with the narrowest and widest ports.
 CORNERS = {

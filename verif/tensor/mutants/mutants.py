@@ -12,7 +12,7 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from hw.lib.blocks import emit_modules
 from hw.tensor.engine import TensorEngine
-from verif.simulation.simulator import REPOSITORY, SimulatorError
+from verif.simulation.simulator import SimulatorError
 
 __all__ = ["MUTANT_CONFIGS", "READ", "SELECT", "Mutant", "Mutation", "modules_of", "split_modules", "yosys"]
 
@@ -121,7 +121,7 @@ class Mutation:
     name: str
     count: int
     seed: int
-    root: Path = REPOSITORY / "build" / "mutants"
+    root: Path = Path("build") / "mutants"
     commands: tuple[str, ...] | None = None
 
     @property
