@@ -94,7 +94,7 @@ def test_log_on_a_full_disk(logged, monkeypatch):
     """Entries that are missing would be results that the RTL did not give."""
     monkeypatch.setattr(verif.simulation.feed, "HALF_BYTES", 1024)
     assert len(replay(logged, [delay_trace(10_000)]).entries) == 10_000
-    with limited(resource.RLIMIT_FSIZE, 20_000), pytest.raises(EnvironmentFault, match="log is cut short: .*log"):
+    with limited(resource.RLIMIT_FSIZE, 20_000), pytest.raises(EnvironmentFault, match="log is cut short"):
         replay(logged, [delay_trace(10_000)])
 
 
