@@ -298,7 +298,7 @@ def main() -> None:
     """Entry point: bad input ends with one line and exit code 2."""
     from scripts.campaigns.farm import FarmError
     from scripts.flows.fpga.tools import ToolError
-    from verif.proofs.model import FormalError
+    from verif.proofs.yosys import FormalError
     from verif.simulation.simulator import SimulatorError
 
     try:

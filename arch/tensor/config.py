@@ -133,9 +133,14 @@ class EngineConfig:
         return any(fmt.has_inf for fmt in self.operand_formats)
 
     @property
+    def lane_format(self) -> Format:
+        """The format with the widest codes: one of them fills a lane of the weight and activation streams."""
+        return max(self.operand_formats, key=lambda fmt: fmt.bits)
+
+    @property
     def code_bits(self) -> int:
-        """Width of one lane of the weight and activation streams: the widest format's code."""
-        return max(fmt.bits for fmt in self.operand_formats)
+        """Width of one lane of the weight and activation streams."""
+        return self.lane_format.bits
 
     # ---- operands and products ----------------------------------------------------------------
 

@@ -5,9 +5,9 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from arch.formats import FORMATS, FP32, Format
+from golden.kernels import kernel
 
 __all__ = [
     "DecodeRule",
@@ -141,8 +141,8 @@ def _encoder(fmt: Format, saturate: bool) -> Callable[[np.ndarray, np.ndarray], 
     inf = _U32(FP32.inf)
     fp32_mask = _U32(0x7FFFFFFF)
 
-    @njit(cache=True, nogil=True)
-    def kernel(bits, codes):
+    @kernel(nogil=True)
+    def encode_bits(bits, codes):
         for i in range(bits.size):
             magnitude = _U32(bits[i] & fp32_mask)
             odd = _U32(_U32(magnitude >> shift) & lsb)
@@ -155,7 +155,7 @@ def _encoder(fmt: Format, saturate: bool) -> Callable[[np.ndarray, np.ndarray], 
             sign = _U32(_U32(bits[i] >> sign_shift) & sign_mask)
             codes[i] = code if code == nan else _U32(code | sign)
 
-    return kernel
+    return encode_bits
 
 
 class DecodeRule(NamedTuple):
@@ -212,7 +212,7 @@ def _rule(fmt: Format, scale_exp: int, least: int, most: int, inf_bits: int, nan
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def decode_block(codes, row, col, rule, panels):
     """Fill ``panels: float[P, H, W]`` from ``codes: uint[M, N]`` by a ``DecodeRule``.
 

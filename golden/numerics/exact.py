@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numba import njit
 
 from arch.formats import FP32, Format
+from golden.kernels import kernel
 from golden.numerics.conversions import DecodeRule, code_dtype, decode, unit_rule
 from golden.numerics.panels import BLOCK_K, BLOCK_M, BLOCK_N, Block, Buffers, accumulate, for_each_block
 
@@ -161,7 +161,7 @@ def _finite_block(out, operands, plan, block, buffers, scale):
     _round_two(high, low, scale, out)
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _scale_and_fold(low, high, factor, magic):
     """``high + low`` times a power of two."""
     for p in range(low.shape[0]):
@@ -174,7 +174,7 @@ def _scale_and_fold(low, high, factor, magic):
                 lows[j] = total - part
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _round_one(acc, scale, out):
     """Sums that are exact float64 integers to float32. Zero is +0: a chain from +0 never reaches -0."""
     width = acc.shape[2]
@@ -185,7 +185,7 @@ def _round_one(acc, scale, out):
                 row[j] = np.float32(sums[j] * scale)
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _round_two(high, low, scale, out):
     """``high + low`` to float32, rounded once to nearest even.
 
@@ -229,7 +229,7 @@ def _product_flags() -> np.ndarray:
 _PRODUCT_FLAGS = _product_flags()
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _any_special(codes, max_code):
     """Whether uint8[N] holds a NaN or an Inf: every code above the largest number's, the sign apart."""
     limit = np.uint8(max_code)
@@ -239,7 +239,7 @@ def _any_special(codes, max_code):
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _flag_specials(x, w, x_classes, w_classes, product_flags, m, n, flags):
     """``flags[i, j] |=`` the flags of every product with a special operand: its row's x, then its column's w."""
     rows, cols = flags.shape
@@ -269,7 +269,7 @@ def _flag_specials(x, w, x_classes, w_classes, product_flags, m, n, flags):
             poisoned[j] = kind == _NAN
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _apply_specials(flags, bits):
     """Replace the outputs that a NaN or an Inf reached."""
     for i in range(flags.shape[0]):

@@ -1,9 +1,9 @@
 """The matrix product the engine computes, to the bit and for any size."""
 
 import numpy as np
-from numba import njit
 
 from arch.formats import ACCUMULATIONS, FP32, OPERAND_FORMATS, Format
+from golden.kernels import kernel
 from golden.numerics.conversions import check_codes, decode_block, resolve, value_rule
 from golden.numerics.exact import exact_gemm
 from golden.numerics.panels import Block, Buffers, accumulate, for_each_block
@@ -114,7 +114,7 @@ def _chained_gemm(x, w, x_format, w_format, initial, threads):
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _store(acc, out):
     """Float32 bits from panels to rows; every NaN becomes the canonical one."""
     width = acc.shape[2]

@@ -1,7 +1,8 @@
 """The random Hadamard rotation that spreads a query's or key's outliers over all its channels."""
 
 import numpy as np
-from numba import njit
+
+from golden.kernels import kernel
 
 __all__ = ["SIGN_SEED", "inverse_sqrt", "rotate", "rotation_signs"]
 
@@ -36,7 +37,7 @@ def inverse_sqrt(dim: int) -> np.float32:
     return np.float32(1.0 / np.sqrt(np.float64(dim)))
 
 
-@njit(cache=True)
+@kernel
 def _butterflies(rows, signs, scale):
     dim = rows.shape[1]
     for row in rows:

@@ -8,8 +8,9 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
-from numba import config, njit
+from numba import config
 
+from golden.kernels import kernel
 from golden.numerics.conversions import DecodeRule, decode_block
 from golden.numerics.intrinsics import TILE_M, tile_fma, tile_fold, tile_load, tile_store, tile_width, tile_zero
 
@@ -188,7 +189,7 @@ def accumulate(
     _accumulate(x, w, *rules, first, longest, x_flat, w_flat, sums, fresh, high, run, magic)
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _accumulate(x, w, x_rule, w_rule, first, longest, x_flat, w_flat, sums, fresh, high, run, magic):
     """All of a block in one call: a thread that comes back to Python waits for the others, and is slow to wake."""
     panels, height, width = sums.shape
@@ -205,7 +206,7 @@ def _accumulate(x, w, x_rule, w_rule, first, longest, x_flat, w_flat, sums, fres
             _multiply_and_fold(x_block[0], w_block, sums, high, run, magic)
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@kernel(nogil=True, boundscheck=False)
 def _multiply(x, w, sums, fresh):
     """``sums[p, i, j] = fma(x[i, k], w[p, k, j], sums[p, i, j])`` for every k in turn, a tile at a time."""
     for p in range(w.shape[0]):
@@ -217,7 +218,7 @@ def _multiply(x, w, sums, fresh):
             tile_store(sums[p], i, tile)
 
 
-@njit(cache=True, nogil=True, boundscheck=False)
+@kernel(nogil=True, boundscheck=False)
 def _multiply_and_fold(x, w, sums, high, run, magic):
     """The same; after every ``run`` products and after the last, ``high`` takes over the sums' high parts."""
     for p in range(w.shape[0]):

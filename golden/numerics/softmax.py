@@ -1,9 +1,9 @@
 """The exponential and the softmax numerator of quantised attention, in FP32 and defined to the bit."""
 
 import numpy as np
-from numba import njit
 
 from arch.formats import FP32
+from golden.kernels import kernel
 
 __all__ = ["EXP_MAX_ULP", "exp_fp32", "softmax_numerator"]
 
@@ -32,7 +32,7 @@ _UNDERFLOW = np.float32(-104.0)
 _NAN = np.uint32(FP32.nan).view(np.float32)
 
 
-@njit(cache=True)
+@kernel
 def _scale(p, n):
     """``p * 2**n`` for a normal ``p`` in (0.5, 2) and -151 <= n <= 0, rounded once to nearest even."""
     bits = np.int64(np.float32(p).view(np.uint32))
@@ -51,7 +51,7 @@ def _scale(p, n):
     return np.uint32(kept).view(np.float32)
 
 
-@njit(cache=True)
+@kernel
 def _exp(x):
     """``float32`` exp of one ``float32`` x <= 0; NaN gives the canonical NaN."""
     if x != x:
@@ -68,13 +68,13 @@ def _exp(x):
     return _scale(p, np.int64(n))
 
 
-@njit(cache=True)
+@kernel
 def _exp_array(x, out):
     for i in range(x.size):
         out[i] = _exp(x[i])
 
 
-@njit(cache=True)
+@kernel
 def _numerator(scores, reach, out):
     """Row ``i`` sees keys ``0 .. reach[i] - 1``; the others are never read and get +0."""
     for i in range(scores.shape[0]):

@@ -8,8 +8,8 @@ travels with a fixed latency (rows to lanes, columns and stores) is not shifted 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from golden.kernels import kernel
 from golden.tensor import rounding as _pe
 from golden.tensor.arithmetic import Widths
 
@@ -91,7 +91,7 @@ class Queues(NamedTuple):
     activations: np.ndarray  # uint32[n, words]
 
 
-@njit(cache=True)
+@kernel
 def _noise(seed, cycle):
     """64 fresh bits a cycle, a function of the two numbers alone (the finaliser of splitmix64)."""
     z = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(cycle + 1) * np.uint64(0x9E3779B97F4A7C15)
@@ -100,7 +100,7 @@ def _noise(seed, cycle):
     return np.int64(z ^ (z >> np.uint64(31)))
 
 
-@njit(cache=True)
+@kernel
 def _put(record, at, valid, beats, position):
     """Write one stream's ``valid`` and payload to a record; returns where the next field goes."""
     record[at] = valid
@@ -110,7 +110,7 @@ def _put(record, at, valid, beats, position):
     return at + 1 + words
 
 
-@njit(cache=True)
+@kernel
 def _decode(beats, position, code_bits, table, fmt, operands, entry):
     """The operands of a beat's lanes."""
     mask = (1 << code_bits) - 1
@@ -120,13 +120,13 @@ def _decode(beats, position, code_bits, table, fmt, operands, entry):
         operands[entry, lane] = table[fmt, code]
 
 
-@njit(cache=True)
+@kernel
 def _pack_mode(columns, out_format, saturate, end, bits):
     """``readout_layout``, whose ``columns`` has so many bits."""
     return columns | end << bits | out_format << bits + 1 | saturate << bits + 3
 
 
-@njit(cache=True)
+@kernel
 def _read_columns(memory, narrow, advances, stage_valid, stage_rows, stage_words, read_words, f):
     """What each column reads in an advance, rounded and converted: column c what column 0 read c advances ago."""
     for c in range(read_words.shape[0]):
@@ -142,14 +142,14 @@ def _read_columns(memory, narrow, advances, stage_valid, stage_rows, stage_words
         stage_words[slot, c] = code
 
 
-@njit(cache=True)
+@kernel
 def _put_sum(record, at, lo, hi, f):
     """Write a psum to a record; returns where the next field goes."""
     _pe.store(record, at, lo, hi, f)
     return at + f.psum_words
 
 
-@njit(cache=True)
+@kernel
 def _put_weights(words, at, weight_rows, weight_operands, entry, c, first, h):
     """Write a column's pipes, as the weight beat of an entry filled them: the beat's row ``first`` lowest."""
     for i in range(h.weight_words):
@@ -164,7 +164,7 @@ def _put_weights(words, at, weight_rows, weight_operands, entry, c, first, h):
             words[at + (bit >> 5) + 1] |= operand >> 32 - (bit & 31)
 
 
-@njit(cache=True)
+@kernel
 def _put_surroundings(record, at, west, weight_rows, weight_operands, seeds, rows, memory, h, cycle):
     """Write what enters the array and what is at the write side of PSUM, as it is during the cycle."""
     f, ring_mask = h.arithmetic, h.ring_mask
@@ -192,7 +192,7 @@ def _put_surroundings(record, at, west, weight_rows, weight_operands, seeds, row
     return at
 
 
-@njit(cache=True)
+@kernel
 def _access_psum(rows, memory, seeds, pes, h, cycle):
     """Seeds of ``product_latency`` cycles on, then the stores of this cycle: a read gets what was there before.
 
@@ -223,7 +223,7 @@ def _access_psum(rows, memory, seeds, pes, h, cycle):
     return stores, completed
 
 
-@njit(cache=True)
+@kernel
 def _edges(rows, row_operands, weight_rows, weight_operands, west, north, h, cycle):
     """What enters every lane (packed as a beat) and every column (an operand) in this cycle."""
     ring_mask = h.ring_mask
@@ -240,7 +240,7 @@ def _edges(rows, row_operands, weight_rows, weight_operands, west, north, h, cyc
         north[c] = weight_operands[entry, c] if weight_rows[entry] >= 0 else 0
 
 
-@njit(cache=True)
+@kernel
 def _clock_pes(pes, seeds, west, north, weight_rows, weight_operands, products, sums, h, cycle):
     """One clock edge of every PE, in place: from the south-east corner, so that a PE's neighbours are still old."""
     f, size, product_stages, sum_stages = h.arithmetic, h.pe_words, h.product_latency - 1, h.add_latency - 1
@@ -301,7 +301,7 @@ def _clock_pes(pes, seeds, west, north, weight_rows, weight_operands, products, 
             pes[np.uint64(at + W_BEAT)] = arriving if arriving & TAG_ENABLE else (beat & ~15) | (arriving & 15)
 
 
-@njit(cache=True)
+@kernel
 def _enter_row(rows, finished, entry, command, taken, depth):
     """Enter the activation row taken in this cycle into the ring."""
     address = (command[BASE] + taken) & (depth - 1)
@@ -319,7 +319,7 @@ def _enter_row(rows, finished, entry, command, taken, depth):
         finished[address, 3] = taken == command[TILE_M] - 1
 
 
-@njit(cache=True)
+@kernel
 def drained(n, stage_valid, sizes, drain_latency):
     """True if nothing is waiting and nothing is under way."""
     if n[LOADER_VALID] or n[EXECUTOR_VALID] or n[ROWS_READY] or n[RESULT_VALID]:
@@ -334,7 +334,7 @@ def drained(n, stage_valid, sizes, drain_latency):
     return n[LAST_TAKE] < 0 or n[CYCLE] - n[LAST_TAKE] > drain_latency
 
 
-@njit(cache=True)
+@kernel
 def run(h, s, q, trace, registers, seed, quiet, until_done):
     """Simulate ``len(trace)`` cycles, or fewer with ``until_done``; returns how many.
 

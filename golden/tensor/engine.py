@@ -18,6 +18,7 @@ from arch.tensor.layouts import (
     weight_layout,
 )
 from arch.tensor.signals import engine_fields
+from golden.numerics.conversions import code_dtype
 from golden.tensor import clocking as _engine
 from golden.tensor.arithmetic import narrow_table, operand_table, psum_words, widths
 
@@ -320,7 +321,7 @@ def _command_beats(commands: np.ndarray, config: EngineConfig) -> tuple[np.ndarr
 
 def _code_beats(name: str, codes: np.ndarray, lanes: int, config: EngineConfig) -> np.ndarray:
     """Rows of codes as 32-bit words, lane 0 in the low bits."""
-    lane = np.dtype(np.uint8 if config.code_bits == 8 else np.uint16)
+    lane = code_dtype(config.lane_format)
     if codes.dtype not in (np.dtype(np.uint8), lane):
         raise TypeError(f"{name} must be {lane} codes, not {codes.dtype}")
     if codes.ndim != 2 or codes.shape[1] != lanes:

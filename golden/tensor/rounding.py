@@ -5,13 +5,14 @@ shifts to the right are arithmetic, and every value that must be unsigned is mas
 """
 
 import numpy as np
-from numba import njit
+
+from golden.kernels import kernel
 
 _INF = 0x7F800000
 _NAN = 0x7FC00000
 
 
-@njit(cache=True)
+@kernel
 def product_payload(x, w, f):
     """The product register's payload, magnitude at bit 0, of two packed operands."""
     significand_mask = (1 << f.significand_bits) - 1
@@ -42,7 +43,7 @@ def product_payload(x, w, f):
     return payload | sign << sign_to | flags << sign_to + 1
 
 
-@njit(cache=True)
+@kernel
 def add_exact(lo, hi, payload, f):
     """A packed exact sum (acc, then flags) plus a product payload; acc wraps modulo ``2**acc_bits``.
 
@@ -69,7 +70,7 @@ def add_exact(lo, hi, payload, f):
     return (sum_lo & ~keep) | (lo & keep) | flags << f.acc_bits, hi | flags >> 64 - f.acc_bits
 
 
-@njit(cache=True)
+@kernel
 def add_fp32(psum, payload, f):
     """fp32 code of ``psum + product``, rounded once to nearest even: float64 is wide enough to round twice.
 
@@ -99,7 +100,7 @@ def add_fp32(psum, payload, f):
     return np.int64(np.float32(total).view(np.uint32))
 
 
-@njit(cache=True)
+@kernel
 def bit_length(value):
     """Bits of ``value``, taken as an unsigned 64-bit pattern."""
     if value < 0:
@@ -112,7 +113,7 @@ def bit_length(value):
     return length + (value != 0)
 
 
-@njit(cache=True)
+@kernel
 def round_exact(lo, hi, f):
     """fp32 code of a packed exact sum, rounded to nearest even; never subnormal, never out of range.
 
@@ -151,7 +152,7 @@ def round_exact(lo, hi, f):
     return sign << 31 | ((length + 125 + f.product_lsb_exp) << 23) + kept
 
 
-@njit(cache=True)
+@kernel
 def narrow(code, fmt, saturate):
     """The code of another format for an fp32 code, to nearest even; ``fmt`` is a row of ``narrow_table()``."""
     man_bits, bias, max_code, nan, over = fmt[0], fmt[1], fmt[2], fmt[3], fmt[4]
@@ -185,7 +186,7 @@ def narrow(code, fmt, saturate):
 # Unsigned subscripts spare the test for a negative one.
 
 
-@njit(cache=True)
+@kernel
 def load_pair(words, at, count):
     """Up to 64 bits at ``words[at:]``, in one word or, where ``count`` says so, in two."""
     value = np.int64(words[np.uint64(at)])
@@ -194,7 +195,7 @@ def load_pair(words, at, count):
     return value
 
 
-@njit(cache=True)
+@kernel
 def store_pair(words, at, value, count):
     """Write up to 64 bits to ``words[at:]``, likewise."""
     words[np.uint64(at)] = value & 0xFFFFFFFF
@@ -202,31 +203,31 @@ def store_pair(words, at, value, count):
         words[np.uint64(at + 1)] = value >> 32 & 0xFFFFFFFF
 
 
-@njit(cache=True)
+@kernel
 def load_product(words, at, f):
     """The product register, tags at bit 0, at ``words[at:]``."""
     return load_pair(words, at, f.product_words)
 
 
-@njit(cache=True)
+@kernel
 def store_product(words, at, product, f):
     """Write a product register to ``words[at:]``."""
     store_pair(words, at, product, f.product_words)
 
 
-@njit(cache=True)
+@kernel
 def load_lo(words, at, f):
     """The low limb of a psum at ``words[at:]``."""
     return load_pair(words, at, f.psum_words)
 
 
-@njit(cache=True)
+@kernel
 def load_hi(words, at, f):
     """The high limb of a psum at ``words[at:]``."""
     return np.int64(words[np.uint64(at + 2)]) if f.psum_words > 2 else np.int64(0)
 
 
-@njit(cache=True)
+@kernel
 def store(words, at, lo, hi, f):
     """Write a psum's limbs to ``words[at:]``."""
     store_pair(words, at, lo, f.psum_words)
@@ -234,20 +235,20 @@ def store(words, at, lo, hi, f):
         words[np.uint64(at + 2)] = hi & 0xFFFFFFFF
 
 
-@njit(cache=True)
+@kernel
 def round_psum(lo, hi, f):
     """fp32 code of a packed psum."""
     return round_exact(lo, hi, f) if f.exact else lo
 
 
-@njit(cache=True)
+@kernel
 def multiply_all(x, w, f, payloads):
     """``payloads[i] = x[i] * w[i]``."""
     for i in range(x.size):
         payloads[i] = product_payload(np.int64(x[i]), np.int64(w[i]), f)
 
 
-@njit(cache=True)
+@kernel
 def add_all(psums, payloads, f):
     """``psums[i] += payloads[i]``."""
     for i in range(payloads.size):
@@ -260,7 +261,7 @@ def add_all(psums, payloads, f):
         store(words, 0, lo, hi, f)
 
 
-@njit(cache=True)
+@kernel
 def round_all(psums, f, codes):
     """``codes[i]`` from ``psums[i]``."""
     for i in range(codes.size):
@@ -268,7 +269,7 @@ def round_all(psums, f, codes):
         codes[i] = round_psum(load_lo(words, 0, f), load_hi(words, 0, f), f)
 
 
-@njit(cache=True)
+@kernel
 def narrow_all(codes, fmt, saturate):
     """fp32 codes to another format, in place."""
     for i in range(codes.size):

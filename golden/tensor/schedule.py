@@ -195,7 +195,7 @@ def _beats(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     layout = command_layout(config)
     dtype = np.uint64 if layout.width <= 64 else object
-    lane = np.uint8 if config.code_bits == 8 else np.uint16
+    lane = code_dtype(config.lane_format)
     for p in _passes(*x_codes.shape, w_codes.shape[1], config, base):
         command = layout.pack(
             tile_m=p.tile_m,
@@ -229,7 +229,7 @@ def gemm_stimulus(
     beats = gemm_beats(
         x_codes, w_codes, config, x_format=x_format, w_format=w_format, out_format=out_format, saturate=saturate
     )
-    lane = np.uint8 if config.code_bits == 8 else np.uint16
+    lane = code_dtype(config.lane_format)
     dtype = np.uint64 if command_layout(config).width <= 64 else object
     weights = np.zeros((0, config.rows_per_load_cycle * config.cols), lane)
     none = (np.zeros(0, dtype), weights, np.zeros((0, config.rows), lane))

@@ -1,11 +1,9 @@
 """What ``make mutants`` runs: mutants through the benches; what survives is proved equivalent, or reported."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
@@ -13,73 +11,32 @@ from rich.table import Table
 from scripts.ground.errors import InputError
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
-from verif.tensor.mutants.benches import BENCHES, Bench
-from verif.tensor.mutants.equivalence import broken_promises, prove
-from verif.tensor.mutants.mutants import MUTANT_CONFIGS, Mutant, Mutation, modules_of
+from verif.mutants.campaign import Fate, judge_all, wrong_without_mutant
+from verif.mutants.hook import Bench, MutantHook
+from verif.mutants.mutation import Mutation
+from verif.tensor.mutants.hook import MUTANTS
 
-__all__ = ["Fate", "judge", "run_mutants"]
+__all__ = ["run_mutants"]
 
-#: Simulations at a time.
-WORKERS = os.cpu_count() or 1
 #: Mutants to a line of progress, where no bar shows.
 STEP = 50
 
 
-@dataclass(frozen=True)
-class Fate:
-    """What became of a mutant.
-
-    mutant : Mutant
-    killed_by : str or None
-        The bench that differed first.
-    reason : str
-        The difference; what the proof showed; or why there is none.
-    equivalent : bool
-        Proved.
-    """
-
-    mutant: Mutant
-    killed_by: str | None
-    reason: str
-    equivalent: bool = False
-
-    @property
-    def verdict(self) -> str:
-        """In words."""
-        return f"killed by {self.killed_by}" if self.killed_by else "equivalent" if self.equivalent else "survived"
-
-    @property
-    def survived(self) -> bool:
-        """Neither killed nor proved equivalent."""
-        return self.killed_by is None and not self.equivalent
-
-
-def judge(mutant: Mutant, mutation: Mutation, benches: Iterable[Bench]) -> Fate:
-    """Run a mutant through the benches of its module until one is red; if none is, try to prove it equivalent."""
-    for bench in benches:
-        if bench.covers(mutant.module):
-            difference = bench.run(mutant.module, mutant.number)
-            if difference is not None:
-                return Fate(mutant, bench.name, difference)
-    verdict = prove(mutant, mutation)
-    return Fate(mutant, None, verdict.how, verdict.equivalent)
-
-
 def run_mutants(
-    config: str | None, *, count: int, seed: int, only: int | None = None, benches: Sequence[type[Bench]] = BENCHES
+    config: str | None, *, count: int, seed: int, only: int | None = None, hook: MutantHook = MUTANTS
 ) -> bool:
     """Judge the mutants of one configuration or of all, print what became of them; True if something is wrong."""
-    if config is not None and config not in MUTANT_CONFIGS:
-        raise InputError(f"--config: {config!r} is not one of {', '.join(MUTANT_CONFIGS)}")
+    if config is not None and config not in hook.configs:
+        raise InputError(f"--config: {config!r} is not one of {', '.join(hook.configs)}")
     if only is not None and config is None:
         raise InputError("--only: needs the --config that the mutant is of")
     console = Console()
     wrong = False
-    for name in [config] if config else MUTANT_CONFIGS:
-        mutation = Mutation(name, count, seed)
+    for name in [config] if config else hook.configs:
+        mutation = hook.mutation(name, count=count, seed=seed)
         if only is not None and only > len(mutation.mutants):
             raise InputError(f"--only: {name} has the mutants 1 to {len(mutation.mutants)}, not {only}")
-        wrong |= _run(console, mutation, only, [make(mutation) for make in benches])
+        wrong |= _run(console, mutation, only, hook.benches(mutation))
     return wrong
 
 
@@ -91,32 +48,20 @@ def _run(console: Console, mutation: Mutation, only: int | None, benches: Sequen
         if plain:
             _print(console, [f"{mutation.name}: building, {len(chosen)} mutants"])
         # A bench that is red by itself kills everything.
-        red = _without_mutant(mutation, {mutant.module for mutant in chosen}, benches)
+        red = wrong_without_mutant(chosen, mutation, benches)
         if red:
             _print(console, [f"{mutation.name}, without a mutant: {line}" for line in red], "red")
             return True
         progress.update(task, description=f"{mutation.name}: mutants")
 
         fates = []
-        with ThreadPoolExecutor(WORKERS) as pool:
-            for fate in pool.map(lambda mutant: judge(mutant, mutation, benches), chosen):
-                fates.append(fate)
-                progress.advance(task)
-                if plain and len(fates) % STEP == 0:
-                    _print(console, [f"{mutation.name}: {len(fates)} of {len(chosen)}"])
+        for fate in judge_all(chosen, mutation, benches):
+            fates.append(fate)
+            progress.advance(task)
+            if plain and len(fates) % STEP == 0:
+                _print(console, [f"{mutation.name}: {len(fates)} of {len(chosen)}"])
     _report(console, mutation, fates, benches, only)
     return any(fate.survived for fate in fates)
-
-
-def _without_mutant(mutation: Mutation, modules: set[str], benches: Sequence[Bench]) -> list[str]:
-    """What is wrong before any mutant is active: with the proofs' assumptions, or with a bench."""
-    lines = broken_promises(mutation)
-    for bench in benches:
-        covered = sorted(filter(bench.covers, modules))
-        # The engine's bench is the same for all modules.
-        for module in covered if bench.name == "unit" else covered[:1]:
-            lines += filter(None, [bench.run(module)])
-    return lines
 
 
 def _report(
@@ -162,7 +107,7 @@ def _table(mutation: Mutation, fates: list[Fate], benches: Sequence[Bench]) -> T
         style = "red" if survived else None
         table.add_row(title, *map(str, figures), style=style)
 
-    for module in modules_of(mutation.config):
+    for module in mutation.modules:
         row(module, lambda fate, module=module: fate.mutant.module == module)
     row("all", lambda fate: True)
     return table

@@ -74,7 +74,7 @@ class Traffic:
             out_format=FORMATS[out_format].select,
             saturate=saturate,
         )
-        lane = np.uint8 if config.code_bits == 8 else np.uint16
+        lane = code_dtype(config.lane_format)
         beats = config.load_cycles(k)
         x, w = (
             rng.integers(0, 1 << config.code_bits, (count, lanes), dtype=lane)

@@ -49,6 +49,12 @@ def test_equal_format_sets_are_equal_configurations():
     assert EngineConfig(**GOOD | {"formats": ("e5m2", "e4m3")}) == EngineConfig(**GOOD | {"formats": ("e4m3", "e5m2")})
 
 
+def test_a_lane_is_as_wide_as_the_widest_code():
+    bf16 = EngineConfig(**GOOD | {"formats": ("e4m3", "bf16", "e5m2"), "accumulation": "fp32"})
+    assert (bf16.lane_format, bf16.code_bits) == (BF16, 16)
+    assert EngineConfig(**GOOD).lane_format == E4M3
+
+
 def test_format_facts():
     assert [fmt.max_value for fmt in (E4M3, E5M2)] == [448, 57344]
     assert BF16.max_value == float.fromhex("0x1.fep127")

@@ -98,7 +98,7 @@ def run(run, monkeypatch, tmp_path):
     monkeypatch.setattr(coverage, "SIMULATED", ("tiny",))
     for part in ("_count_lines", "_resets"):
         monkeypatch.setattr(coverage, part, lambda *_: None)
-    monkeypatch.setattr(report, "WAIVERS", ())
+    monkeypatch.setattr(coverage, "WAIVERS", ())
 
     return partial(run, "coverage")
 

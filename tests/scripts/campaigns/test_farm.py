@@ -207,3 +207,8 @@ def test_what_is_no_address(address):
         check_address(address)
     check_address("tcp://10.0.0.1:8786")
     check_address("tls://farm.example:8786")
+
+
+def test_every_package_is_in_the_digest():
+    packages = {path.parent.name for path in farm.REPOSITORY.glob("*/__init__.py")} - {"tests"}
+    assert set(farm.SOURCES) == packages

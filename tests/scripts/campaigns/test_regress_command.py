@@ -110,7 +110,7 @@ def command(checkout: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 def test_a_planted_bug_is_named_and_reproduced(checkout):
     """Lanes beyond K are not masked: runs 0 and 1 fail, and the line printed for one of them makes it fail again."""
-    edges = checkout / "hw" / "array" / "edges.py"
+    edges = checkout / "hw" / "tensor" / "edges.py"
     text = edges.read_text()
     assert text.count("(tile_k > lane)") == 1
     edges.write_text(text.replace("(tile_k > lane)", "1"))

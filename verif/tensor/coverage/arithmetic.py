@@ -5,16 +5,14 @@ import numpy as np
 from arch.formats import FORMATS, FP32, Format
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import product_layout
-from golden.tensor.arithmetic import psum_words, round_psums
+from golden.tensor.arithmetic import round_psums
 from verif.coverage.points import Hits
 from verif.tensor.coverage import bins
 from verif.tensor.coverage.bins import within
-from verif.tensor.coverage.recording import Recording, unpack
+from verif.tensor.coverage.recording import Recording, register_words, unpack
 from verif.tensor.coverage.rounding import exact_sum, rounding
 
 __all__ = ["PeSampler", "code_classes", "sample_results"]
-
-_PRODUCT = 4  # the word of the product register among a PE's, as engine_fields orders them
 
 
 class PeSampler:
@@ -25,15 +23,20 @@ class PeSampler:
 
     def __init__(self, config: EngineConfig, hits: Hits) -> None:
         self._config, self._hits = config, hits
-        self._layout = product_layout(config)
+        self._layout, self._words = product_layout(config), register_words(config)
+        # A product is in its register so many cycles before the sum that it is added to is in that of the PE above.
+        self._early = config.product_latency - 1
+        self._waiting = np.zeros((self._early, config.rows - 1, config.cols, -(-self._layout.width // 32)), np.uint32)
 
     def see(self, registers: np.ndarray) -> None:
         """The PE registers of the next cycles, uint32[cycles, words]."""
         config = self._config
         pes = registers.reshape(len(registers), config.rows, config.cols, -1)
-        products, sums = pes[:, 1:, :, _PRODUCT], pes[:, :-1, :, -psum_words(config) :]
-        adding = products & 3 == 3  # valid and enable
-        products, sums = products[adding][:, None], sums[adding]
+        sums = pes[:, :-1, :, self._words["psum"]]
+        products = np.concatenate([self._waiting, pes[:, 1:, :, self._words["product"]]])
+        self._waiting, products = products[len(sums) :], products[: len(sums)]
+        adding = (unpack(products, self._layout, "valid") & unpack(products, self._layout, "enable")) == 1
+        products, sums = products[adding], sums[adding]
         field = {name: unpack(products, self._layout, name) for name in self._layout.fields}
         self._sample_products(field)
         kinds, terms = self._sum_kinds(sums), self._product_kinds(field)

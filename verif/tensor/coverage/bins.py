@@ -57,7 +57,9 @@ def terms(config: EngineConfig) -> tuple[str, ...]:
 
 
 def largest_exponent(config: EngineConfig) -> int:
-    """The decoded exponent of the largest operand."""
+    """The decoded exponent of the largest operand; 0 where operands are integers."""
+    if config.integer_operands:
+        return 0
     facts = config.operand_formats
     shift = [0 if config.exact else config.significand_bits - 1 - fmt.man_bits for fmt in facts]
     return max(f.max_exp - 1 + f.lsb_exp - s - config.operand_lsb_exp for f, s in zip(facts, shift, strict=True))

@@ -6,24 +6,35 @@ from functools import cached_property
 import numpy as np
 
 from arch.layout import Layout
+from arch.record import Field
 from arch.tensor.config import EngineConfig
-from arch.tensor.layouts import command_layout
+from arch.tensor.layouts import command_layout, pe_registers
 from arch.tensor.signals import engine_fields, pe_words
-from golden.tensor.arithmetic import psum_words
+from golden.numerics.conversions import code_dtype
 
-__all__ = ["STREAMS", "Recorder", "Recording", "unpack"]
+__all__ = ["STREAMS", "Recorder", "Recording", "register_words", "unpack"]
 
 STREAMS = ("i_command", "i_weight", "i_activation", "o_result")
 
 
 def unpack(words: np.ndarray, layout: Layout, name: str) -> np.ndarray:
-    """int64[...]: a field of at most 32 bits out of packed words, uint32[..., words]."""
-    low, shift = divmod(layout.offset(name), 32)
-    width = layout.fields[name]
-    value = words[..., low].astype(np.int64) >> shift
-    if shift + width > 32:
-        value |= words[..., low + 1].astype(np.int64) << 32 - shift
+    """int64[...]: a field of at most 62 bits out of packed words, uint32[..., words]."""
+    first, width = layout.offset(name), layout.fields[name]
+    value = np.zeros(words.shape[:-1], np.int64)
+    for word in range(first // 32, -(-(first + width) // 32)):
+        part, at = words[..., word].astype(np.int64), 32 * word - first
+        value |= part << at if at >= 0 else part >> -at
     return value & (1 << width) - 1
+
+
+def register_words(config: EngineConfig) -> dict[str, slice]:
+    """Where each register is among the words of a PE."""
+    places, at = {}, 0
+    for name, width in pe_registers(config).items():
+        words = Field(name, width).words
+        places[name] = slice(at, at + words)
+        at += words
+    return places
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,7 +106,7 @@ class Recorder:
         for field in engine_fields(config, registers=False):
             self._at[field.name] = slice(at, at + field.words)
             at += field.words
-        self._pe_words = pe_words(config)
+        self._pe_words, self._psum = pe_words(config), register_words(config)["psum"]
         names = ("valid", "ready", *STREAMS, "south")
         self._pieces: dict[str, list[np.ndarray]] = {name: [] for name in names}
 
@@ -108,15 +119,14 @@ class Recorder:
         taken = pieces["valid"][-1] & pieces["ready"][-1]
         for index, stream in enumerate(STREAMS):
             pieces[stream].append(trace[taken[:, index], self._at[f"{stream}__payload"]])
-        words = psum_words(self.config)
         pes = trace[:, self._pe_words].reshape(len(trace), self.config.rows, self.config.cols, -1)
-        pieces["south"].append(pes[:, -1, :, -words:].copy())
+        pieces["south"].append(pes[:, -1, :, self._psum].copy())
 
     def recording(self) -> Recording:
         """Everything seen so far."""
         config = self.config
         joined = {name: np.concatenate(pieces) for name, pieces in self._pieces.items()}
-        lane = "<u1" if config.code_bits == 8 else "<u2"
+        lane = code_dtype(config.lane_format).newbyteorder("<")
         layout = command_layout(config)
         codes = {name: np.ascontiguousarray(joined[name]).view(lane) for name in ("i_weight", "i_activation")}
         return Recording(

@@ -1,17 +1,24 @@
 """What the inputs of a mutated module hold in the design: proofs assume it, and the engine's bench checks it."""
 
-import re
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from arch.layout import Layout
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout, operand_layout, product_layout
+from verif.mutants.known import NAMES, TRUE, Guard, Known
 from verif.tensor.sums import canonical_sum, possible_sum
 
-__all__ = ["NAMES", "Guard", "assumption", "guards", "invariant", "promise", "violations"]
+__all__ = ["known", "violations"]
 
-#: Names in an expression of Verilog.
-NAMES = re.compile(r"(?<![\w'.])[a-z_]\w*")
+
+def known(module: str, config: EngineConfig) -> Known:
+    """What proofs about a module rest on."""
+    return Known(
+        assumption=_assumption(module, config),
+        promise=_promise(module, config),
+        invariant=_invariant(module, config),
+        guards=_guards(module, config),
+    )
 
 
 def _fields(port: str, layout: Layout, first: str) -> dict[str, str]:
@@ -46,12 +53,8 @@ def _product(config: EngineConfig, port: str) -> str:
     return " && ".join(rules)
 
 
-def assumption(module: str, config: EngineConfig) -> str:
-    """A Verilog expression over the inputs of a module, true in the design; 1 if its inputs may be anything.
-
-    ``read_0``, what its first memory reads, is one of them. Its outputs are ``gold_NAME``, its registers
-    ``gold_net_NAME``.
-    """
+def _assumption(module: str, config: EngineConfig) -> str:
+    """What its inputs hold in the design."""
     # A lane that is not enabled has a product of zero.
     masked = "" if config.sums_in_range else " && (i_enable || i_product == 0)"
     rules = {
@@ -63,19 +66,19 @@ def assumption(module: str, config: EngineConfig) -> str:
         # A row that is read was written before, with a column in use.
         "readout": lambda: f"(!(gold_o_advance && gold_net_row_waits) || {_columns_in_use(config, 'read_0')})",
         "sequencer": lambda: f"(!i_command__valid || ({_legal_command(config, 'i_command__payload')}))",
-        "rounder": lambda: "1'b1" if config.exact else canonical_sum("i_psum"),
+        "rounder": lambda: TRUE if config.exact else canonical_sum("i_psum"),
     }
-    return rules[module]() if module in rules else "1'b1"
+    return rules[module]() if module in rules else TRUE
 
 
-def promise(module: str, config: EngineConfig) -> str:
-    """A Verilog expression over the outputs of a module on which assumptions about others rest; proved with it."""
+def _promise(module: str, config: EngineConfig) -> str:
+    """What its outputs hold, on which assumptions about other modules rest."""
     rules = {
         "decoder": lambda: _operand(config, "o"),
         "multiplier": lambda: _product(config, "o"),
         "fused_adder": lambda: possible_sum(config, "o_psum"),
     }
-    return rules[module]() if module in rules else "1'b1"
+    return rules[module]() if module in rules else TRUE
 
 
 def _columns_in_use(config: EngineConfig, row: str) -> str:
@@ -93,11 +96,8 @@ def _legal_command(config: EngineConfig, port: str) -> str:
     return " && ".join(f"{at[name]} >= 1 && {at[name]} <= {top}" for name, top in largest.items())
 
 
-def invariant(module: str, config: EngineConfig) -> str:
-    """A Verilog expression over the registers of a module that every reachable state fulfils; 1 if none is needed.
-
-    Each proof that uses it proves it too: it holds after a reset and after every step from a state in which it holds.
-    """
+def _invariant(module: str, config: EngineConfig) -> str:
+    """What its registers hold in every reachable state."""
     if module == "readout":
         # A row on its way through the stages has a column in use.
         behind = config.readout_latency - 2 + config.cols - 1
@@ -112,28 +112,13 @@ def invariant(module: str, config: EngineConfig) -> str:
         loader = f"(!load_valid || ({_legal_command(config, 'load')} && {beats}))"
         executor = f"{_legal_command(config, 'run')} && row < {tile_m} && row_is_last == (row + 1 == {tile_m})"
         return f"{loader} && (!run_valid || ({executor}))"
-    return "1'b1"
-
-
-@dataclass(frozen=True)
-class Guard:
-    """Bits of a port or register that mean something only while ``condition``, of the same kind, is true.
-
-    Proofs compare them only then. What an output does not say otherwise, the module that it goes to does not see: its
-    own proof gives its input any value then.
-    """
-
-    kind: str
-    name: str
-    low: int
-    width: int
-    condition: str
+    return TRUE
 
 
 _SIDES = (("input", "i"), ("output", "o"), ("register", "o"))
 
 
-def guards(module: str, config: EngineConfig) -> list[Guard]:
+def _guards(module: str, config: EngineConfig) -> list[Guard]:
     """Addresses go with a valid bit; the format is no choice where there is one."""
     address = max(1, (config.psum_depth - 1).bit_length())
     found = []
@@ -184,13 +169,13 @@ def _instances(config: EngineConfig) -> dict[str, list[str]]:
     }
 
 
-def violations(config: EngineConfig, engine: str) -> dict[str, str]:
+def violations(facts: Callable[[str], Known], config: EngineConfig, engine: str) -> dict[str, str]:
     """By module, a Verilog expression that is true when an instance of it sees what its assumption rules out."""
     found = {}
     for module, places in _instances(config).items():
         # The words that a memory may hold show in the registers behind it.
-        rules = [assumption(module, config), invariant(module, config)]
-        rules = [rule for rule in rules if rule != "1'b1" and "read_0" not in rule]
+        rules = [facts(module).assumption, facts(module).invariant]
+        rules = [rule for rule in rules if rule != TRUE and "read_0" not in rule]
         if rules and places:
             placed = [NAMES.sub(lambda m, p=place: f"{engine}.{p}.{m[0]}", " && ".join(rules)) for place in places]
             found[module] = " || ".join(f"!({expression})" for expression in placed)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -12,17 +11,18 @@ from arch.record import Field
 from arch.tensor.config import EngineConfig
 from arch.tensor.signals import engine_fields
 from hw.tensor.verilog import engine_verilog
+from verif.mutants.hook import Bench
+from verif.mutants.mutation import SELECT, Mutation
 from verif.simulation.harness import Harness, Log
 from verif.simulation.replay import Outcome, replay
 from verif.simulation.simulator import Simulation, SimulatorError, build
 from verif.tensor.mutants.assumptions import violations
-from verif.tensor.mutants.mutants import SELECT, Mutation
 from verif.tensor.probes import expression
 from verif.tensor.traffic import traffic_trace
 from verif.tensor.unit_bench import Bundle, UnitBench
 from verif.tensor.units import narrower_bench, unit_benches
 
-__all__ = ["BENCHES", "Bench", "EngineTraffic", "Units", "traffic_with_resets"]
+__all__ = ["EngineTraffic", "Units", "benches"]
 
 #: Idle and stall of the stretches of traffic without a reset in them.
 PACES = ((0.4, 0.4), (0.0, 0.0), (0.5, 0.0), (0.0, 0.7))
@@ -30,19 +30,6 @@ PACES = ((0.4, 0.4), (0.0, 0.0), (0.5, 0.0), (0.0, 0.7))
 CUTS = 8
 #: Modules without a bench of their own, and the one around them that has one.
 WITHIN = {"aligner": "exact_adder"}
-
-
-class Bench(Protocol):
-    """A simulation with all mutants of a configuration in it."""
-
-    name: str
-    simulation: Simulation
-
-    def covers(self, module: str) -> bool:
-        """Whether the bench is one of this module."""
-
-    def run(self, module: str, number: int = 0) -> str | None:
-        """What the bench of a module says with a mutant active: the first difference; None if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +40,7 @@ class _MutatedUnit(UnitBench):
 
     def modules(self) -> dict[str, str]:
         """Verilog by module name, the block's own first."""
-        return {name: self.mutation.modules.get(name, text) for name, text in super().modules().items()}
+        return {name: self.mutation.mutated.get(name, text) for name, text in super().modules().items()}
 
 
 @dataclass(frozen=True)
@@ -68,7 +55,7 @@ class Units:
     def benches(self) -> dict[str, UnitBench]:
         """By module."""
         benches = {}
-        wanted = {WITHIN.get(module, module) for module in self.mutation.modules}
+        wanted = {WITHIN.get(module, module) for module in self.mutation.mutated}
         for bench in (narrower_bench(), *unit_benches(self.mutation.name, self.mutation.config)):
             module = bench.name.partition("-")[0]
             if module in wanted:
@@ -90,23 +77,23 @@ class Units:
     def _traces(self) -> dict[str, list[np.ndarray]]:
         return {}
 
-    def covers(self, module: str) -> bool:
-        """Whether there is a bench of this module."""
-        return WITHIN.get(module, module) in self.benches
+    def part(self, module: str) -> str | None:
+        """The module that has a bench: this one or the one around it."""
+        around = WITHIN.get(module, module)
+        return around if around in self.benches else None
 
-    def run(self, module: str, number: int = 0) -> str | None:
+    def run(self, part: str, number: int = 0) -> str | None:
         """The first difference with a mutant active, or None."""
-        module = WITHIN.get(module, module)
-        bench = self.benches[module]
-        if module not in self._traces:
-            self._traces[module] = list(self.bundle.records(bench, np.random.default_rng(self.mutation.seed)))
-        outcome = replay(self.simulation, self._traces[module], plusargs=[f"+{SELECT}={number}"])
+        bench = self.benches[part]
+        if part not in self._traces:
+            self._traces[part] = list(self.bundle.records(bench, np.random.default_rng(self.mutation.seed)))
+        outcome = replay(self.simulation, self._traces[part], plusargs=[f"+{SELECT}={number}"])
         if outcome.mismatches:
             return self.bundle.explain(bench, outcome.mismatches[0]).partition("\n")[0]
         return outcome.failure
 
 
-def traffic_with_resets(config: EngineConfig, seed: int) -> Iterator[np.ndarray]:
+def _traffic_with_resets(config: EngineConfig, seed: int) -> Iterator[np.ndarray]:
     """Traces of random traffic, each but the first after a reset; the bit for the reset is the first word."""
     # Tiles hold up to a ring of rows.
     groups = max(6, 960 // config.psum_depth)
@@ -153,11 +140,11 @@ class EngineTraffic:
 
     @property
     def _violations(self) -> dict[str, str]:
-        return violations(self.mutation.config, "dut.engine")
+        return violations(self.mutation.known, self.mutation.config, "dut.engine")
 
     def _verilog(self) -> str:
         text = engine_verilog(self.mutation.config)
-        for name, mutated in self.mutation.modules.items():
+        for name, mutated in self.mutation.mutated.items():
             text, found = re.subn(rf"^module {name}\(.*?^endmodule\n", lambda _, m=mutated: m, text, flags=re.M | re.S)
             if found != 1:
                 raise SimulatorError(f"the emitted Verilog has {found} modules {name}")
@@ -166,17 +153,17 @@ class EngineTraffic:
     @cached_property
     def trace(self) -> list[np.ndarray]:
         """The stimulus and what is expected."""
-        return list(traffic_with_resets(self.mutation.config, self.mutation.seed))
+        return list(_traffic_with_resets(self.mutation.config, self.mutation.seed))
 
-    def covers(self, module: str) -> bool:
-        """All of them."""
-        return True
+    def part(self, module: str) -> str:
+        """One for all of them."""
+        return self.name
 
     def replay(self, number: int = 0) -> Outcome:
         """The whole trace, or its beginning up to the first difference."""
         return replay(self.simulation, self.trace, plusargs=[f"+{SELECT}={number}"])
 
-    def run(self, module: str, number: int = 0) -> str | None:
+    def run(self, part: str, number: int = 0) -> str | None:
         """The first difference with a mutant active, or None; without one, a broken assumption is a difference."""
         outcome = self.replay(number)
         seen = np.bitwise_or.reduce(outcome.entries, axis=0)
@@ -186,4 +173,6 @@ class EngineTraffic:
         return outcome.failure
 
 
-BENCHES: tuple[type[Bench], ...] = (Units, EngineTraffic)
+def benches(mutation: Mutation) -> tuple[Bench, ...]:
+    """All that the mutants of an engine must not survive."""
+    return Units(mutation), EngineTraffic(mutation)

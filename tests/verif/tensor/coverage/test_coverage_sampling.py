@@ -1,5 +1,6 @@
 """Hand-made cases hit their bin and no other."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -19,6 +20,7 @@ from verif.tensor.coverage.plan import plan
 from verif.tensor.coverage.recording import STREAMS, Recording
 from verif.tensor.coverage.rounding import CASES, RANGES
 from verif.tensor.coverage.sampling import Sampler, sample_passes, sample_psum, sample_streams
+from verif.tensor.operands import random_operands
 
 TINY, BF16, FP8 = PRESETS["tiny"], PRESETS["bf16"], PRESETS["fp8"]
 
@@ -95,6 +97,35 @@ def test_addends_with_inf_and_nan(config):
     hits = sampled(config, gemm([x], [[one] * config.cols] * 6, "e5m2"))
     sums = ("+0", "finite", "-Inf", "NaN", "NaN")
     assert hit(hits, "addends") == {pair: config.cols for pair in zip(sums, names, strict=True)}
+
+
+PES = ("product shift", "product exponent", "addends", "alignment", "fp32 rounding")
+
+
+@pytest.mark.parametrize(
+    ("config", "built"),
+    [
+        pytest.param(FP8, {"rows_per_load_cycle": 3}, id="weights-of-two-words"),
+        pytest.param(FP8, {"product_latency": 2}, id="products-a-cycle-early"),
+        pytest.param(TINY, {"integer_operands": True, "product_latency": 2}, id="products-of-two-words"),
+        pytest.param(BF16, {"add_latency": 5, "rows_per_load_cycle": 8}, id="sums-of-five-cycles"),
+    ],
+)
+def test_what_pes_did_hangs_on_the_gemm_and_not_on_how_the_array_is_built(config, built):
+    seed = int(np.random.default_rng().integers(1 << 31))
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    fmt = config.formats[-1]
+    x, w = random_operands(rng, (7, 2 * config.rows + 1, config.cols + 1), fmt, fmt, "bits")
+    job = Gemm(x=x, w=w, x_format=fmt, w_format=fmt)
+    plain, other = sampled(config, job), sampled(replace(config, **built), job)
+    assert hit(plain, "addends")
+    for name in PES:
+        if name == "product shift" and built.get("integer_operands"):
+            # The edges have shifted the operands: nothing is left to shift.
+            assert hit(other, name) == {("0",): sum(hit(plain, name).values())}
+        elif name in plain.points:
+            assert hit(other, name) == hit(plain, name), name
 
 
 def test_a_masked_lane_adds_nothing():
