@@ -140,6 +140,19 @@ def test_a_folder_that_cannot_be_made_is_refused(run, tmp_path):
     assert err.startswith("systolith: cannot make folder file/reports") and err.count("\n") == 1
 
 
+def test_a_page_of_ones_own_is_not_replaced(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(coverage, "_runs", lambda *_: [])
+    (tmp_path / "index.html").write_text("my own")
+    code, _, err = run("--out", ".")
+    assert code == 2
+    assert (
+        err == "systolith: --out: index.html would be replaced and is no file of an earlier run; needs another name\n"
+    )
+    for _ in range(2):
+        assert run("--out", "reports")[0] == 1
+    assert (tmp_path / "reports" / "index.html").exists()
+
+
 def test_resets():
     hits = Hits(RESET_POINTS)
     sample_resets([Reset(("pass half done", "result offered"), 2)], hits)
