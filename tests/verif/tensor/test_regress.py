@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_planted_bugs import LATE_SWAP, planted
 
 from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
 from golden.tensor.schedule import gemm_cycles
-from tests.verif.tensor.test_planted_bugs import LATE_SWAP, planted
 from verif.simulation.simulator import SimulatorError
 from verif.tensor import regress
 from verif.tensor.engine import EngineRun

@@ -4,8 +4,8 @@ import re
 from functools import partial
 
 import pytest
+from test_planted_bugs import BLOCKS, SHORT, TINY, gemm, ones, planted
 
-from tests.verif.tensor.test_planted_bugs import BLOCKS, SHORT, TINY, gemm, ones, planted
 from verif.simulation.fst import vcd_scopes, vcd_to_fst
 from verif.simulation.replay import Mismatch
 from verif.simulation.rerun import AFTER, BEFORE, Case, investigate
