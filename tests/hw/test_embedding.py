@@ -22,7 +22,7 @@ from verif.simulation.harness import Harness
 from verif.simulation.replay import replay
 from verif.simulation.simulator import build
 from verif.tensor.array_units import grid_bench
-from verif.tensor.unit_bench import UNIT_CONFIGS
+from verif.tensor.unit_configs import UNIT_CONFIGS
 from verif.tensor.units import BENCHES
 
 ROOT = Path(__file__).parents[2]
