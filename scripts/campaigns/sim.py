@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from rich.text import Text
 
-from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from golden.tensor.jobs import Gemm
@@ -22,18 +21,16 @@ from scripts.running.backends import waves_folder
 from scripts.running.failures import show_failures
 from verif.simulation.report import Section
 from verif.tensor.engine import EngineRun, simulate
-from verif.tensor.operands import random_codes
 from verif.tensor.unit import FLAT_PES
+from verif.tensor.workload.gemms import ragged_gemms, random_gemms
 
-__all__ = ["campaign_jobs", "ragged_jobs", "run_campaign"]
+__all__ = ["campaign_jobs", "run_campaign"]
 
 #: The page with the output of a run, what makes it, and that run's seed.
 PAGE, PAGE_COMMAND, PAGE_SEED = DOCS.parent / "README.md", "make sim SEED=1 PAGE=1", 1
 #: Presets small enough to be simulated with every register compared.
 SIMULATED = ("tiny", "fp8", "bf16")
 EXAMPLE = Path(__file__).parents[2] / "golden" / "data" / "minilm_layer0.npz"
-#: Operands of random GEMMs, see ``verif.tensor.operands.random_codes``.
-KINDS = ("bits", "finite", "medium")
 #: GEMMs of random shape beside the ragged ones, for every preset and pace.
 RANDOM_SHAPES = 75
 #: GEMMs for an array too large to be simulated with its registers.
@@ -42,48 +39,11 @@ LARGE_SAMPLE = 4
 PACES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
 
 
-def ragged_jobs(config: EngineConfig, rng: np.random.Generator) -> list[Gemm]:
-    """GEMMs with M, N and K each 1, R - 1, R, R + 1 and 3R + 7 (C for N), on random bit patterns.
-
-    Format pairs take turns; result formats and the kind of operands are random.
-    """
-    rows, cols = config.rows, config.cols
-    sizes, widths = ([1, max(1, n - 1), n, n + 1, 3 * n + 7] for n in (rows, cols))
-    modes = list(product(config.formats, config.formats))
-    jobs = []
-    for index, (m, k, n) in enumerate(product(sizes, sizes, widths)):
-        x_format, w_format = modes[index % len(modes)]
-        jobs.append(_random_job(config, rng, m, k, n, x_format, w_format))
-    return [jobs[index] for index in rng.permutation(len(jobs))]
-
-
-def random_jobs(config: EngineConfig, rng: np.random.Generator) -> list[Gemm]:
-    """GEMMs of random shapes, small and ragged, on random bit patterns."""
-    jobs = []
-    for _ in range(RANDOM_SHAPES):
-        # Log-uniform: as many small shapes as large ones.
-        m, k, n = (int(size) for size in np.exp(rng.uniform(0, np.log(6 * config.rows), 3)))
-        jobs.append(_random_job(config, rng, m, k, n, str(rng.choice(config.formats)), str(rng.choice(config.formats))))
-    return jobs
-
-
-def _random_job(config: EngineConfig, rng: np.random.Generator, m, k, n, x_format: str, w_format: str) -> Gemm:
-    kind = str(rng.choice(KINDS))
-    return Gemm(
-        x=random_codes(rng, (m, k), x_format, kind),
-        w=random_codes(rng, (k, n), w_format, kind),
-        x_format=x_format,
-        w_format=w_format,
-        out_format=str(rng.choice(list(FORMATS))),
-        saturate=bool(rng.random() < 0.5),
-    )
-
-
 def campaign_jobs(name: str, pace: int, seed: int) -> list[Gemm]:
     """The GEMMs of one run: the same for a seed whether one preset runs or all."""
     config = PRESETS[name]
     rng = np.random.default_rng([seed, list(PRESETS).index(name), pace])
-    jobs = ragged_jobs(config, rng) + random_jobs(config, rng)
+    jobs = ragged_gemms(config, rng) + random_gemms(config, rng, RANDOM_SHAPES)
     # A large array takes thousands of cycles for each: a sample.
     return jobs if config.rows * config.cols <= FLAT_PES else jobs[:LARGE_SAMPLE]
 

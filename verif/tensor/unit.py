@@ -12,9 +12,9 @@ from hw.tensor.row import Row
 from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import Log
 from verif.simulation.unit import Unit
-from verif.tensor.gemms import beats_of
 from verif.tensor.paths import column_stores
 from verif.tensor.signals import PROBES
+from verif.tensor.workload.program import beats_of
 
 __all__ = ["FLAT_PES", "is_flat", "tensor_unit"]
 

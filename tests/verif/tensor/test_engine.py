@@ -21,10 +21,10 @@ from verif.simulation.harness import Harness
 from verif.simulation.replay import replay
 from verif.simulation.simulator import build
 from verif.tensor.engine import build_engine, simulate
-from verif.tensor.operands import random_codes
-from verif.tensor.traffic import traffic_trace
 from verif.tensor.unit import tensor_unit
 from verif.tensor.unit_bench import cells_of
+from verif.tensor.workload.operands import random_codes
+from verif.tensor.workload.traffic import traffic_trace
 
 SEED = int(os.environ.get("SEED", 5))
 #: For runs of a few thousand cycles Icarus, which builds in a second, is the faster one.
