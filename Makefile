@@ -88,7 +88,7 @@ formal: $(READY) ## prove properties of the emitted Verilog (ONLY=the beginning 
 
 pictures: $(READY) ## draw the pictures of docs/ anew
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	@$(BIN)/python -m scripts.draw
+	@$(BIN)/python -m scripts.flows.pictures.array
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check .

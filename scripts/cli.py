@@ -8,12 +8,14 @@ import click
 import numpy as np
 from rich.console import Console
 
-from golden.spec.config import OPERAND_FORMATS, EngineConfig
-from golden.spec.formats import FORMATS
-from golden.spec.presets import PRESETS
-from scripts.configs import config_options
-from scripts.fpga_command import fpga
-from scripts.tensors import InputError, check_writable, load, make_folder, save
+from arch.formats import FORMATS, OPERAND_FORMATS
+from arch.tensor.config import EngineConfig
+from arch.tensor.presets import PRESETS
+from scripts.flows.fpga.command import fpga
+from scripts.ground.errors import InputError
+from scripts.ground.files import check_writable, make_folder, save
+from scripts.ground.tensors import load
+from scripts.running.configs import config_options
 
 __all__ = ["main"]
 
@@ -73,7 +75,7 @@ def gemm(x_path, w_path, preset, x_format, w_format, out, out_format, recipe, ba
     float32 inputs are converted to the format; uint8 and uint16 inputs are its codes. The result is float32 for
     fp32, codes otherwise.
     """
-    from scripts.products import run_gemm
+    from scripts.running.gemm import run_gemm
 
     config = PRESETS[preset]
     x_format, w_format = _check_formats(config, preset, x_format=x_format, w_format=w_format)
@@ -101,7 +103,7 @@ def attention(q_path, k_path, v_path, preset, x_format, w_format, recipe, causal
 
     Both matrix products and the row sums run on the engine; softmax and quantisation run in the golden model.
     """
-    from scripts.products import run_attention
+    from scripts.running.attention import run_attention
 
     config = PRESETS[preset]
     x_format, w_format = _check_formats(config, preset, x_format=x_format, w_format=w_format)
@@ -115,7 +117,7 @@ def attention(q_path, k_path, v_path, preset, x_format, w_format, recipe, causal
 
 def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) -> int:
     """Write the result if the run was right, print the summary, and give the exit code."""
-    from scripts.failures import command_line, show_failures
+    from scripts.ground.failures import command_line, show_failures
 
     if out and not summary.mismatches:
         save(out, summary.result)
@@ -146,7 +148,7 @@ def cycles(m, k, n, chosen, workload, path, as_json) -> int:
 
     Without --m, --k and --n: ResNet-50, BERT, GPT-2 and Llama-2-7B. Nothing is simulated.
     """
-    from scripts.cycles import run_cycles
+    from scripts.running.cycles import run_cycles
 
     record, table = run_cycles((m, k, n), workload, path, chosen.config)
     if as_json:
@@ -169,8 +171,8 @@ def verilog(chosen, out, bench, fusesoc, run, target) -> int:
 
     Start from a preset and change what the options name.
     """
-    from scripts.products import progress_bar
-    from scripts.verilog_files import check_icarus, output_files, run_bench, verilog_texts, write_texts
+    from scripts.flows.verilog_files import check_icarus, output_files, run_bench, verilog_texts, write_texts
+    from scripts.ground.progress import progress_bar
 
     if target and (bench or fusesoc or run):
         raise InputError(f"--target: {target}'s cells are not simulated; takes no --bench, --fusesoc or --run")
@@ -204,7 +206,7 @@ def sim(preset, seed, sim, waves) -> int:
     Every port and PE register is compared with the golden model in every cycle; results with the golden GEMM, cycle
     counts with the schedule's closed form.
     """
-    from scripts.campaign import run_campaign
+    from scripts.campaigns.sim import run_campaign
 
     if seed is None:
         seed = int(np.random.default_rng().integers(1 << 31))
@@ -224,7 +226,7 @@ def regress(runs, seed, only, jobs, dask, sim, out) -> int:
 
     Each run follows from the seed and its number alone, whatever --runs and --jobs are, and is compared as in sim.
     """
-    from scripts.regress import choose_runs, run_regression
+    from scripts.campaigns.regress import choose_runs, run_regression
 
     planned, out = choose_runs(runs, seed, only, out)
     regression = run_regression(planned, simulator=sim, jobs=jobs, dask=dask, out=out)
@@ -241,7 +243,7 @@ def coverage(seed, out) -> int:
 
     Writes index.html and coverage.json. Exit code 1 if a bin was missed, or more than 2 % of the lines.
     """
-    from scripts.coverage import run_coverage
+    from scripts.campaigns.coverage import run_coverage
 
     if seed is None:
         seed = int(np.random.default_rng().integers(1 << 31))
@@ -257,7 +259,7 @@ def formal(only, quick) -> int:
 
     Exit code 1 if one is not proved. build/formal/formal.json has the table, and counterexamples step by step.
     """
-    from scripts.formal import run_formal
+    from scripts.campaigns.formal import run_formal
 
     return DISAGREE if run_formal(only, quick=quick) else 0
 
@@ -269,7 +271,7 @@ def formal(only, quick) -> int:
 @click.option("--only", type=click.IntRange(1), help="This mutant alone, and what it does.")
 def mutants(config, count, seed, only) -> int:
     """Put faults into the RTL, one at a time: the benches must see each, or a proof show that it is none."""
-    from scripts.mutants import run_mutants
+    from scripts.campaigns.mutants import run_mutants
 
     return DISAGREE if run_mutants(config, count=count, seed=seed, only=only) else 0
 
@@ -283,7 +285,7 @@ def mutants(config, count, seed, only) -> int:
 @click.option("--page", is_flag=True, help="Put the table into docs/performance.md as well.")
 def bench(only, quick, seed, page) -> int:
     """Measure the golden model, the simulation and the builds: one table, and build/bench/bench.json."""
-    from scripts.bench import run_bench
+    from scripts.flows.bench.run import run_bench
 
     run_bench(only, quick=quick, seed=seed, page=page)
     return 0
@@ -294,10 +296,10 @@ cli.add_command(fpga)
 
 def main() -> None:
     """Entry point: bad input ends with one line and exit code 2."""
-    from scripts.farm import FarmError
-    from scripts.fpga_tools import ToolError
-    from verif.formal.model import FormalError
-    from verif.simulator import SimulatorError
+    from scripts.campaigns.farm import FarmError
+    from scripts.flows.fpga.tools import ToolError
+    from verif.proofs.model import FormalError
+    from verif.simulation.simulator import SimulatorError
 
     try:
         code = cli.main(prog_name="systolith", standalone_mode=False)

@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec.config import EngineConfig
+from arch.tensor.config import EngineConfig
 from hw.arithmetic.multiplier import payload_shape
 
 __all__ = ["Aligner", "addend_shape", "coarse_step"]

@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec.config import EngineConfig
-from golden.spec.encodings import operand_layout
-from golden.spec.formats import Format
-from hw.blocks import struct
+from arch.formats import Format
+from arch.tensor.config import EngineConfig
+from arch.tensor.layouts import operand_layout
+from hw.lib.blocks import struct
 
 __all__ = ["Decoder"]
 

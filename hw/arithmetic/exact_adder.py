@@ -4,12 +4,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec.config import EngineConfig
-from golden.spec.encodings import psum_layout
+from arch.tensor.config import EngineConfig
+from arch.tensor.layouts import psum_layout
 from hw.arithmetic.aligner import Aligner, coarse_step
 from hw.arithmetic.multiplier import payload_shape
-from hw.blocks import place, struct
 from hw.fpga.ecp5 import ECP5, add_inverted, add_selected
+from hw.lib.blocks import place, struct
 
 __all__ = ["ExactAdder", "psum_parts"]
 

@@ -8,8 +8,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec.config import EngineConfig
-from golden.spec.formats import FP32
+from arch.formats import FP32
+from arch.tensor.config import EngineConfig
 from hw.arithmetic.multiplier import payload_shape
 
 __all__ = ["FusedAdder"]

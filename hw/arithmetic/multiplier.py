@@ -4,10 +4,11 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec.config import EngineConfig
-from golden.spec.encodings import Layout, operand_layout, product_layout
-from hw.blocks import struct
+from arch.layout import Layout
+from arch.tensor.config import EngineConfig
+from arch.tensor.layouts import operand_layout, product_layout
 from hw.fpga.ecp5 import ECP5, multiply
+from hw.lib.blocks import struct
 
 __all__ = ["Multiplier", "payload_shape"]
 

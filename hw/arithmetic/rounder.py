@@ -6,10 +6,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec.config import EngineConfig
-from golden.spec.encodings import psum_layout
-from golden.spec.formats import FORMATS, FP32
-from hw.blocks import place, struct
+from arch.formats import FORMATS, FP32
+from arch.tensor.config import EngineConfig
+from arch.tensor.layouts import psum_layout
+from hw.lib.blocks import place, struct
 
 __all__ = ["Narrower", "Rounder", "narrow_stages", "round_stages"]
 

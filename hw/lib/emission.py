@@ -12,7 +12,7 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from hw.assembly import Assembly
+from hw.lib.assembly import Assembly
 
 __all__ = ["active_emission", "emit_modules", "name_of", "plain_names"]
 

@@ -10,16 +10,19 @@ import click
 import numpy as np
 import pytest
 
-from golden.attention import attention
-from golden.formats import encode
-from golden.gemm import gemm
-from golden.kv_cache import RECIPES
-from golden.spec.config import EngineConfig
-from golden.spec.presets import PRESETS
-from hw.verilog import describe, engine_verilog
-from scripts import campaign, cli, products
-from verif.engine import EngineRun, simulate
-from verif.simulator import SimulatorError
+from arch.tensor.config import EngineConfig
+from arch.tensor.presets import PRESETS
+from golden.numerics.attention import attention
+from golden.numerics.conversions import encode
+from golden.numerics.gemm import gemm
+from golden.numerics.kv_cache import RECIPES
+from hw.tensor.verilog import describe, engine_verilog
+from scripts import cli
+from scripts.campaigns import sim
+from scripts.running import backends
+from scripts.running import gemm as gemms
+from verif.simulation.simulator import SimulatorError
+from verif.tensor.engine import EngineRun, simulate
 
 SCRIPT = Path(sys.executable).with_name("systolith")
 GEMM = ("gemm", "x.npy", "w.npy", "--config", "tiny")
@@ -158,7 +161,7 @@ def test_an_output_may_replace_an_input(run):
     assert (np.load("x.npy") == golden_gemm()).all()
 
 
-@pytest.mark.parametrize(("command", "recipes"), [("gemm", products.GEMM_RECIPES), ("attention", RECIPES)])
+@pytest.mark.parametrize(("command", "recipes"), [("gemm", gemms.GEMM_RECIPES), ("attention", RECIPES)])
 def test_help_names_every_recipe(run, command, recipes):
     # Lines are wrapped anywhere, at hyphens as well.
     text = "".join(run(command, "--help")[1].split())
@@ -183,8 +186,8 @@ def _off_by_one(text):
 
 @pytest.mark.parametrize("command", [GEMM, ATTENTION])
 def test_rtl_that_differs(run, monkeypatch, command):
-    monkeypatch.setattr(products, "simulate", partial(simulate, rewrite=_off_by_one))
-    monkeypatch.setattr(products, "waves_folder", None)
+    monkeypatch.setattr("verif.tensor.engine.simulate", partial(simulate, rewrite=_off_by_one))
+    monkeypatch.setattr(backends, "waves_folder", None)
     Path("old.npy").write_bytes(b"old")
     code, out, err = run(*command, "--backend", "rtl", "--json", "--out", "old.npy")
     record = json.loads(out)
@@ -199,7 +202,7 @@ def test_rtl_that_differs(run, monkeypatch, command):
 
 def test_a_wrong_result_alone_is_a_failure(run, monkeypatch):
     wrong = EngineRun(compared_cycles=9, results=[np.zeros((7, 6), np.uint32)], cycles=[5], wrong_results=["[b]m = 0"])
-    monkeypatch.setattr(products, "simulate", lambda *_, **__: wrong)
+    monkeypatch.setattr("verif.tensor.engine.simulate", lambda *_, **__: wrong)
     code, out, err = run(*GEMM, "--backend", "rtl", "--out", "y.npy")
     assert code == 1 and "wrote" not in out and err.startswith("[b]m = 0\n  reproduce systolith ")
     assert err.endswith(" --out y.npy\ny.npy not written\n")
@@ -208,7 +211,7 @@ def test_a_wrong_result_alone_is_a_failure(run, monkeypatch):
 
 def test_a_simulator_that_fails_is_one_line(refused, monkeypatch):
     error = SimulatorError("the Verilator build failed (build.log):\nline 1\nline 2")
-    monkeypatch.setattr(products, "simulate", _raiser(error))
+    monkeypatch.setattr("verif.tensor.engine.simulate", _raiser(error))
     assert refused(*GEMM, "--backend", "rtl") == "the Verilator build failed (build.log): line 1 line 2"
 
 
@@ -326,12 +329,12 @@ def test_nan_in_attention(refused):
 
 
 def test_too_little_memory(refused, monkeypatch):
-    monkeypatch.setattr(products, "run_gemm", _raiser(MemoryError()))
+    monkeypatch.setattr(gemms, "run_gemm", _raiser(MemoryError()))
     assert refused(*GEMM) == "not enough memory; needs smaller tensors"
 
 
 def test_interruption(run, monkeypatch):
-    monkeypatch.setattr(products, "run_gemm", _raiser(KeyboardInterrupt()))
+    monkeypatch.setattr(gemms, "run_gemm", _raiser(KeyboardInterrupt()))
     # The terminal shows ^C first: what follows starts on a line of its own.
     assert run(*GEMM) == (130, "", "\nsystolith: interrupted\n")
 
@@ -339,7 +342,7 @@ def test_interruption(run, monkeypatch):
 def test_a_full_disk(run, refused, monkeypatch):
     # What is compiled is kept in files too, and moved to its place by the same call.
     assert run(*GEMM)[0] == 0
-    monkeypatch.setattr("scripts.tensors.os.replace", _raiser(OSError(28, "No space left on device")))
+    monkeypatch.setattr("scripts.ground.files.os.replace", _raiser(OSError(28, "No space left on device")))
     Path("y.npy").write_bytes(b"old")
     assert refused(*GEMM, "--out", "y.npy", "--json").startswith("--out: cannot write y.npy: No space left on device;")
 
@@ -356,7 +359,7 @@ def test_verilog_of_a_preset(run):
 
 
 def test_verilog_of_ones_own(run, monkeypatch):
-    monkeypatch.setattr("scripts.verilog_files.engine_verilog", lambda config, target: repr(config))
+    monkeypatch.setattr("scripts.flows.verilog_files.engine_verilog", lambda config, target: repr(config))
     options = ("--rows", "2", "--cols", "3", "--formats", "e5m2, e4m3", "--accumulation", "fp32")
     config = EngineConfig(rows=2, cols=3, formats=("e4m3", "e5m2"), accumulation="fp32")
     assert run("verilog", "--config", "tiny", *options, "--out", "my.v")[:2] == (
@@ -384,8 +387,8 @@ def test_verilog_without_icarus_writes_nothing(refused, monkeypatch):
 def test_verilog_whose_bench_fails(run, monkeypatch):
     """Exit code 1, as for every disagreement of hardware and golden model."""
     runs = []
-    monkeypatch.setattr("scripts.verilog_files.check_icarus", lambda: None)
-    monkeypatch.setattr("scripts.verilog_files.run_bench", lambda paths: runs.append(paths["bench"]))
+    monkeypatch.setattr("scripts.flows.verilog_files.check_icarus", lambda: None)
+    monkeypatch.setattr("scripts.flows.verilog_files.run_bench", lambda paths: runs.append(paths["bench"]))
     assert run("verilog", "--config", "tiny", "--run", "--out", "my.v")[0] == 1
     assert runs == ["my_tb.v"] and Path("my_result.hex").exists()
 
@@ -404,7 +407,7 @@ def test_sim_passes_its_options_on(run, monkeypatch):
         calls.append((preset, seed, simulator, waves))
         return len(calls) == 2
 
-    monkeypatch.setattr(campaign, "run_campaign", fake)
+    monkeypatch.setattr(sim, "run_campaign", fake)
     assert run("sim", "--config", "tiny", "--seed", "7", "--sim", "icarus", "--waves")[0] == 0
     assert run("sim")[0] == 1
     assert calls[0] == ("tiny", 7, "icarus", True)

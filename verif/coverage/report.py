@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from verif.coverage.plan import WAIVERS
 from verif.coverage.points import Hits
 from verif.coverage.verilog import CodeCounts, Waiver
 
@@ -42,7 +41,7 @@ class Coverage:
     failures: list[str] = field(default_factory=list)
     cycles: int = 0
     seconds: float = 0.0
-    waivers: Sequence[Waiver] = field(default_factory=lambda: WAIVERS)
+    waivers: Sequence[Waiver] = ()
 
     @property
     def bins(self) -> tuple[int, int]:

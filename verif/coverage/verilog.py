@@ -10,7 +10,7 @@ from hw.lib.emission import plain_names
 
 __all__ = ["CodeCounts", "CodePoint", "Waiver"]
 
-#: The file in which ``verif.simulator`` puts the engine.
+#: The file in which ``verif.simulation.simulator`` puts the engine.
 SOURCE = "source_0.v"
 #: Verilator's name of a branch, and how a person says it.
 BRANCHES = {"if": "if taken", "else": "if not taken", "cond_then": "?: first", "cond_else": "?: second"}

@@ -1,0 +1,1 @@
+"""Facts about the tensor engine: its configuration, the layouts at its ports, the signals observed in it."""

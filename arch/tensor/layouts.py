@@ -1,0 +1,163 @@
+"""Bit layouts of everything that crosses a port or sits in a register, least significant field first."""
+
+from arch.layout import Layout
+from arch.tensor.config import EngineConfig
+
+__all__ = [
+    "activation_layout",
+    "beat_layout",
+    "command_layout",
+    "finish_layout",
+    "operand_layout",
+    "pe_registers",
+    "product_layout",
+    "psum_layout",
+    "read_layout",
+    "readout_layout",
+    "result_layout",
+    "seed_layout",
+    "store_layout",
+    "weight_layout",
+]
+
+
+def operand_layout(config: EngineConfig) -> Layout:
+    """A decoded activation or weight.
+
+    A finite operand is ``(-1)**sign * significand * 2**(exponent + config.operand_lsb_exp)``. A zero
+    significand (zero, NaN, Inf) has a zero exponent; NaN has a zero sign. Under fp32 accumulation a
+    non-zero significand has its top bit set; under exact accumulation it is ``f + 2**man_bits * (e > 0)``,
+    right-aligned. ``inf`` is present only where a format of the configuration has one.
+    """
+    inf = {"inf": 1} if config.has_inf else {}
+    return Layout(significand=config.significand_bits, exponent=config.exponent_bits, sign=1, nan=1, **inf)
+
+
+def beat_layout(config: EngineConfig) -> Layout:
+    """What moves east from PE to PE: tags, then the activation.
+
+    ``valid``: an activation row is passing. ``enable``: this lane takes part (implies ``valid``).
+    ``swap``: the first row of a pass. ``load``: the weight now arriving from the north belongs to this row.
+    """
+    return Layout(valid=1, enable=1, swap=1, load=1, operand=operand_layout(config).width)
+
+
+def product_layout(config: EngineConfig) -> Layout:
+    """The product register: tags, then ``(-1)**sign * magnitude * 2**(exponent + config.product_lsb_exp)``.
+
+    Exponents add, zero operands included. ``special`` is the psum's flags for this product under exact
+    accumulation; under fp32 accumulation ``nan`` and ``inf`` stand apart (``inf`` takes ``sign``).
+    A NaN product has ``sign`` 0 and (fp32) ``inf`` 0. A special product has magnitude 0.
+    """
+    payload = {
+        "magnitude": 2 * config.significand_bits,
+        "exponent": config.product_exponent_bits,
+        "sign": 1,
+    }
+    if config.exact:
+        payload["special"] = config.special_bits
+    else:
+        payload["nan"] = 1
+        if config.has_inf:
+            payload["inf"] = 1
+    return Layout(valid=1, enable=1, **payload)
+
+
+def psum_layout(config: EngineConfig) -> Layout:
+    """A partial sum: an fp32 code, or a signed fixed-point sum with sticky flags that combine by OR.
+
+    ``special``, one bit: NaN. Two bits: bit 0 +Inf seen, bit 1 -Inf seen, both NaN.
+    """
+    if config.exact:
+        return Layout(acc=config.acc_bits, special=config.special_bits)
+    return Layout(fp32=32)
+
+
+def pe_registers(config: EngineConfig) -> dict[str, int]:
+    """Names and widths of a PE's registers, in the order of a trace.
+
+    ``weight`` are the column's ``rows_per_load_cycle`` pipes, the one that the PE to the south loads from lowest.
+    """
+    operand = operand_layout(config).width
+    return {
+        "weight": config.rows_per_load_cycle * operand,
+        "shadow": operand,
+        "active": operand,
+        "beat": beat_layout(config).width,
+        "product": product_layout(config).width,
+        "psum": psum_layout(config).width,
+    }
+
+
+def _address_bits(config: EngineConfig) -> int:
+    return max(1, (config.psum_depth - 1).bit_length())
+
+
+def seed_layout(config: EngineConfig) -> Layout:
+    """A column's request for the sum a row adds to. ``first``: start from zero, the address does not matter."""
+    return Layout(valid=1, first=1, address=_address_bits(config))
+
+
+def store_layout(config: EngineConfig) -> Layout:
+    """A column's request to store the sum that leaves the array."""
+    return Layout(valid=1, address=_address_bits(config))
+
+
+def read_layout(config: EngineConfig) -> Layout:
+    """The read-out's request for a finished row."""
+    return Layout(valid=1, address=_address_bits(config))
+
+
+def readout_layout(config: EngineConfig) -> Layout:
+    """How a row is read out: the columns in use, whether it ends its tile, ``Format.select``, ``saturate``."""
+    return Layout(columns=config.cols.bit_length(), end=1, select=2, saturate=1)
+
+
+def finish_layout(config: EngineConfig) -> Layout:
+    """What is noted when an activation row of a last pass is taken: its PSUM row, and how to read that out."""
+    return Layout(valid=1, address=_address_bits(config), **readout_layout(config).fields)
+
+
+def weight_layout(config: EngineConfig) -> Layout:
+    """Payload of ``i_weight``: ``rows_per_load_cycle`` weight rows, a code per column, row 0 and column 0 lowest."""
+    return Layout(codes=config.rows_per_load_cycle * config.cols * config.code_bits)
+
+
+def activation_layout(config: EngineConfig) -> Layout:
+    """Payload of ``i_activation``: one activation row, a code per array row (contraction lane), lane 0 low."""
+    return Layout(codes=config.rows * config.code_bits)
+
+
+def command_layout(config: EngineConfig) -> Layout:
+    """Payload of ``i_command``: one pass.
+
+    tile_m : activation rows, 1..psum_depth.
+    tile_k : weight rows and contraction lanes in use, 1..rows.
+    tile_n : columns in use, 1..cols.
+    base : PSUM row of the first activation row; row ``i`` uses ``(base + i) % psum_depth``.
+    distance : activation rows between a row and the one it adds to, at most ``hazard_latency``.
+    first, last : this is the first, the last pass of the output tile (both, for a single K tile).
+    x_format, w_format : ``Format.select`` of activations and weights.
+    out_format, saturate : how finished rows are read out; used where ``last`` is set.
+    """
+    return Layout(
+        tile_m=config.psum_depth.bit_length(),
+        tile_k=config.rows.bit_length(),
+        tile_n=config.cols.bit_length(),
+        base=max(1, (config.psum_depth - 1).bit_length()),
+        distance=config.hazard_latency.bit_length(),
+        first=1,
+        last=1,
+        x_format=2,
+        w_format=2,
+        out_format=2,
+        saturate=1,
+    )
+
+
+def result_layout(config: EngineConfig) -> Layout:
+    """Payload of ``o_result``: one finished row, 32 bits per column (narrow codes zero-extended), column 0 low.
+
+    Columns from ``tile_n`` up are zero. ``last`` marks the last row of an output tile.
+    """
+    return Layout(codes=32 * config.cols, last=1)

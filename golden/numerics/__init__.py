@@ -1,0 +1,1 @@
+"""Numbers, apart from any machine: formats, conversions, matrix products, quantisation, softmax, attention."""

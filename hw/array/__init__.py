@@ -1,1 +1,0 @@
-"""The systolic array: edges that decode and skew, rows of processing elements, the grid."""

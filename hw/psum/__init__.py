@@ -1,1 +1,0 @@
-"""Partial-sum memory under the array and the read-out behind it."""

@@ -1,0 +1,1 @@
+"""The tensor engine: array, edges, sequencer, PSUM and read-out."""

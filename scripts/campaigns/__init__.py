@@ -1,0 +1,1 @@
+"""Runs of many GEMMs, mutants or proofs, and their verdicts."""

@@ -1,0 +1,108 @@
+"""What ``make formal`` runs: every property, two at a time, and the table of how each ended."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from rich.console import Console
+
+from scripts.ground.errors import InputError
+from scripts.ground.progress import progress_bar
+from scripts.ground.tables import plain_table
+from verif.proofs.prover import PROVED, Outcome, Property, prove
+from verif.tensor.proofs.properties import PROPERTIES
+
+__all__ = ["run_formal", "select"]
+
+FOLDER = Path("build") / "formal"
+#: Proofs at a time.
+JOBS = 2
+
+
+def select(only: Sequence[str], quick: bool) -> list[Property]:
+    """The properties whose names are or begin with those given, or all. InputError where a name fits none."""
+    for name in only:
+        if not any(known.startswith(name) for known in PROPERTIES):
+            kinds = sorted({known.split("-")[0] for known in PROPERTIES})
+            raise InputError(f"--only: no property {name}; takes the beginning of a name: {', '.join(kinds)} ...")
+    chosen = [prop for name, prop in PROPERTIES.items() if not only or name.startswith(tuple(only))]
+    return [prop for prop in chosen if prop.quick or not quick]
+
+
+def run_formal(only: Sequence[str], *, quick: bool) -> bool:
+    """Prove, print the table, write it as JSON, and say whether anything is not proved."""
+    properties = select(only, quick)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    outcomes = _prove_all(properties)
+    records = [_record(prop, outcomes[prop.name]) for prop in properties]
+    report = FOLDER / "formal.json"
+    report.write_text(json.dumps({"seconds": round(time.perf_counter() - start, 1), "properties": records}, indent=1))
+
+    console = Console()
+    table = plain_table("property", "engine", "depth", "time", "result", text=("property", "engine", "depth", "result"))
+    for record in records:
+        colour = "green" if record["result"] == PROVED else "red"
+        table.add_row(
+            *(record[name] for name in ("property", "engine", "depth")),
+            f"{record['seconds']:.1f} s",
+            f"[{colour}]{record['result']}[/]",
+        )
+    console.print(table)
+    bad = [record for record in records if record["result"] != PROVED]
+    for record in bad:
+        line = f"{record['property']}: {record.get('counterexample') or record['note']}"
+        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+    good = len(records) - len(bad)
+    console.print(f"{good} of {len(records)} properties proved in {time.perf_counter() - start:.0f} s", highlight=False)
+    return bool(bad)
+
+
+def _prove_all(properties: Sequence[Property]) -> dict[str, Outcome]:
+    """Outcomes by name, with a bar for each proof that is running, or a line where it ends if there is no terminal."""
+    outcomes: dict[str, Outcome] = {}
+    with progress_bar() as progress, ThreadPoolExecutor(JOBS) as pool:
+
+        def run(prop: Property) -> Outcome:
+            task = progress.add_task(prop.name, total=None)
+            try:
+                return prove(
+                    prop,
+                    FOLDER / prop.name,
+                    progress=lambda done, total: progress.update(task, completed=done, total=total),
+                )
+            finally:
+                progress.remove_task(task)
+
+        futures = {pool.submit(run, prop): prop for prop in properties}
+        try:
+            for future in as_completed(futures):
+                prop = futures[future]
+                outcomes[prop.name] = outcome = future.result()
+                line = f"{prop.name}: {outcome.result} ({outcome.seconds:.0f} s)"
+                if not progress.console.is_terminal:
+                    print(line, file=sys.stderr, flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return outcomes
+
+
+def _record(prop: Property, outcome: Outcome) -> dict:
+    """A row of the report."""
+    record = {
+        "property": prop.name,
+        "claim": prop.claim,
+        "engine": prop.engine,
+        "depth": outcome.depth,
+        "seconds": round(outcome.seconds, 1),
+        "result": outcome.result,
+        "note": outcome.note,
+    }
+    if outcome.counterexample:
+        record["counterexample"] = str(outcome.counterexample)
+        record["steps"] = [{name: hex(value) for name, value in step.items()} for step in outcome.counterexample.steps]
+    return record

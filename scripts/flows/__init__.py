@@ -1,0 +1,1 @@
+"""What is made of the RTL: files, builds, figures, pictures."""

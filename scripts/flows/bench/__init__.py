@@ -1,0 +1,1 @@
+"""How fast the golden model, the simulation and the builds are."""

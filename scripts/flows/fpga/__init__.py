@@ -1,0 +1,1 @@
+"""Synthesis, placement and routing with yosys and nextpnr."""

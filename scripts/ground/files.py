@@ -1,0 +1,66 @@
+"""Files and folders that commands write: each at once or not at all, with one-line errors."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from scripts.ground.errors import InputError
+
+__all__ = ["check_writable", "make_folder", "save"]
+
+
+def check_writable(path: str | None) -> None:
+    """InputError if nothing could be written there, before any work is done."""
+    if path is None:
+        return
+    target = Path(os.path.realpath(path))
+    try:
+        # Replacing a device or a pipe by a file would destroy it.
+        if not os.path.basename(path) or (target.exists() and not target.is_file()):
+            raise InputError(f"--out: {path!r} is not an ordinary file; needs a file name")
+        if not target.parent.is_dir():
+            raise InputError(f"--out: no folder {target.parent}; needs one that exists")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise InputError(f"--out: {path} is write-protected; needs a file that may be replaced")
+        # Permissions do not tell everything: some file systems take no file at all.
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".systolith."):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def make_folder(path: str) -> None:
+    """Make a folder and those above it, unless it is there."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make folder {path}: {error.strerror}; name the output with --out") from None
+
+
+def save(path: str | Path, data: np.ndarray | str) -> None:
+    """Write a .npy file or a text at once: a reader sees the old file or the whole new one."""
+    target = Path(os.path.realpath(path))
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".systolith.")
+        with os.fdopen(handle, "wb") as file:
+            if isinstance(data, str):
+                file.write(data.encode())
+            else:
+                np.save(file, data)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, target)
+    except BaseException as error:
+        if temporary is not None:
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from None
+        raise
+
+
+def _unwritable(path: str | Path, error: OSError) -> InputError:
+    return InputError(f"--out: cannot write {path}: {error.strerror}; needs a file in a folder that takes new files")

@@ -1,0 +1,20 @@
+"""The progress bar of the commands."""
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+__all__ = ["progress_bar"]
+
+
+def progress_bar(*, disable: bool = False) -> Progress:
+    """A bar on standard error, gone when it is done, for work that takes longer than a second or two."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=disable or not console.is_terminal,
+    )

@@ -1,0 +1,1 @@
+"""Matrix products and attention, on the golden model or on the simulated RTL."""

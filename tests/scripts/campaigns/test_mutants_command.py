@@ -1,0 +1,31 @@
+"""``systolith mutants``: survivors are named with the line that repeats them, bad input is refused."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from scripts.campaigns.mutants import run_mutants
+from scripts.ground.errors import InputError
+from verif.tensor.mutants.hook import MUTANTS
+
+
+def test_survivors_are_named(capsys):
+    assert run_mutants("small_fp32", count=9, seed=1, only=6, hook=replace(MUTANTS, benches=lambda _: ()))
+    output = capsys.readouterr().out
+    assert "mutant 6, survived: not equivalent under what is known of the inputs" in output
+    assert "pe: " in output
+    assert "systolith mutants --config small_fp32 --count 9 --seed 1 --only 6" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"config": "mxu"}, "--config: 'mxu' is not one of tiny, small_fp32"),
+        ({"config": None, "only": 3}, "--only: needs the --config that the mutant is of"),
+        ({"config": "tiny", "only": 10}, "--only: tiny has the mutants 1 to 9, not 10"),
+    ],
+)
+def test_bad_input(arguments, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        run_mutants(**{"count": 9, "seed": 1} | arguments)

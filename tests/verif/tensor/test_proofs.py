@@ -1,0 +1,172 @@
+"""Proofs: each property holds, and a bug planted in the emitted Verilog makes it fail with the values that show it."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from verif.proofs.model import FormalError
+from verif.proofs.prover import prove
+from verif.simulation.modules import module_text
+from verif.tensor.proofs.properties import PROPERTIES
+
+
+def planted(module: str, pattern: str, replacement: str):
+    """A rewrite of one place in one module."""
+
+    def rewrite(text: str) -> str:
+        body = module_text(text, module)
+        changed, found = re.subn(pattern, replacement, body)
+        assert found == 1, f"{module}: {pattern!r} occurs {found} times, not once: the bug no longer fits"
+        return text.replace(body, changed)
+
+    return rewrite
+
+
+EXPONENT = "decoder", r"i_code\[6:3\] - ", "i_code[6:3] + "
+PRODUCT = "multiplier", r"(i_x\[\d+:\d+\]) \+ (i_w\[\d+:\d+\])", r"\1 | \2"
+TRUNCATED = "multiplier", r"= i_x\[17:0\] \* ", "= i_x[16:0] * "
+EXTENSION = "exact_adder", r"\? \{ \{(\d+)\{aligner__o\[\d+\]\}\},", r"? { \1'h0,"
+INVERSION = "aligner", r"\^ \{ \{(\d+)\{i_product\[\d+\]\}\} \}", r"^ \1'h0"
+SHORT = "exact_adder", r"= \{ 15'h0000, i_product\[35:0\] \}", "= { 16'h0000, i_product[34:0] }"
+TIE = r"(assign _\w+ = \w+(\[0\])?) \| (normal|moved)_0\[\d+\];", r"\1;"
+STICKY = "fused_adder", r"assign lost_4 = lost_2 \| \w+;", "assign lost_4 = lost_2;"
+DROPPED = "readout", r"assign o_advance = .*;", "assign o_advance = 1'h1;"
+WAITING = "sequencer", r"assign o_weight_ready = (.*);", r"assign o_weight_ready = \1 & i_weight_valid;"
+
+#: Property -> a bug that it must see, and the assertion that fails.
+BUGS = {
+    "stream-held-exact": (DROPPED, "valid_kept|payload_held"),
+    "stream-independent-exact": (WAITING, "weight_ready"),
+    "stream-held-fp32": (DROPPED, "valid_kept|payload_held"),
+    "stream-independent-fp32": (WAITING, "weight_ready"),
+    # A command is taken while the loader holds one: that pass is dropped.
+    "sequencer-passes": (("sequencer", r"assign i_command__ready = .*;", "assign i_command__ready = 1'h1;"), "ready"),
+    # An odd number of weight rows, two to a beat: the last is not waited for.
+    "sequencer-passes-together": (
+        ("sequencer", r"(i_command__payload\[6:5\] \+ 1'h)1;", r"\g<1>0;"),
+        "ready|weights",
+    ),
+    # A row more than ``distance`` in flight.
+    "sequencer-seeds": (("sequencer", r"remain < run\[", "remain <= run["), "seed_after_store|seed_request"),
+    # In the cycle in which column 0 is stored.
+    "sequencer-ring": (
+        ("sequencer", r"o_finished = finished_line\[4\]", "o_finished = finished_line[2]"),
+        "read_after",
+    ),
+    # A column that is not in use stores.
+    "psum_bank": (("psum_bank", r"if \(i_store\[\d+\]\)", "if (i_store[0])"), "read_out|seed_given"),
+    **{f"decoder-{key}": (EXPONENT, "value") for key in ("e4m3", "fp8", "e4m3_integer", "bf16", "fp8_fp32")},
+    **{f"multiplier-{key}": (PRODUCT, "value") for key in ("e4m3", "fp8", "bf16", "fp8_fp32")},
+    "multiplier-e4m3_integer": (TRUNCATED, "value"),
+    "exact_adder-e4m3": (EXTENSION, "exact"),
+    "exact_adder-fp8": (INVERSION, "exact"),
+    "exact_adder-e4m3_integer": (SHORT, "exact"),
+    **{f"rounder-{key}": (("rounder", *TIE), "rounded_once") for key in ("e4m3", "fp8")},
+    "narrower": (("narrower", *TIE), "narrowed"),
+    **{f"fused_adder-{key}": (STICKY, "sum") for key in ("bf16", "fp8_fp32")},
+}
+#: Both colours in every test run; the others' green is what ``make formal`` prints.
+QUICK = ("decoder-e4m3", "multiplier-bf16", "stream-independent-exact")
+
+
+def check_bug(name: str, tmp_path):
+    bug, label = BUGS[name]
+    outcome = prove(PROPERTIES[name], tmp_path / "bad", rewrite=planted(*bug))
+    assert outcome.result == "FAILED", outcome.note
+    assert re.match(
+        rf"(\S+, )*({label})\S*(, \S+)* fails in step \d+ with (\w+=0x[0-9a-f]+ ?)+$", str(outcome.counterexample)
+    )
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_quick_property(name, tmp_path):
+    assert prove(PROPERTIES[name], tmp_path / "good").result == "proved"
+    check_bug(name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(PROPERTIES) - set(QUICK)))
+def test_planted_bug(name, tmp_path):
+    check_bug(name, tmp_path)
+
+
+def test_every_property_has_a_bug():
+    assert set(BUGS) == set(PROPERTIES)
+
+
+def test_bug_that_no_longer_fits_is_refused():
+    with pytest.raises(AssertionError, match="decoder: 'no such line' occurs 0 times, not once"):
+        planted("decoder", "no such line", "")("module decoder(o);\nendmodule\n")
+
+
+COUNTER = """
+module counter(input clk, output reg [3:0] q = 0);
+  always @(posedge clk) q <= q == 11 ? 0 : q + 1;
+endmodule
+"""
+HARNESS = """
+module proof(input clk);
+  wire [3:0] q;
+  wire [3:0] d_q;
+  counter dut (.clk(clk), .q(q));
+  always @* small: assert (q != LIMIT);
+  INVARIANT
+  (* keep *) wire reached = q == REACHED;
+endmodule
+"""
+
+
+def counter(limit: int, *, invariant: str = "", reached: int = 3, depth: int = 12, **changes):
+    harness = HARNESS.replace("LIMIT", str(limit)).replace("INVARIANT", invariant).replace("REACHED", str(reached))
+    prop = PROPERTIES["sequencer-passes"]
+    fields = {"device": lambda: COUNTER, "harness": harness, "depth": depth, "peeks": {"d_q": "dut.q"}}
+    return replace(prop, **(fields | changes))
+
+
+@pytest.mark.parametrize(
+    "prop, result, says",
+    [
+        (counter(12), "proved", ""),
+        # 13 follows 12, which never occurs: the claim is true, and an invariant says why.
+        (counter(13), "not finished", "not inductive; from reset nothing fails in 12 steps"),
+        (counter(13, invariant="always @* inv_q: assert (d_q < 12);"), "proved", ""),
+        (counter(11), "FAILED", "small fails in step 11"),
+        (counter(11, depth=10), "not finished", "not inductive; from reset nothing fails in 10 steps"),
+        (counter(12, reached=11, depth=9), "not finished", "reset does not lead to reached in 9 steps"),
+    ],
+)
+def test_induction(prop, result, says, tmp_path):
+    outcome = prove(prop, tmp_path)
+    assert (outcome.result, says in f"{outcome.note}{outcome.counterexample}") == (result, True)
+
+
+CASES = """
+module proof(input [1:0] a);
+  (* keep *) wire [1:0] split = a;
+  always @* small: assert (a != LIMIT);
+endmodule
+"""
+
+
+@pytest.mark.parametrize(
+    "cases, limit, result",
+    [((0, 1, 2, 3), 4, "proved"), ((0, 1, 2), 3, "FAILED"), ((0, 1, 2, -1), 3, "FAILED"), ((0, 1, 3), 4, "proved")],
+)
+def test_cases(cases, limit, result, tmp_path):
+    """A violation is found in a case that is listed, and in one that is not."""
+    prop = replace(
+        PROPERTIES["narrower"], device=lambda: COUNTER, harness=CASES.replace("LIMIT", str(limit)), cases=cases
+    )
+    assert prove(prop, tmp_path).result == result
+
+
+def test_text_that_yosys_refuses(tmp_path):
+    prop = counter(12, peeks={"d_q": "dut.no_such_register"})
+    with pytest.raises(FormalError, match=r"yosys refuses .*no_such_register"):
+        prove(prop, tmp_path)
+
+
+def test_time_limit(tmp_path):
+    outcome = prove(replace(PROPERTIES["multiplier-fp8"], timeout=1), tmp_path)
+    assert (outcome.result, outcome.note) == ("not finished", "all took more than 1 s")

@@ -1,1 +1,0 @@
-"""Proofs about the emitted Verilog against specifications in plain SystemVerilog."""

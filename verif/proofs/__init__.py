@@ -1,0 +1,1 @@
+"""Proofs about any module: the model in bit vectors, induction, the solver."""

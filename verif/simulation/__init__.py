@@ -1,0 +1,1 @@
+"""Simulation of any device: builds, the harness that compares, replays, streams, waveform files."""

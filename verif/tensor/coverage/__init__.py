@@ -1,0 +1,1 @@
+"""The coverage plan of the tensor engine, its bins and how hits are counted."""

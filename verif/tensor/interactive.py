@@ -1,0 +1,167 @@
+"""Builds a tensor engine with its ports open to cocotb and runs the benches of ``verif.tensor.cocotb_engine``."""
+
+import json
+import os
+import random
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from arch.tensor.config import EngineConfig
+from arch.tensor.signals import engine_fields
+from hw.tensor.verilog import engine_verilog
+from verif.simulation.harness import TOP, Harness
+from verif.simulation.simulator import BUILD_ROOT, SimulatorError, build, log_tail
+from verif.tensor.probes import column_stores
+from verif.tensor.resets import Reset, recorded_resets
+
+__all__ = ["InteractiveRun", "run_interactive"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenHarness(Harness):
+    """The device with its ports, a clock and a reset as signals that cocotb drives and reads; no process.
+
+    Parameters
+    ----------
+    probes : mapping of str to str
+        Further one-bit signals by name: Verilog expressions.
+    """
+
+    probes: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The module as SystemVerilog, for Verilator and Icarus Verilog."""
+        public = "/*verilator public_flat_rw*/"
+        names = ["clk", "rst", *(f.name for f in self.fields)]
+        return "\n".join(
+            [
+                "`timescale 1ns / 1ns",
+                f"module {TOP};",
+                f"  reg clk {public} = 0;",
+                f"  reg rst {public} = 0;",
+                *(
+                    f"  {'reg' if f.drive else 'wire'} [{f.width - 1}:0] {f.name} {public}{' = 0' if f.drive else ''};"
+                    for f in self.fields
+                ),
+                f"  {self.dut} dut (",
+                ",\n".join(f"    .{name}({name})" for name in names),
+                "  );",
+                *(f"  wire {name} {public} = {expression};" for name, expression in self.probes.items()),
+                "endmodule",
+                "",
+            ]
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InteractiveRun:
+    """What the benches said.
+
+    seed : int
+        Reproduces the run.
+    failures : dict of str to str or None
+        Each bench that ran, with why it failed; None if it passed.
+    resets : list of Reset
+        Resets in mid-run.
+    log : Path
+        The simulator's output.
+    """
+
+    seed: int
+    failures: dict[str, str | None]
+    resets: list[Reset]
+    log: Path
+
+    @property
+    def passed(self) -> bool:
+        """Some bench ran, and none failed."""
+        return bool(self.failures) and not self.failed
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of the benches that failed."""
+        return [name for name, failure in self.failures.items() if failure is not None]
+
+    def lines(self) -> list[str]:
+        """A line per bench, after one that says how to repeat them."""
+        verdicts = [f"{name}: {failure or 'passed'}" for name, failure in self.failures.items()]
+        return [f"seed {self.seed} (SEED={self.seed} repeats it), log {self.log}", *verdicts]
+
+
+def run_interactive(
+    config: EngineConfig,
+    *,
+    simulator: str = "verilator",
+    seed: int | None = None,
+    rewrite: Callable[[str], str] | None = None,
+    root: Path = BUILD_ROOT,
+    timeout: float = 600.0,
+) -> InteractiveRun:
+    """Run every bench of ``verif.tensor.cocotb_engine`` on the RTL of a configuration.
+
+    Parameters
+    ----------
+    simulator : str
+        ``verilator`` or ``icarus``.
+    seed : int or None
+        Of everything random; None: the environment's ``SEED``, or a new one.
+    rewrite : callable
+        Changes the emitted Verilog first: a bench of the bench plants its bugs with it.
+    root : Path
+        Directory of builds.
+    timeout : float
+        Seconds after which the simulator counts as hung and is stopped.
+
+    Raises
+    ------
+    SimulatorError
+        If there is no simulator, the build fails, or the simulator crashes or hangs.
+    """
+    if seed is None:
+        seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 31))
+    text = engine_verilog(config)
+    if rewrite is not None:
+        text = rewrite(text)
+    stored = " | ".join(column_stores(config, col) for col in range(config.cols))
+    harness = OpenHarness(
+        dut="tensor_engine", fields=engine_fields(config, registers=False), probes={"harness_stored": stored}
+    )
+    # Python takes most of the time: optimised C++ would not pay.
+    simulation = build([text], harness, simulator=simulator, opt_level=0, root=root)
+    runs = simulation.directory / "runs"
+    runs.mkdir(exist_ok=True)
+    run = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=runs))
+    setup = run / "setup.json"
+    setup.write_text(json.dumps({"config": asdict(config), "seed": seed}))
+    process = simulation.start("verif.tensor.cocotb_engine", run, [f"+setup={setup}"])
+    try:
+        code = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise SimulatorError(f"the simulator did not end within {timeout:g} s ({run / 'simulator.log'})") from None
+    finally:
+        process.kill()
+        process.wait()
+    outcome = InteractiveRun(
+        seed=seed, failures=_failures(run, code), resets=recorded_resets(run), log=run / "simulator.log"
+    )
+    print(*outcome.lines(), sep="\n")
+    return outcome
+
+
+def _failures(run: Path, code: int) -> dict[str, str | None]:
+    """cocotb's verdicts; SimulatorError if the simulator ended without any."""
+    results = run / "results.xml"
+    if code or not results.exists():
+        log = run / "simulator.log"
+        raise SimulatorError(f"the simulator ended with code {code} ({log}):\n{log_tail(log)}")
+    failures: dict[str, str | None] = {}
+    for case in ElementTree.parse(results).iter("testcase"):
+        found = [*case.iter("failure"), *case.iter("error")]
+        # The first line: pytest's account of an assertion follows it.
+        failures[case.get("name")] = (found[0].get("message") or "failed").partition("\n")[0] if found else None
+    return failures

@@ -1,0 +1,179 @@
+"""The benches that mutants must not survive: those of the units, and a replay of random traffic through the engine."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from arch.record import Field
+from arch.tensor.config import EngineConfig
+from arch.tensor.signals import engine_fields
+from hw.lib.emission import plain_names
+from hw.tensor.verilog import engine_verilog
+from verif.mutants.hook import Bench
+from verif.mutants.mutation import SELECT, Mutation
+from verif.simulation.harness import Harness, Log
+from verif.simulation.replay import Outcome, replay
+from verif.simulation.simulator import Simulation, SimulatorError, build
+from verif.tensor.mutants.assumptions import violations
+from verif.tensor.probes import expression
+from verif.tensor.traffic import traffic_trace
+from verif.tensor.unit_bench import Bundle, UnitBench
+from verif.tensor.units import narrower_bench, unit_benches
+
+__all__ = ["EngineTraffic", "Units", "benches"]
+
+#: Idle and stall of the stretches of traffic without a reset in them.
+PACES = ((0.4, 0.4), (0.0, 0.0), (0.5, 0.0), (0.0, 0.7))
+#: Stretches that a reset cuts short.
+CUTS = 8
+#: Modules without a bench of their own, and the one around them that has one.
+WITHIN = {"aligner": "exact_adder"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _MutatedUnit(UnitBench):
+    """The bench of a unit, with the mutants in its Verilog."""
+
+    mutation: Mutation
+
+    def modules(self) -> dict[str, str]:
+        """Verilog by module name, the block's own first."""
+        return {name: self.mutation.mutated.get(name, text) for name, text in super().modules().items()}
+
+
+@dataclass(frozen=True)
+class Units:
+    """Each unit alone, all in one simulation; mutants run through the bench of their module or the one around it."""
+
+    mutation: Mutation
+    simulator: str = "verilator"
+    name = "unit"
+
+    @cached_property
+    def benches(self) -> dict[str, UnitBench]:
+        """By module."""
+        benches = {}
+        wanted = {WITHIN.get(module, module) for module in self.mutation.mutated}
+        for bench in (narrower_bench(), *unit_benches(self.mutation.name, self.mutation.config)):
+            module = bench.name.partition("-")[0]
+            if module in wanted:
+                values = {item.name: getattr(bench, item.name) for item in fields(UnitBench)}
+                benches[module] = _MutatedUnit(**values, mutation=self.mutation)
+        return benches
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """All of them."""
+        return Bundle(tuple(self.benches.values()))
+
+    @cached_property
+    def simulation(self) -> Simulation:
+        """Built at its first use."""
+        return build([self.bundle.verilog()], self.bundle.harness, simulator=self.simulator, opt_level=1)
+
+    @cached_property
+    def _traces(self) -> dict[str, list[np.ndarray]]:
+        return {}
+
+    def part(self, module: str) -> str | None:
+        """The module that has a bench: this one or the one around it."""
+        around = WITHIN.get(module, module)
+        return around if around in self.benches else None
+
+    def run(self, part: str, number: int = 0) -> str | None:
+        """The first difference with a mutant active, or None."""
+        bench = self.benches[part]
+        if part not in self._traces:
+            self._traces[part] = list(self.bundle.records(bench, np.random.default_rng(self.mutation.seed)))
+        outcome = replay(self.simulation, self._traces[part], plusargs=[f"+{SELECT}={number}"])
+        if outcome.mismatches:
+            return self.bundle.explain(bench, outcome.mismatches[0]).partition("\n")[0]
+        return outcome.failure
+
+
+def _traffic_with_resets(config: EngineConfig, seed: int) -> Iterator[np.ndarray]:
+    """Traces of random traffic, each but the first after a reset; the bit for the reset is the first word."""
+    # Tiles hold up to a ring of rows.
+    groups = max(6, 960 // config.psum_depth)
+    for index, (idle, stall) in enumerate([*PACES, *[(0.2, 0.2)] * CUTS]):
+        cut = index >= len(PACES)
+        rng = np.random.default_rng([seed, index])
+        # A column that is not in use is not stored: after a reset its sums are what PSUM held before.
+        piece = traffic_trace(config, rng, 2 if cut else groups, whole=index > 0, idle=idle, stall=stall, seed=index)
+        piece = np.concatenate([np.zeros((len(piece), 1), np.uint32), piece], axis=1)
+        if cut:
+            piece = piece[: len(piece) // 2 + index]
+        piece[-1, 0] = 1
+        yield piece
+
+
+@dataclass(frozen=True)
+class EngineTraffic:
+    """The engine under random traffic, with resets in it; every port and PE register compared in every cycle."""
+
+    mutation: Mutation
+    simulator: str = "verilator"
+    name = "engine"
+
+    @cached_property
+    def simulation(self) -> Simulation:
+        """Built at its first use."""
+        config = self.mutation.config
+        items = (Field("i_reset", 1, drive=True), *engine_fields(config))
+        ports = [f for f in items if expression(config, f) is None]
+        declared = ", ".join(f"{'input' if f.drive else 'output'} [{f.width - 1}:0] {f.name}" for f in ports)
+        connected = ", ".join(f".{f.name}({f.name})" for f in ports[1:])
+        top = (
+            f"module top(input clk, input rst, {declared});\n"
+            f"  tensor_engine engine(.clk(clk), .rst(rst | i_reset), {connected});\nendmodule\n"
+        )
+
+        def path(item: Field) -> str | None:
+            return expression(config, item, "dut.engine")
+
+        bits = f"{{{', '.join(reversed(self._violations.values()))}}}"
+        log = Log(payload=bits, width=len(self._violations), state=bits, state_width=len(self._violations))
+        harness = Harness(dut="top", fields=items, path=path, log=log)
+        return build([self._verilog(), top], harness, simulator=self.simulator, opt_level=1)
+
+    @property
+    def _violations(self) -> dict[str, str]:
+        return violations(self.mutation.known, self.mutation.config, "dut.engine")
+
+    def _verilog(self) -> str:
+        text = plain_names(engine_verilog(self.mutation.config))
+        for name, mutated in self.mutation.mutated.items():
+            text, found = re.subn(rf"^module {name}\(.*?^endmodule\n", lambda _, m=mutated: m, text, flags=re.M | re.S)
+            if found != 1:
+                raise SimulatorError(f"the emitted Verilog has {found} modules {name}")
+        return text
+
+    @cached_property
+    def trace(self) -> list[np.ndarray]:
+        """The stimulus and what is expected."""
+        return list(_traffic_with_resets(self.mutation.config, self.mutation.seed))
+
+    def part(self, module: str) -> str:
+        """One for all of them."""
+        return self.name
+
+    def replay(self, number: int = 0) -> Outcome:
+        """The whole trace, or its beginning up to the first difference."""
+        return replay(self.simulation, self.trace, plusargs=[f"+{SELECT}={number}"])
+
+    def run(self, part: str, number: int = 0) -> str | None:
+        """The first difference with a mutant active, or None; without one, a broken assumption is a difference."""
+        outcome = self.replay(number)
+        seen = np.bitwise_or.reduce(outcome.entries, axis=0)
+        broken = [name for bit, name in enumerate(self._violations) if seen[bit // 32] >> bit % 32 & 1]
+        if number == 0 and broken:
+            return f"inputs that proofs rule out: {', '.join(broken)}"
+        return outcome.failure
+
+
+def benches(mutation: Mutation) -> tuple[Bench, ...]:
+    """All that the mutants of an engine must not survive."""
+    return Units(mutation), EngineTraffic(mutation)

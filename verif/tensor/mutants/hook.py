@@ -1,0 +1,40 @@
+"""How the tensor engine takes part in the campaign of mutants."""
+
+from functools import cache
+
+from arch.tensor.config import EngineConfig
+from arch.tensor.presets import PRESETS
+from hw.tensor.engine import TensorEngine
+from verif.mutants.hook import MutantHook
+from verif.simulation.modules import plain_modules
+from verif.tensor.mutants.assumptions import known
+from verif.tensor.mutants.benches import benches
+
+__all__ = ["MUTANTS"]
+
+
+def _modules(config: EngineConfig) -> tuple[str, ...]:
+    """What computes, what decides, and what keeps partial sums."""
+    if config.exact:
+        adder = ("exact_adder",) if config.integer_operands else ("aligner", "exact_adder")
+    else:
+        adder = ("fused_adder",)
+    return ("decoder", "multiplier", *adder, "rounder", "narrower", "pe", "sequencer", "psum_bank", "readout")
+
+
+@cache
+def _verilog(config: EngineConfig) -> str:
+    return "\n".join(plain_modules(TensorEngine(config)).values())
+
+
+#: The preset with exact sums, and a small configuration with fp32 sums.
+MUTANTS = MutantHook(
+    configs={
+        "tiny": PRESETS["tiny"],
+        "small_fp32": EngineConfig(rows=2, cols=2, formats=("e4m3", "bf16"), accumulation="fp32", psum_depth=16),
+    },
+    modules=_modules,
+    verilog=_verilog,
+    known=known,
+    benches=benches,
+)

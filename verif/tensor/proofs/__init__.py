@@ -1,0 +1,1 @@
+"""Properties of the tensor engine's blocks."""
