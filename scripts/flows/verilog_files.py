@@ -7,7 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from arch.tensor.config import EngineConfig
-from hw.tensor.axi import WRAPPER, axi_verilog, waivers
+from hw.tensor.axi import axi_verilog, waivers, wrapper_name
+from hw.tensor.engine import TensorEngine
 from hw.tensor.verilog import describe, engine_verilog
 from scripts.ground.errors import InputError
 from scripts.ground.files import check_writable, save
@@ -17,6 +18,7 @@ __all__ = ["check_icarus", "fusesoc_core", "output_files", "run_bench", "verilog
 
 #: A name that needs no quotes in a shell, in Verilog, in YAML and in a FuseSoC core's name.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def output_files(out: str, *, bench: bool, fusesoc: bool) -> dict[str, str]:
@@ -36,21 +38,25 @@ def output_files(out: str, *, bench: bool, fusesoc: bool) -> dict[str, str]:
     return paths
 
 
-def verilog_texts(config: EngineConfig, paths: dict[str, str], target: str | None = None) -> dict[str, str]:
-    """Texts by path."""
+def verilog_texts(
+    config: EngineConfig, paths: dict[str, str], target: str | None = None, module: str = TensorEngine.module_name
+) -> dict[str, str]:
+    """Texts by path; the engine is a module of that name."""
+    if not _MODULE.fullmatch(module):
+        raise InputError(f"--module: {module!r} is no name of a module; needs letters, digits or _, no digit first")
     engine = Path(paths["engine"])
     name = engine.stem
     texts = {
-        "engine": engine_verilog(config, target),
-        "page": describe(config),
-        "wrapper": axi_verilog(config),
+        "engine": engine_verilog(config, target, name=module),
+        "page": describe(config, module),
+        "wrapper": axi_verilog(config, module),
         "waivers": waivers(engine.name),
     }
     if "bench" in paths:
         vectors = make_vectors(config, bench_gemms(config))
-        texts |= {"bench": bench_verilog(config, engine.name, vectors), **vectors.files}
+        texts |= {"bench": bench_verilog(config, engine.name, vectors, wrapper_name(module)), **vectors.files}
     if "core" in paths:
-        texts["core"] = fusesoc_core(name, {key: Path(path).name for key, path in paths.items()})
+        texts["core"] = fusesoc_core(name, {key: Path(path).name for key, path in paths.items()}, wrapper_name(module))
     return {path: texts[key] for key, path in paths.items()}
 
 
@@ -60,7 +66,7 @@ def write_texts(texts: dict[str, str]) -> None:
         save(path, text)
 
 
-def fusesoc_core(name: str, files: dict[str, str]) -> str:
+def fusesoc_core(name: str, files: dict[str, str], wrapper: str) -> str:
     """The CAPI2 core file of an engine with its wrapper, bench and waivers, whose names are in ``files``."""
     vectors = "".join(f"      - {files[stream]}: {{file_type: user, copyto: {files[stream]}}}\n" for stream in STREAMS)
     return f"""\
@@ -83,7 +89,7 @@ filesets:
 targets:
   default:
     filesets: [rtl]
-    toplevel: {WRAPPER}
+    toplevel: {wrapper}
   sim:
     flow: sim
     flow_options:
@@ -97,7 +103,7 @@ targets:
       tool: verilator
       verilator_options: [-Wall]
     filesets: [rtl, waivers]
-    toplevel: {WRAPPER}
+    toplevel: {wrapper}
 """
 
 
