@@ -16,7 +16,7 @@ from arch.tensor.signals import engine_fields
 from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import TOP, Harness
 from verif.simulation.simulator import BUILD_ROOT, SimulatorError, build, log_tail
-from verif.tensor.probes import column_stores
+from verif.tensor.paths import column_stores
 from verif.tensor.resets import Reset, recorded_resets
 
 __all__ = ["InteractiveRun", "run_interactive"]

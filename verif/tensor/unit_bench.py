@@ -13,8 +13,8 @@ from arch.record import Field
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from hw.tensor.verilog import join_modules
+from verif.modules import plain_modules
 from verif.simulation.harness import Harness
-from verif.simulation.modules import plain_modules
 from verif.simulation.replay import Mismatch
 
 __all__ = ["UNIT_CONFIGS", "Bundle", "UnitBench", "cells_of"]

@@ -17,7 +17,7 @@ from arch.tensor.presets import PRESETS
 from hw.lib.emission import plain_names
 from hw.tensor.axi import WRAPPER, axi_verilog, waivers
 from hw.tensor.verilog import describe, engine_verilog, join_modules
-from verif.simulation.modules import module_text
+from verif.modules import module_text
 from verif.simulation.simulator import lint, require
 
 #: One row or column, one format, the widest sums: shapes with the narrowest and widest ports.

@@ -8,7 +8,7 @@ import pytest
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
-from verif.simulation.modules import module_text
+from verif.modules import module_text
 from verif.simulation.simulator import SimulatorError
 from verif.tensor.interactive import run_interactive
 from verif.tensor.resets import RESET_STATES

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from verif.modules import module_text
 from verif.proofs.model import FormalError
 from verif.proofs.prover import prove
-from verif.simulation.modules import module_text
 from verif.tensor.proofs.properties import PROPERTIES
 
 

@@ -5,8 +5,8 @@ from functools import cache
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from hw.tensor.engine import TensorEngine
+from verif.modules import plain_modules
 from verif.mutants.hook import MutantHook
-from verif.simulation.modules import plain_modules
 from verif.tensor.mutants.assumptions import known
 from verif.tensor.mutants.benches import benches
 

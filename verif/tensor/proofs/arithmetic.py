@@ -10,8 +10,8 @@ from arch.tensor.layouts import operand_layout, product_layout
 from hw.arithmetic.decoder import Decoder
 from hw.arithmetic.multiplier import Multiplier
 from hw.tensor.verilog import join_modules
+from verif.modules import plain_modules
 from verif.proofs.prover import Property
-from verif.simulation.modules import plain_modules
 from verif.tensor.unit_bench import UNIT_CONFIGS
 
 __all__ = [

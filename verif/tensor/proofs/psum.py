@@ -6,8 +6,8 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout
 from hw.tensor.bank import PsumBank
 from hw.tensor.verilog import join_modules
+from verif.modules import plain_modules
 from verif.proofs.prover import Property
-from verif.simulation.modules import plain_modules
 from verif.tensor.proofs.sequencer import CONFIG
 
 __all__ = ["psum_properties"]

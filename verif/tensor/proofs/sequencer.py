@@ -8,8 +8,8 @@ from arch.tensor.layouts import command_layout, psum_layout, result_layout
 from hw.tensor.readout import Readout
 from hw.tensor.sequencer import Sequencer
 from hw.tensor.verilog import join_modules
+from verif.modules import plain_modules
 from verif.proofs.prover import Property
-from verif.simulation.modules import plain_modules
 from verif.tensor.proofs.arithmetic import specification
 from verif.tensor.proofs.pass_model import PEEKS, ports, signals
 

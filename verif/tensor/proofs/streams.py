@@ -7,8 +7,8 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import activation_layout, command_layout, result_layout, weight_layout
 from hw.tensor.engine import TensorEngine
 from hw.tensor.verilog import join_modules
+from verif.modules import plain_modules
 from verif.proofs.prover import Property
-from verif.simulation.modules import plain_modules
 
 __all__ = ["stream_properties"]
 
