@@ -58,7 +58,7 @@ def _own_errors() -> tuple[type[Exception], ...]:
     from scripts.campaigns.farm import FarmError
     from scripts.flows.fpga.tools import ToolError
     from scripts.ground.errors import InputError
-    from verif.proofs.model import FormalError
+    from verif.proofs.yosys import FormalError
     from verif.simulation.simulator import SimulatorError
 
     return FarmError, FormalError, InputError, SimulatorError, ToolError

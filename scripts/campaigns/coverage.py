@@ -18,7 +18,7 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from golden.tensor.jobs import Gemm
 from hw.tensor.verilog import engine_verilog
-from scripts.campaigns.sim import SIMULATED, campaign_jobs, ragged_jobs
+from scripts.campaigns.sim import SIMULATED, campaign_jobs
 from scripts.ground.files import check_beside, make_folder, save
 from scripts.ground.progress import progress_bar
 from scripts.ground.terminal import Terminal
@@ -31,6 +31,7 @@ from verif.tensor.coverage.sampling import Sampler
 from verif.tensor.engine import EngineRun, simulate
 from verif.tensor.interactive import run_interactive
 from verif.tensor.resets import RESET_POINTS, sample_resets
+from verif.tensor.workload.gemms import ragged_gemms
 
 __all__ = ["run_coverage"]
 
@@ -66,7 +67,7 @@ def _runs(name: str, config: EngineConfig, seed: int) -> Iterator[_Run]:
 def _line_run(config: EngineConfig, seed: int) -> _Run:
     """For lines: the ring goes round, and GEMMs of all sizes, formats and kinds of operands."""
     rng = np.random.default_rng([seed, config.rows])
-    return _Run("lines", [*ring_jobs(config)[2:-1], *ragged_jobs(config, rng)], idle=0.3, stall=0.3)
+    return _Run("lines", [*ring_jobs(config)[2:-1], *ragged_gemms(config, rng)], idle=0.3, stall=0.3)
 
 
 def run_coverage(presets: Sequence[str] | None = None, *, seed: int, folder: Path) -> bool:

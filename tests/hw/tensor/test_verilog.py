@@ -18,7 +18,7 @@ from hw.lib.emission import plain_names
 from hw.tensor.axi import WRAPPER, axi_verilog, waivers
 from hw.tensor.verilog import describe, engine_verilog, join_modules
 from verif.modules import module_text
-from verif.simulation.simulator import lint, require
+from verif.simulation.toolchain import lint, require
 
 #: One row or column, one format, the widest sums: shapes with the narrowest and widest ports.
 CORNERS = {
