@@ -164,7 +164,6 @@ def cycles(m, k, n, chosen, workload, path, as_json) -> int:
 @click.option("--run", is_flag=True, help="Write the test bench and run it with Icarus Verilog.")
 @click.option("--target", type=click.Choice(["ecp5"]), help="Use this family's cells; else it is for any tool.")
 @click.option("--module", default="tensor_engine", show_default=True, help="Name of the engine's module.")
-@click.option("--module", default="tensor_engine", show_default=True, help="Name of the engine's module.")
 def verilog(chosen, out, bench, fusesoc, run, target, module) -> int:
     """Write the engine's Verilog; beside it a wrapper with AXI4-Stream ports (_axis.sv), Verilator's waivers (.vlt),
     and a page (.md) on the engine's ports and on driving it.
