@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import index
 from types import MappingProxyType
 
 __all__ = ["Layout"]
@@ -34,7 +35,8 @@ class Layout:
         """The packed bits; fields not given are zero. Raises ValueError for a value that does not fit."""
         bits = 0
         for name, value in values.items():
-            width = self.fields[name]
+            # A narrow integer of NumPy would lose what is shifted out of it.
+            width, value = self.fields[name], index(value)
             if not 0 <= value < 1 << width:
                 raise ValueError(f"{name} must fit {width} bits, not {value}")
             bits |= value << self.offset(name)
@@ -42,4 +44,5 @@ class Layout:
 
     def unpack(self, bits: int) -> dict[str, int]:
         """Every field of packed bits, unsigned."""
+        bits = index(bits)
         return {name: bits >> self.offset(name) & ((1 << width) - 1) for name, width in self.fields.items()}

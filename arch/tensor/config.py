@@ -1,6 +1,8 @@
 """The parameters of a tensor engine, and every width and latency that follows from them."""
 
+import hashlib
 from dataclasses import dataclass
+from operator import index
 
 from arch.formats import ACCUMULATIONS, FORMATS, OPERAND_FORMATS, Format
 
@@ -8,13 +10,6 @@ __all__ = ["ADD_LATENCIES", "EngineConfig"]
 
 #: Cycles that an fp32 sum may take from one row to the next.
 ADD_LATENCIES = (1, 2, 3, 4, 5)
-
-
-def _integer(name: str, value: object, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be in {low}..{high}, not {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +69,16 @@ class EngineConfig:
     MAX_INTEGER_BITS = 18
 
     def __post_init__(self) -> None:
-        _integer("rows", self.rows, 1, 256)
-        _integer("cols", self.cols, 1, 256)
-        _integer("k_max", self.k_max, 1, 65536)
-        _integer("psum_depth", self.psum_depth, 1, 65536)
-        _integer("product_latency", self.product_latency, 1, 2)
-        _integer("add_latency", self.add_latency, ADD_LATENCIES[0], ADD_LATENCIES[-1])
-        _integer("readout_latency", self.readout_latency, 4, 11)
+        self._set_integer("rows", 1, 256)
+        self._set_integer("cols", 1, 256)
+        self._set_integer("k_max", 1, 65536)
+        self._set_integer("psum_depth", 1, 65536)
+        self._set_integer("product_latency", 1, 2)
+        self._set_integer("add_latency", ADD_LATENCIES[0], ADD_LATENCIES[-1])
+        self._set_integer("readout_latency", 4, 11)
         if not isinstance(self.integer_operands, bool):
             raise TypeError(f"integer_operands must be a bool, not {self.integer_operands!r}")
-        _integer("rows_per_load_cycle", self.rows_per_load_cycle, 1, self.rows)
+        self._set_integer("rows_per_load_cycle", 1, self.rows)
         if not isinstance(self.formats, tuple):
             raise TypeError(f"formats must be a tuple of names, not {self.formats!r}")
         for name in self.formats:
@@ -114,6 +109,20 @@ class EngineConfig:
             raise ValueError(
                 f"psum_depth must exceed the {self.drain_latency + 1} rows in flight, not {self.psum_depth}"
             )
+
+    def _set_integer(self, name: str, low: int, high: int) -> None:
+        """Make a parameter of any integer type a Python int: what is computed from it cannot overflow."""
+        value = getattr(self, name)
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise TypeError(f"{name} must be an int, not {value!r}")
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be in {low}..{high}, not {value}")
+        object.__setattr__(self, name, index(value))
+
+    @property
+    def tag(self) -> str:
+        """A word for names of what is made for it: its size, and a digest of all its parameters."""
+        return f"{self.rows}x{self.cols}_{hashlib.sha256(repr(self).encode()).hexdigest()[:6]}"
 
     # ---- formats ------------------------------------------------------------------------------
 
@@ -190,13 +199,19 @@ class EngineConfig:
     def sums_in_range(self) -> bool:
         """An fp32 sum of products, however many, is +0, Inf, NaN or of a size within ``2**-63 .. 2**65``.
 
-        So it is with FP8, the only formats of exact sums. No difference is less than a 25th place of the least product,
-        and -0 is only the rounding of something less. A sum of which the largest product is less than half of the last
-        place does not grow.
+        So it is with FP8. Let the size of every finite product be a multiple of ``2**low`` and less than ``2**high``.
+
+        - *No sum but zero is below* ``2**low``. A sum of multiples of ``2**low`` is one, and stays one when it is
+          rounded: float32 represents those below ``2**(low + 24)``, and larger ones become multiples of a larger unit.
+        - *No sum is above* ``2**(high + 24)``. A sum that has come there does not grow, since half a unit in its last
+          place is at least ``2**high``, and so more than a product. A sum below it becomes less than
+          ``2**(high + 24) + 2**high``, half a unit above, which is rounded to ``2**(high + 24)`` at most.
+        - *No sum is* -0. The first is +0, opposites add up to +0, other zeros to -0 only if both are -0, and by the
+          first point nothing else is rounded to zero.
         """
-        lowest = 2 * min(fmt.lsb_exp for fmt in self.operand_formats) - 25
-        highest = 2 * max(fmt.max_exp - fmt.bias + 1 for fmt in self.operand_formats) + 25
-        return lowest >= -63 and highest < 65
+        low = 2 * min(fmt.lsb_exp for fmt in self.operand_formats)
+        high = 2 * max(fmt.max_exp - fmt.bias + 1 for fmt in self.operand_formats)
+        return low >= -63 and high + 24 <= 65
 
     @property
     def _max_operand(self) -> int:
@@ -235,7 +250,7 @@ class EngineConfig:
 
     def load_cycles(self, tile_k: int) -> int:
         """Beats of the weight stream, and cycles at least, that so many weight rows take."""
-        return -(-tile_k // self.rows_per_load_cycle)
+        return -(-index(tile_k) // self.rows_per_load_cycle)
 
     @property
     def store_latency(self) -> int:

@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 
 from arch.formats import FP32, OPERAND_FORMATS
+from golden.checks import plain
 from golden.numerics.conversions import encode
 from golden.numerics.gemm import gemm
 from golden.numerics.hadamard import inverse_sqrt
-from golden.numerics.kv_cache import BLOCK, RECIPES, KVCache, check_heads, check_scale, quantize_rows
+from golden.numerics.kv_cache import BLOCK, RECIPES, KVCache, check_heads, check_pair, check_scale, quantize_rows
 from golden.numerics.softmax import softmax_numerator
 
 __all__ = ["P_SCALE", "ErrorReport", "attend", "attention", "attention_reference", "error_report"]
@@ -65,13 +66,14 @@ def attention(
     Returns
     -------
     float32[H, S, D]
-        NaN is always 0x7FC00000. There is none unless a sum overflows float32: scores beyond 3.4e38, or
-        values in bf16 beyond 2**120.
+        NaN is always 0x7FC00000. All are finite unless a sum overflows float32. Numerators are at most 256, so a sum
+        of values can become Inf, and with it the result, where v is in bf16 and T times its largest magnitude comes
+        near 2**120. Only a score beyond 3.4e38 gives NaN.
 
     Raises
     ------
     TypeError
-        If a tensor or scale is not a float32 array.
+        If a tensor or scale is not a float32 array, or masked.
     ValueError
         If a tensor is empty, not finite or of the wrong shape, or a name is unknown.
     """
@@ -110,14 +112,9 @@ def attend(
         raise ValueError(f"x_format must be one of {', '.join(OPERAND_FORMATS)}, not {x_format!r}")
     if not cache.tokens:
         raise ValueError("the cache must hold at least one token, not 0")
-    kv_heads, tokens, channels = cache.k_codes.shape
-    heads, queries, width = q.shape
-    if width != channels:
-        raise ValueError(f"q must have the keys' {channels} channels, not {width}")
-    if heads % kv_heads:
-        raise ValueError(f"q must have a multiple of the keys' {kv_heads} heads, not {heads}")
-    if causal and tokens < queries:
-        raise ValueError(f"a causal mask needs as many keys as queries, not {tokens} for {queries}")
+    _check_shapes(q.shape, cache.k_codes.shape, causal)
+    kv_heads, tokens, _ = cache.k_codes.shape
+    heads = q.shape[0]
     if matmul is None:
         matmul = partial(gemm, accumulation=accumulation)
     matmul = partial(_checked, matmul, x_format=x_format, w_format=cache.w_format)
@@ -132,11 +129,25 @@ def attend(
             kv = head // (heads // kv_heads)
             scores = _scores(matmul, q_codes[head], q_scales[head], cache.k_codes[kv], cache.k_scales[kv])
             p_codes = encode(softmax_numerator(scores, causal=causal) * P_SCALE, x_format)
-            sums = matmul(p_codes, np.hstack([cache.v_codes[kv], one]))
+            try:
+                sums = matmul(p_codes, np.hstack([cache.v_codes[kv], one]))
+            except ValueError as error:
+                # An engine speaks of its K, which is no tensor of the caller's here.
+                raise ValueError(f"softmax times values, whose K is the {tokens} tokens: {error}") from None
             out[head] = sums[:, :-1] / sums[:, -1:] * cache.v_scale[kv]
     # A processor may give a NaN of its own, of either sign.
     out.view(np.uint32)[np.isnan(out)] = FP32.nan
     return out
+
+
+def _check_shapes(q: tuple[int, ...], keys: tuple[int, ...], causal: bool) -> None:
+    """ValueError unless queries and keys of these shapes, heads by tokens by channels, go together."""
+    if q[2] != keys[2]:
+        raise ValueError(f"q must have the keys' {keys[2]} channels, not {q[2]}")
+    if q[0] % keys[0]:
+        raise ValueError(f"q must have a multiple of the keys' {keys[0]} heads, not {q[0]}")
+    if causal and keys[1] < q[1]:
+        raise ValueError(f"a causal mask needs as many keys as queries, not {keys[1]} for {q[1]}")
 
 
 def _scores(matmul, q_codes, q_scales, k_codes, k_scales):
@@ -168,10 +179,12 @@ def _checked(matmul, x, w, **formats):
 
 
 def attention_reference(q: np.ndarray, k: np.ndarray, v: np.ndarray, *, causal: bool = False) -> np.ndarray:
-    """``softmax(q k^T / sqrt(D)) v`` in float64, unquantised; arguments as for :func:`attention`.
+    """``softmax(q k^T / sqrt(D)) v`` in float64, unquantised; arguments and errors as for :func:`attention`.
 
     Returns: float64[H, S, D]. BLAS may add in any order: a yardstick for errors, not for bits.
     """
+    q, (k, v) = check_heads("q", q), check_pair(k, v)
+    _check_shapes(q.shape, k.shape, causal)
     group = q.shape[0] // k.shape[0]
     queries, tokens = q.shape[1], k.shape[1]
     out = np.empty(q.shape, np.float64)
@@ -212,8 +225,12 @@ class ErrorReport:
 def error_report(actual: np.ndarray, reference: np.ndarray) -> ErrorReport:
     """Compare a result, float32 or float64, with a reference of the same shape, in float64.
 
-    Raises: ValueError if shapes differ or nothing is compared.
+    Raises: TypeError for another type or a masked array; ValueError if shapes differ or nothing is compared.
     """
+    actual, reference = plain("actual", actual), plain("reference", reference)
+    for name, values in (("actual", actual), ("reference", reference)):
+        if values.dtype not in (np.float32, np.float64):
+            raise TypeError(f"{name} must be float32 or float64, not {values.dtype}")
     if actual.shape != reference.shape or not actual.size:
         raise ValueError(f"shapes must be equal and not empty, not {list(actual.shape)} and {list(reference.shape)}")
     a, r = actual.astype(np.float64).ravel(), reference.astype(np.float64).ravel()

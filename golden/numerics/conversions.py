@@ -1,12 +1,13 @@
 """Conversions between float32 values and the codes of the formats in ``arch.formats``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from arch.formats import FORMATS, FP32, Format
+from golden.checks import plain
 from golden.kernels import kernel
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "decode",
     "decode_block",
     "encode",
+    "known_format",
     "resolve",
     "unit_rule",
     "value_rule",
@@ -26,12 +28,40 @@ _SIGN, _MAGNITUDE = _U32(1 << 31), _U32((1 << 31) - 1)
 
 
 def resolve(fmt: str | Format) -> Format:
-    """The format of that name, or the format itself. Raises ValueError for an unknown name."""
+    """The format of that name, or the format itself.
+
+    Raises: ValueError for an unknown name, or a format of one's own whose codes do not fill 8, 16 or 32 bits or whose
+    numbers are not all float32.
+    """
     if isinstance(fmt, Format):
+        _check_convertible(fmt)
         return fmt
     if fmt not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {fmt!r}")
     return FORMATS[fmt]
+
+
+@cache
+def _check_convertible(fmt: Format) -> None:
+    if fmt.bits not in (8, 16, 32):
+        raise ValueError(f"format must have codes of 8, 16 or 32 bits, not {fmt.bits} as {fmt.name}")
+    if fmt.exp_bits < 1 or not 1 <= fmt.man_bits <= FP32.man_bits:
+        raise ValueError(f"format must have 1 to {FP32.man_bits} bits of mantissa, and an exponent, not {fmt}")
+    # So the least normal number is a normal float32, and what the conversions add to it is finite.
+    if not 0 <= fmt.bias <= FP32.bias or fmt.max_exp - fmt.bias > FP32.max_exp - FP32.bias:
+        raise ValueError(f"format must have a bias of 0 to {FP32.bias} and no exponent above float32's, not {fmt}")
+    if not fmt.max_code < fmt.nan < 1 << fmt.bits - 1 or fmt.nan == fmt.inf:
+        raise ValueError(f"format must have a positive code for NaN that no number has, not {fmt}")
+
+
+def known_format(name: str, fmt: str | Format, names: Sequence[str]) -> Format:
+    """The format, if it is one of ``FORMATS`` and its name among those; ValueError otherwise."""
+    label = fmt.name if isinstance(fmt, Format) else fmt
+    if label not in names:
+        raise ValueError(f"{name} must be one of {', '.join(names)}, not {label!r}")
+    if isinstance(fmt, Format) and fmt != FORMATS[label]:
+        raise ValueError(f"{name} must be {FORMATS[label]}, not another format of that name, {fmt}")
+    return FORMATS[label]
 
 
 def code_dtype(fmt: str | Format) -> np.dtype:
@@ -47,7 +77,7 @@ def encode(values: np.ndarray, fmt: str | Format, *, saturate: bool = True) -> n
     values : float32[...]
         Any shape. float64 is refused: it would be rounded twice on its way through float32.
     fmt : str or Format
-        ``"e4m3"``, ``"e5m2"``, ``"bf16"`` or ``"fp32"``.
+        ``"e4m3"``, ``"e5m2"``, ``"bf16"`` or ``"fp32"``, or a format of one's own that :func:`resolve` takes.
     saturate : bool
         True: overflow and Inf become the largest finite number of that sign.
         False: they become Inf, or NaN where the format has no Inf.
@@ -61,12 +91,12 @@ def encode(values: np.ndarray, fmt: str | Format, *, saturate: bool = True) -> n
     Raises
     ------
     TypeError
-        If ``values`` is not float32.
+        If ``values`` is not float32, or masked.
     ValueError
         If the format is unknown.
     """
     fmt = resolve(fmt)
-    values = np.asarray(values)
+    values = plain("values", values)
     if values.dtype != np.float32:
         raise TypeError(f"values must be float32, not {values.dtype}")
     codes = np.empty(values.shape, code_dtype(fmt))
@@ -84,7 +114,7 @@ def decode(codes: np.ndarray, fmt: str | Format) -> np.ndarray:
     codes : uint8, uint16 or uint32[...]
         Any shape, of the dtype :func:`code_dtype` gives.
     fmt : str or Format
-        ``"e4m3"``, ``"e5m2"``, ``"bf16"`` or ``"fp32"``.
+        As for :func:`encode`.
 
     Returns
     -------
@@ -94,12 +124,12 @@ def decode(codes: np.ndarray, fmt: str | Format) -> np.ndarray:
     Raises
     ------
     TypeError
-        If the dtype is not the format's.
+        If the dtype is not the format's, or the array is masked.
     ValueError
         If the format is unknown.
     """
     fmt = resolve(fmt)
-    codes = np.asarray(codes)
+    codes = plain("codes", codes)
     check_codes("codes", codes, fmt)
     values = np.empty(codes.shape, np.float32)
     decode_block(np.ascontiguousarray(codes).reshape(1, -1), 0, 0, value_rule(fmt), values.reshape(1, 1, -1))

@@ -3,8 +3,9 @@
 import numpy as np
 
 from arch.formats import ACCUMULATIONS, FP32, OPERAND_FORMATS, Format
+from golden.checks import integer, plain
 from golden.kernels import kernel
-from golden.numerics.conversions import check_codes, decode_block, resolve, value_rule
+from golden.numerics.conversions import check_codes, decode_block, known_format, value_rule
 from golden.numerics.exact import exact_gemm
 from golden.numerics.panels import Block, Buffers, accumulate, for_each_block
 
@@ -55,13 +56,15 @@ def gemm(
     Raises
     ------
     TypeError
-        If codes do not have their format's dtype, ``initial`` is not float32 or ``threads`` no integer.
+        If codes do not have their format's dtype, ``initial`` is not float32, an array is masked or ``threads`` no
+        integer.
     ValueError
         If shapes do not match, a name is unknown, ``threads`` is below 1, or the accumulation does not take
         the formats, ``initial`` or so long a K.
     """
-    x_format, w_format = _operand_format("x_format", x_format), _operand_format("w_format", w_format)
-    x, w = np.asarray(x), np.asarray(w)
+    x_format = known_format("x_format", x_format, OPERAND_FORMATS)
+    w_format = known_format("w_format", w_format, OPERAND_FORMATS)
+    x, w = plain("x", x), plain("w", w)
     check_codes("x", x, x_format)
     check_codes("w", w, w_format)
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[0]:
@@ -69,10 +72,7 @@ def gemm(
     if accumulation not in ACCUMULATIONS:
         raise ValueError(f"accumulation must be one of {', '.join(ACCUMULATIONS)}, not {accumulation!r}")
     if threads is not None:
-        if not isinstance(threads, int):
-            raise TypeError(f"threads must be an int, not {type(threads).__name__}")
-        if threads < 1:
-            raise ValueError(f"threads must be at least 1, not {threads}")
+        threads = integer("threads", threads, 1)
     x, w = np.ascontiguousarray(x), np.ascontiguousarray(w)
     if accumulation == "exact":
         for fmt in (x_format, w_format):
@@ -82,20 +82,13 @@ def gemm(
             raise ValueError("initial must be None for accumulation exact: a fixed-point sum cannot hold any float32")
         return exact_gemm(x, w, x_format, w_format, threads)
     if initial is not None:
-        initial = np.asarray(initial)
+        initial = plain("initial", initial)
         if initial.dtype != np.float32:
             raise TypeError(f"initial must be float32, not {initial.dtype}")
         if initial.shape != (x.shape[0], w.shape[1]):
             raise ValueError(f"initial must be {[x.shape[0], w.shape[1]]}, not {list(initial.shape)}")
         initial = np.ascontiguousarray(initial).view(np.uint32)
     return _chained_gemm(x, w, x_format, w_format, initial, threads)
-
-
-def _operand_format(name: str, fmt: str | Format) -> Format:
-    fmt = fmt if isinstance(fmt, Format) or fmt not in OPERAND_FORMATS else resolve(fmt)
-    if not isinstance(fmt, Format) or fmt.name not in OPERAND_FORMATS:
-        raise ValueError(f"{name} must be one of {', '.join(OPERAND_FORMATS)}, not {getattr(fmt, 'name', fmt)!r}")
-    return fmt
 
 
 def _chained_gemm(x, w, x_format, w_format, initial, threads):

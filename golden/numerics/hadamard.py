@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from golden.checks import float32_array, integer
 from golden.kernels import kernel
 
 __all__ = ["SIGN_SEED", "inverse_sqrt", "rotate", "rotation_signs"]
@@ -19,6 +20,7 @@ def rotation_signs(dim: int) -> np.ndarray:
     Parameters: dim : int, at least 1.
     Returns: float32[dim].
     """
+    dim = integer("dim", dim, 1)
     signs = np.empty(dim, dtype=np.float32)
     state = SIGN_SEED
     for i in range(dim):
@@ -29,12 +31,12 @@ def rotation_signs(dim: int) -> np.ndarray:
 
 
 def inverse_sqrt(dim: int) -> np.float32:
-    """``1 / sqrt(dim)``, the float32 nearest to it. ``dim`` is at most 65,536.
+    """``1 / sqrt(dim)``, the float32 nearest to it. ``dim`` is 1 to 65,536.
 
     The float64 quotient is within 2**-52 of it, relatively. Another float32 could be the nearer one only if
     ``1 / dim`` were that close to the square of a midpoint of two float32; none of these is (a test tries all).
     """
-    return np.float32(1.0 / np.sqrt(np.float64(dim)))
+    return np.float32(1.0 / np.sqrt(np.float64(integer("dim", dim, 1, 65536))))
 
 
 @kernel
@@ -70,8 +72,7 @@ def rotate(values: np.ndarray) -> np.ndarray:
     Returns: float32[..., dim]. Sums beyond float32 become Inf.
     Raises: TypeError if ``values`` is not a float32 array; ValueError for another ``dim``.
     """
-    if not isinstance(values, np.ndarray) or values.dtype != np.float32:
-        raise TypeError(f"values must be a float32 array, not {getattr(values, 'dtype', type(values).__name__)}")
+    values = float32_array("values", values)
     dim = values.shape[-1] if values.ndim else 0
     if not 1 <= dim <= 65536 or dim & (dim - 1):
         raise ValueError(f"a Hadamard rotation needs a power of two up to 65536 as its last axis, not {dim}")

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from arch.formats import OPERAND_FORMATS
+from golden.checks import float32_array
 from golden.numerics.conversions import code_dtype, encode
 from golden.numerics.hadamard import rotate
 from golden.numerics.quantize import quantize
 
-__all__ = ["BLOCK", "RECIPES", "KVCache", "Recipe", "check_heads", "check_scale", "quantize_rows"]
+__all__ = ["BLOCK", "RECIPES", "KVCache", "Recipe", "check_heads", "check_pair", "check_scale", "quantize_rows"]
 
 #: Channels that share a scale in the recipe ``per-block``.
 BLOCK = 32
@@ -46,8 +47,7 @@ RECIPES = {
 
 def check_heads(name: str, tensor: np.ndarray) -> np.ndarray:
     """The tensor, if it is float32[heads, tokens, channels], finite and not empty."""
-    if not isinstance(tensor, np.ndarray) or tensor.dtype != np.float32:
-        raise TypeError(f"{name} must be a float32 array, not {getattr(tensor, 'dtype', type(tensor).__name__)}")
+    tensor = float32_array(name, tensor)
     if tensor.ndim != 3 or not tensor.size:
         raise ValueError(f"{name} must be [heads, tokens, channels] and not empty, not {list(tensor.shape)}")
     if not np.isfinite(tensor).all():
@@ -55,12 +55,19 @@ def check_heads(name: str, tensor: np.ndarray) -> np.ndarray:
     return tensor
 
 
+def check_pair(k: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keys and values, if each is as :func:`check_heads` wants it and both have one shape."""
+    k, v = check_heads("k", k), check_heads("v", v)
+    if k.shape != v.shape:
+        raise ValueError(f"k and v must have one shape, not {list(k.shape)} and {list(v.shape)}")
+    return k, v
+
+
 def check_scale(name: str, scale: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
     """The scale given by a caller, if it is positive, normal and of that shape; None stays None."""
     if scale is None:
         return None
-    if not isinstance(scale, np.ndarray) or scale.dtype != np.float32:
-        raise TypeError(f"{name} must be a float32 array, not {getattr(scale, 'dtype', type(scale).__name__)}")
+    scale = float32_array(name, scale)
     if scale.shape != shape:
         raise ValueError(f"{name} must be {list(shape)}, not {list(scale.shape)}")
     good = np.isfinite(scale) & (scale >= np.finfo(np.float32).tiny)
@@ -147,8 +154,10 @@ class KVCache:
             raise ValueError(f"w_format must be one of {', '.join(OPERAND_FORMATS)}, not {w_format!r}")
         self.recipe = recipe
         self.w_format = w_format
-        self.k_scale = k_scale
-        self.v_scale = v_scale
+        # Copies: what the caller does to its arrays afterwards must not change what is stored here already. Their shape
+        # is not known to be right before the first append.
+        self.k_scale = None if k_scale is None else float32_array("k_scale", k_scale).copy()
+        self.v_scale = None if v_scale is None else float32_array("v_scale", v_scale).copy()
         self.k_codes = self.v_codes = np.empty((0, 0, 0), code_dtype(w_format))
         self.k_scales = np.empty((0, 0, 0), np.float32)
 
@@ -163,9 +172,7 @@ class KVCache:
         Parameters: k, v : float32[heads, tokens, channels], of equal shape, finite.
         Raises: TypeError, ValueError; the cache is then unchanged.
         """
-        k, v = check_heads("k", k), check_heads("v", v)
-        if k.shape != v.shape:
-            raise ValueError(f"k and v must have one shape, not {list(k.shape)} and {list(v.shape)}")
+        k, v = check_pair(k, v)
         heads, _, channels = k.shape
         held = self.k_codes.shape
         if self.tokens and (heads, channels) != (held[0], held[2]):
@@ -185,6 +192,7 @@ class KVCache:
             k_codes = np.concatenate([self.k_codes, k_codes], axis=1)
             k_scales = np.concatenate([self.k_scales, k_scales], axis=1)
             v_codes = np.concatenate([self.v_codes, v_codes], axis=1)
-        self.k_codes, self.k_scales, self.v_codes, self.v_scale = k_codes, k_scales, v_codes, v_scale
+        # k_scales may be a view of the lasting scale.
+        self.k_codes, self.k_scales, self.v_codes, self.v_scale = k_codes, k_scales.copy(), v_codes, v_scale
         if recipe.rows == "per-tensor" and k_scale is None:
             self.k_scale = k_scales[:, 0, 0].copy()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arch.formats import FP32, Format
+from golden.checks import integer, plain
 from golden.numerics.conversions import decode, encode, resolve
 
 __all__ = ["RECIPES", "Quantized", "dequantize", "quantize"]
@@ -20,7 +21,7 @@ _MIN_SCALE = np.float32(2.0 ** (1 - FP32.bias))
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """A tensor as codes and scales: a value is about ``decode(codes) * scale``.
+    """A tensor as codes and scales, of its own: a value is about ``decode(codes) * scale``.
 
     Attributes
     ----------
@@ -42,6 +43,10 @@ class Quantized:
     fmt: Format
     axis: int = -1
     block: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("codes", "scale"):
+            object.__setattr__(self, name, plain(name, getattr(self, name)).copy())
 
     @property
     def expanded_scale(self) -> np.ndarray:
@@ -101,7 +106,7 @@ def quantize(
         If a value is NaN or infinite, or the format, recipe, axis or block is not one of those above.
     """
     fmt = resolve(fmt)
-    values = np.asarray(values)
+    values = plain("values", values)
     if values.dtype != np.float32:
         raise TypeError(f"values must be float32, not {values.dtype}")
     if fmt == FP32:
@@ -111,10 +116,7 @@ def quantize(
         amax = _amax(values, tuple(range(values.ndim)) if recipe == "per-tensor" else (axis,))
         scale = _scale(amax, fmt)
         return Quantized(encode(values / scale, fmt), scale, fmt)
-    if not isinstance(block, int) or isinstance(block, bool):
-        raise TypeError(f"block must be an int, not {block!r}")
-    if block < 1:
-        raise ValueError(f"block must be at least 1, not {block}")
+    block = integer("block", block, 1)
     length = values.shape[axis]
     amax = np.zeros([*values.shape[:axis], -(-length // block), *values.shape[axis + 1 :]], np.float32)
     for index in range(amax.shape[axis]):
@@ -133,11 +135,13 @@ def _checked_axis(values: np.ndarray, recipe: str, axis: int | None) -> int:
     """The axis that shares a scale, counted from 0."""
     if recipe not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, not {recipe!r}")
+    if not values.ndim:
+        raise ValueError("values must have at least 1 dimension, not 0")
     if recipe == "per-tensor":
         if axis is not None:
             raise ValueError(f"axis must be None for recipe per-tensor, not {axis}")
         return -1
-    axis = _DEFAULT_AXIS[recipe] if axis is None else axis
+    axis = _DEFAULT_AXIS[recipe] if axis is None else integer("axis", axis)
     if not -values.ndim <= axis < values.ndim:
         raise ValueError(f"axis must name one of {values.ndim} dimensions, not {axis}")
     return axis % values.ndim

@@ -6,6 +6,7 @@ The compiled kernels are tested against these functions; they share no code with
 import math
 from collections.abc import Iterable
 from fractions import Fraction
+from operator import index
 
 from arch.formats import FP32, Format
 
@@ -14,11 +15,13 @@ __all__ = ["dot", "exact_value", "fma", "is_negative", "round_value"]
 
 def is_negative(code: int, fmt: Format) -> bool:
     """The sign bit."""
-    return bool(code >> fmt.bits - 1)
+    return bool(index(code) >> fmt.bits - 1)
 
 
 def exact_value(code: int, fmt: Format) -> Fraction | float:
     """The number a code stands for: a Fraction, or one of the floats inf, -inf and nan. -0 is 0."""
+    # Narrow integers of NumPy would overflow below.
+    code = index(code)
     sign = -1 if is_negative(code, fmt) else 1
     magnitude = code & (1 << fmt.bits - 1) - 1
     if magnitude > fmt.max_code:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from arch.formats import FP32
+from golden.checks import float32_array
 from golden.kernels import kernel
 
 __all__ = ["EXP_MAX_ULP", "exp_fp32", "softmax_numerator"]
@@ -90,12 +91,6 @@ def _numerator(scores, reach, out):
             out[i, j] = _ZERO
 
 
-def _float32(name: str, values: np.ndarray) -> np.ndarray:
-    if not isinstance(values, np.ndarray) or values.dtype != np.float32:
-        raise TypeError(f"{name} must be a float32 array, not {getattr(values, 'dtype', type(values).__name__)}")
-    return np.ascontiguousarray(values)
-
-
 def exp_fp32(x: np.ndarray) -> np.ndarray:
     """The exponential of numbers that are not positive, as softmax needs it.
 
@@ -114,11 +109,11 @@ def exp_fp32(x: np.ndarray) -> np.ndarray:
     Returns: float32[...] of the same shape, in 0..1 or NaN.
     Raises: TypeError if ``x`` is not a float32 array; ValueError for a positive ``x``.
     """
-    x = _float32("x", x)
+    x = float32_array("x", x)
     if (x > 0).any():
         raise ValueError(f"exp_fp32 takes numbers that are not positive, not {float(x[x > 0][0])!r}")
-    out = np.empty_like(x)
-    _exp_array(x.reshape(-1), out.reshape(-1))
+    out = np.empty(x.shape, np.float32)
+    _exp_array(np.ascontiguousarray(x).reshape(-1), out.reshape(-1))
     return out
 
 
@@ -140,7 +135,7 @@ def softmax_numerator(scores: np.ndarray, *, causal: bool = False) -> np.ndarray
     Raises: TypeError if ``scores`` is not a float32 array; ValueError for a wrong or empty shape, or a
     causal mask with fewer keys than queries.
     """
-    scores = _float32("scores", scores)
+    scores = np.ascontiguousarray(float32_array("scores", scores))
     if scores.ndim != 2 or not scores.size:
         raise ValueError(f"scores must be queries by keys and not empty, not of shape {scores.shape}")
     queries, keys = scores.shape

@@ -8,7 +8,8 @@ import numpy as np
 from arch.formats import FORMATS, Format
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import operand_layout, product_layout, psum_layout
-from golden.numerics.conversions import code_dtype, resolve
+from golden.checks import plain
+from golden.numerics.conversions import check_codes, known_format
 from golden.tensor import rounding as _pe
 
 __all__ = ["add_products", "decode_operands", "multiply", "psum_words", "read_out", "round_psums"]
@@ -101,12 +102,9 @@ def decode_operands(codes: np.ndarray, fmt: str | Format, config: EngineConfig) 
     uint32[...]
         Packed by ``operand_layout``.
     """
-    fmt = resolve(fmt)
-    if fmt.name not in config.formats:
-        raise ValueError(f"format must be among {', '.join(config.formats)}, not {fmt.name!r}")
-    codes = np.asarray(codes)
-    if codes.dtype != code_dtype(fmt):
-        raise TypeError(f"codes must be {code_dtype(fmt)} codes of {fmt.name}, not {codes.dtype}")
+    fmt = known_format("format", fmt, config.formats)
+    codes = plain("codes", codes)
+    check_codes("codes", codes, fmt)
     return operand_table(fmt, config)[codes]
 
 
@@ -123,7 +121,7 @@ def multiply(x_operands: np.ndarray, w_operands: np.ndarray, config: EngineConfi
     uint64[...]
         ``product_layout`` without its tags: ``magnitude`` is at bit 0.
     """
-    x, w = np.broadcast_arrays(np.asarray(x_operands), np.asarray(w_operands))
+    x, w = np.broadcast_arrays(plain("x_operands", x_operands), plain("w_operands", w_operands))
     for name, operands in (("x_operands", x), ("w_operands", w)):
         if operands.dtype != np.uint32:
             raise TypeError(f"{name} must be uint32, not {operands.dtype}")
@@ -152,7 +150,7 @@ def add_products(psums: np.ndarray, products: np.ndarray, config: EngineConfig) 
     -------
     uint32[..., psum_words(config)]
     """
-    psums, products = _checked_psums(psums, config), np.asarray(products)
+    psums, products = _checked_psums(psums, config), plain("products", products)
     if products.dtype != np.uint64:
         raise TypeError(f"products must be uint64, not {products.dtype}")
     shape = np.broadcast_shapes(psums.shape[:-1], products.shape)
@@ -191,8 +189,9 @@ def read_out(psums: np.ndarray, config: EngineConfig, fmt: str | Format, *, satu
     uint32[...]
         Codes of ``fmt``, zero-extended.
     """
+    fmt = known_format("format", fmt, tuple(FORMATS))
     codes = round_psums(psums, config)
-    _pe.narrow_all(codes.reshape(-1), narrow_table()[resolve(fmt).select], int(saturate))
+    _pe.narrow_all(codes.reshape(-1), narrow_table()[fmt.select], int(saturate))
     return codes
 
 
@@ -207,7 +206,7 @@ def narrow_table() -> np.ndarray:
 
 
 def _checked_psums(psums: np.ndarray, config: EngineConfig) -> np.ndarray:
-    psums = np.asarray(psums)
+    psums = plain("psums", psums)
     words = psum_words(config)
     if psums.dtype != np.uint32:
         raise TypeError(f"psums must be uint32, not {psums.dtype}")

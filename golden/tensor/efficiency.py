@@ -4,7 +4,8 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 
 from arch.tensor.config import EngineConfig
-from golden.tensor.schedule import block_rows, gemm_cycles, readout_cycles
+from golden.checks import integer
+from golden.tensor.schedule import block_rows, gemm_cycles, gemm_sizes, readout_cycles
 
 __all__ = ["Losses", "losses", "scale_sim_cycles"]
 
@@ -44,6 +45,7 @@ class Losses:
         return Losses(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
     def __mul__(self, count: int) -> "Losses":
+        count = integer("count", count, 0)
         return Losses(**{f.name: getattr(self, f.name) * count for f in fields(self)})
 
     @property
@@ -65,8 +67,9 @@ def losses(m: int, k: int, n: int, config: EngineConfig) -> Losses:
     when the sums that it adds to are back. So between two passes of which the first has m rows and the second loads
     for l cycles, ``max(0, l - m)`` cycles are lost to loading; what else lies between them is the hazards' part.
 
-    Raises ValueError as ``gemm_passes``.
+    Raises TypeError and ValueError as ``gemm_passes``.
     """
+    m, k, n = gemm_sizes(m, k, n)
     cycles = gemm_cycles(m, k, n, config)
     if not cycles:
         return Losses(**dict.fromkeys((f.name for f in fields(Losses)), 0))
@@ -115,6 +118,8 @@ def scale_sim_cycles(m: int, k: int, n: int, config: EngineConfig, *, add_latenc
     and the next begins when all have left. A PE takes one cycle there, from its operand to its sum; with
     ``add_latency`` a sum takes so many from PE to PE, and one of the two R so many times as long.
     """
+    m, k, n = gemm_sizes(m, k, n)
+    add_latency = integer("add_latency", add_latency, 1)
     if 0 in (m, k, n):
         return 0
     tile = m + config.rows * (1 + add_latency) + config.cols - 2

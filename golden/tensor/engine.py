@@ -1,6 +1,8 @@
 """The cycle-accurate model of the tensor engine: every port and every PE register in every clock cycle."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from operator import index
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,6 +20,7 @@ from arch.tensor.layouts import (
     weight_layout,
 )
 from arch.tensor.signals import engine_fields
+from golden.checks import integer, plain
 from golden.numerics.conversions import code_dtype
 from golden.tensor import clocking as _engine
 from golden.tensor.arithmetic import narrow_table, operand_table, psum_words, widths
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from golden.tensor.schedule import Pass
 
 __all__ = ["Position", "TensorEngine", "explain"]
+
+#: A probability of 1, as the kernel takes it.
+_ALWAYS = 1 << 16
 
 
 class TensorEngine:
@@ -63,7 +69,7 @@ class TensorEngine:
 
     def __init__(self, config: EngineConfig, *, registers: bool = True):
         self.config = config
-        self.registers = registers
+        self.registers = bool(registers)
         self._record_words = record_words(engine_fields(config, registers=registers))
         self._hardware = _hardware(config)
         self._state = _reset_state(config, self._hardware)
@@ -149,15 +155,15 @@ class TensorEngine:
             For a wrong dtype or shape, and for a command outside the ranges ``command_layout`` documents.
         """
         if commands is not None:
-            fields, words = _command_beats(np.asarray(commands), self.config)
+            fields, words = _command_beats(plain("commands", commands), self.config)
             self._pending[0].append(fields)
             self._pending[1].append(words)
         if weights is not None:
             lanes = self.config.rows_per_load_cycle * self.config.cols
-            self._pending[2].append(_code_beats("weights", np.asarray(weights), lanes, self.config))
+            self._pending[2].append(_code_beats("weights", plain("weights", weights), lanes, self.config))
         if activations is not None:
-            beats = _code_beats("activations", np.asarray(activations), self.config.rows, self.config)
-            self._pending[3].append(beats)
+            activations = plain("activations", activations)
+            self._pending[3].append(_code_beats("activations", activations, self.config.rows, self.config))
 
     def _refill(self) -> None:
         """Join what was offered to what is left of the queues."""
@@ -193,9 +199,10 @@ class TensorEngine:
             Probability, in each cycle, that ``o_result.ready`` is low.
         seed : int
             Chooses the idle and stalled cycles, together with the number of the cycle: a run cut in two
-            gives the same trace.
+            gives the same trace. 0 or more, below 2**63.
         until_done : bool
-            Stop before the first cycle in which :attr:`done` is true.
+            Stop before the first cycle in which :attr:`done` is true. Not together with a probability of 1: that
+            cycle would never come.
         out : uint32[cycles, record_words], optional
             Where to write the records. A loop that uses them up piece by piece runs up to three times as fast
             if it gives the same array every time.
@@ -205,17 +212,19 @@ class TensorEngine:
         uint32[cycles, record_words]
             A record per cycle, as ``arch.tensor.signals.engine_fields`` describes it.
         """
-        idles = [idle] * 3 if isinstance(idle, int | float) else list(idle)
-        quiet = np.array([round(65536 * p) for p in (*idles, stall)], np.int64)
-        if quiet.shape != (4,) or quiet.min() < 0 or quiet.max() > 65536:
-            raise ValueError(f"idle and stall must be probabilities, one or three of idle, not {idle!r}, {stall!r}")
+        cycles, seed = integer("cycles", cycles, 0), integer("seed", seed, 0, (1 << 63) - 1)
+        quiet = _quiet(idle, stall)
+        if until_done and quiet.max() == _ALWAYS:
+            raise ValueError(f"idle and stall must be below 1 for a run that ends when it is done, not {idle}, {stall}")
         self._refill()
         start = self.cycle
         shape = (cycles, self._record_words)
-        trace = np.empty(shape, np.uint32) if out is None else out
+        trace = np.empty(shape, np.uint32) if out is None else plain("out", out)
         if trace.dtype != np.uint32 or trace.shape != shape or not trace.flags.c_contiguous:
             raise ValueError(f"out must be a contiguous uint32 array of shape {shape}, not {trace.dtype}{trace.shape}")
-        count = _engine.run(self._hardware, self._state, self._queues, trace, self.registers, seed, quiet, until_done)
+        # Other types than these would be compiled for anew.
+        ends = bool(until_done)
+        count = _engine.run(self._hardware, self._state, self._queues, trace, self.registers, seed, quiet, ends)
         trace = trace[:count]
         at = sum(self._payload_words) + 3
         result = at + 5
@@ -224,6 +233,28 @@ class TensorEngine:
         row_at = at - 1 - self._payload_words[2]
         self._take_cycles.append(start + np.flatnonzero(trace[:, row_at] & trace[:, at + 3]))
         return trace
+
+
+def _quiet(idle: float | Sequence[float], stall: float) -> np.ndarray:
+    """int64[4]: the probabilities of the three sources and the sink, in 1/65536."""
+    idles = [idle] * 3 if isinstance(idle, Real) else idle
+    if not isinstance(idles, Iterable):
+        raise TypeError(f"idle must be one probability or three, not {idle!r}")
+    idles = list(idles)
+    if len(idles) != 3:
+        raise ValueError(f"idle must be one probability or three, not {len(idles)}")
+    for name, value in (*(("idle", p) for p in idles), ("stall", stall)):
+        if not isinstance(value, Real):
+            raise TypeError(f"{name} must be a probability, 0..1, not {value!r}")
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be a probability, 0..1, not {value!r}")
+    return np.array([_parts(float(p)) for p in (*idles, stall)], np.int64)
+
+
+def _parts(probability: float) -> int:
+    """What is above 0 and below 1 stays so."""
+    parts = round(_ALWAYS * probability)
+    return parts if probability in (0, 1) else min(max(parts, 1), _ALWAYS - 1)
 
 
 def _hardware(config: EngineConfig) -> _engine.Hardware:
@@ -291,6 +322,8 @@ def _command_beats(commands: np.ndarray, config: EngineConfig) -> tuple[np.ndarr
     dtype = np.dtype(np.uint64 if layout.width <= 64 else object)
     if commands.dtype != dtype or commands.ndim != 1:
         raise TypeError(f"commands must be {dtype}[n], not {commands.dtype} of shape {commands.shape}")
+    if dtype.hasobject:
+        commands = np.array([index(command) for command in commands], object)
     # Shifts by a scalar of the array's own type: uint64 and int do not mix.
     number = np.uint64 if layout.width <= 64 else int
     fields = np.zeros((commands.size, len(layout.fields)), np.int64)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arch.tensor.config import EngineConfig
+from golden.checks import plain
 from golden.numerics.conversions import encode
 from golden.numerics.gemm import gemm
 
@@ -13,7 +14,7 @@ __all__ = ["Gemm", "golden_result"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Gemm:
-    """One matrix product.
+    """One matrix product, with operands of its own: what the caller does to its arrays afterwards changes nothing.
 
     x : uint8 or uint16[M, K], codes of ``x_format``
     w : uint8 or uint16[K, N], codes of ``w_format``
@@ -26,6 +27,10 @@ class Gemm:
     w_format: str
     out_format: str = "fp32"
     saturate: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("x", "w"):
+            object.__setattr__(self, name, plain(name, getattr(self, name)).copy())
 
     @property
     def shape(self) -> tuple[int, int, int]:

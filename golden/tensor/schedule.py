@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout
-from golden.numerics.conversions import code_dtype, resolve
+from golden.checks import integer, plain
+from golden.numerics.conversions import check_codes, code_dtype, known_format
 
 __all__ = [
     "Pass",
@@ -17,6 +19,7 @@ __all__ = [
     "gemm_beats",
     "gemm_cycles",
     "gemm_passes",
+    "gemm_sizes",
     "gemm_stimulus",
     "ideal_cycles",
     "next_base",
@@ -60,11 +63,12 @@ def gemm_passes(m: int, k: int, n: int, config: EngineConfig, *, base: int = 0) 
 
     Raises
     ------
+    TypeError
+        If a size is no integer.
     ValueError
-        If a size is negative, or ``k`` exceeds ``k_max`` under exact accumulation.
+        If a size is negative, ``k`` exceeds ``k_max`` under exact accumulation, or there is no such PSUM row.
     """
-    _check_sizes(m, k, n, config)
-    return list(_passes(m, k, n, config, base))
+    return list(_passes(*_runnable_sizes(m, k, n, config), config, _checked_base(base, config)))
 
 
 def next_base(passes: Sequence[Pass], config: EngineConfig) -> int:
@@ -72,11 +76,24 @@ def next_base(passes: Sequence[Pass], config: EngineConfig) -> int:
     return (passes[-1].base + passes[-1].tile_m) % config.psum_depth
 
 
-def _check_sizes(m: int, k: int, n: int, config: EngineConfig) -> None:
-    if min(m, k, n) < 0:
-        raise ValueError(f"the sizes of a GEMM must be 0 or more, not {m}, {k}, {n}")
+def gemm_sizes(m: int, k: int, n: int) -> tuple[int, int, int]:
+    """The sizes as Python ints, whose products cannot overflow. Raises TypeError, or ValueError below 0."""
+    sizes = integer("m", m), integer("k", k), integer("n", n)
+    if min(sizes) < 0:
+        raise ValueError(f"the sizes of a GEMM must be 0 or more, not {', '.join(map(str, sizes))}")
+    return sizes
+
+
+def _runnable_sizes(m: int, k: int, n: int, config: EngineConfig) -> tuple[int, int, int]:
+    """The same, if an engine of the configuration can hold so long a sum."""
+    m, k, n = gemm_sizes(m, k, n)
     if config.exact and k > config.k_max:
         raise ValueError(f"K must be at most k_max = {config.k_max} under exact accumulation, not {k}")
+    return m, k, n
+
+
+def _checked_base(base: int, config: EngineConfig) -> int:
+    return integer("base", base, 0, config.psum_depth - 1)
 
 
 def _passes(m: int, k: int, n: int, config: EngineConfig, base: int) -> Iterator[Pass]:
@@ -113,6 +130,7 @@ def block_rows(m: int, config: EngineConfig) -> int:
 
     A last block of few rows would wait for its weights: the blocks are of like sizes, unless those were all too short.
     """
+    m = integer("m", m, 1)
     alike = _ceil(m, _ceil(m, config.tile_m))
     return alike if alike >= config.hazard_latency else min(m, config.tile_m)
 
@@ -170,24 +188,24 @@ def gemm_beats(
     TypeError, ValueError
         For a wrong dtype, shape or format, and as :func:`gemm_passes`; before the first pass is asked for.
     """
-    x_codes, w_codes = np.asarray(x_codes), np.asarray(w_codes)
-    for name, codes, fmt in (("x", x_codes, x_format), ("w", w_codes, w_format)):
-        if fmt not in config.formats:
-            raise ValueError(f"{name}_format must be among {', '.join(config.formats)}, not {fmt!r}")
-        if codes.dtype != code_dtype(fmt):
-            raise TypeError(f"{name}_codes must be {code_dtype(fmt)} codes of {fmt}, not {codes.dtype}")
+    x_format = known_format("x_format", x_format, config.formats)
+    w_format = known_format("w_format", w_format, config.formats)
+    x_codes, w_codes = plain("x_codes", x_codes), plain("w_codes", w_codes)
+    for name, codes, fmt in (("x_codes", x_codes, x_format), ("w_codes", w_codes, w_format)):
+        check_codes(name, codes, fmt)
         if codes.ndim != 2:
-            raise ValueError(f"{name}_codes must be a matrix, not of shape {codes.shape}")
+            raise ValueError(f"{name} must be a matrix, not of shape {codes.shape}")
     if x_codes.shape[1] != w_codes.shape[0]:
         raise ValueError(f"x_codes and w_codes must agree in K, not {x_codes.shape} and {w_codes.shape}")
-    _check_sizes(*x_codes.shape, w_codes.shape[1], config)
+    _runnable_sizes(*x_codes.shape, w_codes.shape[1], config)
     modes = {
-        "x_format": resolve(x_format).select,
-        "w_format": resolve(w_format).select,
-        "out_format": resolve(out_format).select,
-        "saturate": int(saturate),
+        "x_format": x_format.select,
+        "w_format": w_format.select,
+        "out_format": known_format("out_format", out_format, tuple(FORMATS)).select,
+        "saturate": int(bool(saturate)),
     }
-    return _beats(x_codes, w_codes, config, modes, base)
+    # Copies: the beats are made later than this, one pass at a time.
+    return _beats(x_codes.copy(), w_codes.copy(), config, modes, _checked_base(base, config))
 
 
 def _beats(
@@ -250,6 +268,10 @@ def assemble(result_rows: np.ndarray, m: int, k: int, n: int, config: EngineConf
     uint32[m, n]
         Codes of the out format, zero-extended; all zero if ``k`` is 0.
     """
+    m, k, n = _runnable_sizes(m, k, n, config)
+    result_rows = plain("result_rows", result_rows)
+    if result_rows.dtype != np.uint32:
+        raise TypeError(f"result_rows must be uint32, not {result_rows.dtype}")
     codes = np.zeros((m, n), np.uint32)
     tiles = _ceil(n, config.cols)
     expected = m * tiles if k else 0
@@ -345,7 +367,7 @@ def gemm_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
     There are at most two kinds of M blocks (full, last) and two kinds of groups (whole, last) in each. The last
     store is the last row's last column, unless N is ragged and a pass on a full-width tile ends later.
     """
-    _check_sizes(m, k, n, config)
+    m, k, n = _runnable_sizes(m, k, n, config)
     if 0 in (m, k, n):
         return 0
     block = block_rows(m, config)
@@ -358,7 +380,7 @@ def gemm_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
 
 def readout_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
     """Cycles from a GEMM's last store to its last row's transfer on ``o_result``, with a sink that never stalls."""
-    _check_sizes(m, k, n, config)
+    m, k, n = _runnable_sizes(m, k, n, config)
     if 0 in (m, k, n):
         return 0
     tail = _tail(m, k, n, config)
@@ -367,10 +389,12 @@ def readout_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
 
 def ideal_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
     """Cycles with every PE multiplying in every cycle."""
+    m, k, n = gemm_sizes(m, k, n)
     return _ceil(m * k * n, config.rows * config.cols)
 
 
 def utilization(m: int, k: int, n: int, config: EngineConfig) -> float:
     """Products needed over products the array could have made in :func:`gemm_cycles`; 0 for an empty GEMM."""
+    m, k, n = gemm_sizes(m, k, n)
     cycles = gemm_cycles(m, k, n, config)
     return m * k * n / (config.rows * config.cols * cycles) if cycles else 0.0

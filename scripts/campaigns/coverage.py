@@ -10,16 +10,18 @@ from pathlib import Path
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
+from rich.text import Text
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from golden.tensor.jobs import Gemm
 from hw.tensor.verilog import engine_verilog
-from scripts.campaigns.sim import SIMULATED, campaign_jobs, ragged_jobs
+from scripts.campaigns.sim import SIMULATED, campaign_jobs
+from scripts.ground.files import check_beside, make_folder, save
 from scripts.ground.progress import progress_bar
+from scripts.ground.terminal import Terminal
 from verif.coverage.page import page
 from verif.coverage.points import Hits
 from verif.coverage.report import Coverage
@@ -29,9 +31,11 @@ from verif.tensor.coverage.sampling import Sampler
 from verif.tensor.engine import EngineRun, simulate
 from verif.tensor.interactive import run_interactive
 from verif.tensor.resets import RESET_POINTS, sample_resets
+from verif.tensor.workload.gemms import ragged_gemms
 
 __all__ = ["run_coverage"]
 
+JSON, PAGE = "coverage.json", "index.html"
 #: Interactive benches take their time: of the smallest preset only.
 INTERACTIVE = "tiny"
 #: Rows and columns of the arrays whose lines are counted. The modules are those of the preset but for the number of
@@ -63,13 +67,14 @@ def _runs(name: str, config: EngineConfig, seed: int) -> Iterator[_Run]:
 def _line_run(config: EngineConfig, seed: int) -> _Run:
     """For lines: the ring goes round, and GEMMs of all sizes, formats and kinds of operands."""
     rng = np.random.default_rng([seed, config.rows])
-    return _Run("lines", [*ring_jobs(config)[2:-1], *ragged_jobs(config, rng)], idle=0.3, stall=0.3)
+    return _Run("lines", [*ring_jobs(config)[2:-1], *ragged_gemms(config, rng)], idle=0.3, stall=0.3)
 
 
 def run_coverage(presets: Sequence[str] | None = None, *, seed: int, folder: Path) -> bool:
     """Run everything, print the summary and the holes, write the reports, and say whether a bar was missed."""
     started = time.monotonic()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(str(folder))
+    check_beside(folder / JSON, '"seed":', [folder / PAGE])
     coverage = Coverage(seed, waivers=WAIVERS)
     with progress_bar() as progress:
         task = progress.add_task("", total=None)
@@ -90,7 +95,7 @@ def run_coverage(presets: Sequence[str] | None = None, *, seed: int, folder: Pat
 def _announce(progress: Progress, task: TaskID, label: str) -> None:
     progress.update(task, description=label)
     if not progress.console.is_terminal:
-        progress.console.print(label, highlight=False)
+        progress.console.line(label)
 
 
 def _simulate(coverage: Coverage, preset: str, config: EngineConfig, run: _Run, seed: int) -> None:
@@ -129,10 +134,10 @@ def _resets(coverage: Coverage, seed: int) -> None:
 
 def _report(coverage: Coverage, folder: Path) -> bool:
     """Write the reports, print the summary, and say whether a bar was missed."""
-    (folder / "coverage.json").write_text(json.dumps(coverage.record()) + "\n")
-    (folder / "index.html").write_text(page(coverage))
-    console = Console()
-    console.print(_table(coverage))
+    save(folder / JSON, json.dumps(coverage.record()) + "\n")
+    save(folder / PAGE, page(coverage))
+    terminal = Terminal()
+    terminal.table(_table(coverage))
     reached, total, waived = coverage.lines
     hit, due = coverage.bins
     shown = [
@@ -140,13 +145,13 @@ def _report(coverage: Coverage, folder: Path) -> bool:
         f"functional bins: {hit:,} of {due:,}",
         f"lines and branches: {reached:,} of {total - waived:,} ({_percent(reached, total - waived)}), {waived} waived",
         "toggles: {:,} of {:,} ({})".format(*coverage.toggles, _percent(*coverage.toggles)),
-        f"wrote {folder / 'index.html'}",
+        f"wrote {folder / PAGE}",
     ]
     for line in shown:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        terminal.line(line)
     complaints = coverage.complaints()
     for line in complaints:
-        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+        terminal.line(line, "red")
     return bool(complaints)
 
 
@@ -165,6 +170,6 @@ def _table(coverage: Coverage) -> Table:
         cells = []
         for hits in coverage.hits.values():
             hit, due = hits.covered(name) if name in hits.points else (0, 0)
-            cells.append(f"[{'green' if hit == due else 'red'}]{hit}/{due}[/]" if due else "")
+            cells.append(Text(f"{hit}/{due}", "green" if hit == due else "red") if due else "")
         table.add_row(name, *cells)
     return table

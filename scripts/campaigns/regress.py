@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
-from rich.console import Console
 
 from scripts.campaigns.farm import Died, check_address, run_on_dask, run_on_processes
 from scripts.ground.errors import InputError
-from scripts.ground.files import check_writable, make_folder, save
+from scripts.ground.files import check_beside, check_writable, make_folder, save
 from scripts.ground.progress import progress_bar
+from scripts.ground.terminal import Terminal
 from verif.simulation.simulator import require
 from verif.tensor.regress import Run, Verdict, execute
 
@@ -54,6 +54,7 @@ def choose_runs(runs: int | None, seed: int | None, only: str | None, out: str |
         raise InputError(f"--out: {out} is where JUnit XML goes; needs a name that does not end in .xml")
     check_writable(out)
     check_writable(str(Path(out).with_suffix(".xml")))
+    check_beside(out, '"seed":', [Path(out).with_suffix(".xml")])
     return [Run.draw(seed, index) for index in indices], Path(out)
 
 
@@ -226,16 +227,16 @@ def _showing_progress(regression: Regression, pairs: Iterator[tuple[Run, Verdict
 
 
 def _print_summary(regression: Regression, out: Path) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    terminal = Terminal()
     failed = regression.failed
     for verdict in failed[:SHOWN]:
         lines = [f"run {verdict.run.name}: {verdict.run}", *verdict.report, regression.reproduce(verdict.run), ""]
         for line in lines:
-            console.print(line, style="red", markup=False)
+            terminal.line(line, "red")
     if len(failed) > SHOWN:
-        console.print(f"and {len(failed) - SHOWN} more:", " ".join(v.run.name for v in failed[SHOWN:]), markup=False)
+        terminal.line(f"and {len(failed) - SHOWN} more: {' '.join(v.run.name for v in failed[SHOWN:])}")
     for verdict in regression.not_run[:SHOWN]:
-        console.print(f"run {verdict.run.name} was not run: {verdict.not_run}", style="yellow", markup=False)
+        terminal.line(f"run {verdict.run.name} was not run: {verdict.not_run}", "yellow")
     style = "red" if failed else "yellow" if regression.interrupted or regression.not_run else "green"
-    console.print(regression.summary(), style=style, markup=False)
-    console.print(f"wrote {out} and {out.with_suffix('.xml')}", markup=False)
+    terminal.line(regression.summary(), style)
+    terminal.line(f"wrote {out} and {out.with_suffix('.xml')}")

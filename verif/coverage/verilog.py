@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from hw.lib.emission import plain_names
+
 __all__ = ["CodeCounts", "CodePoint", "Waiver"]
 
 #: The file in which ``verif.simulation.simulator`` puts the engine.
@@ -77,9 +79,9 @@ class CodePoint:
 
 
 def _modules(source: str) -> Iterator[tuple[str, int, str]]:
-    """Name, line of the file (from 1) and text of every module."""
+    """What every module is, its line of the file (from 1) and its text, names plain."""
     for match in re.finditer(r"^module (\w+)\b.*?^endmodule$", source, re.DOTALL | re.MULTILINE):
-        yield match[1], source.count("\n", 0, match.start()) + 1, match[0]
+        yield plain_names(match[1]), source.count("\n", 0, match.start()) + 1, plain_names(match[0])
 
 
 class CodeCounts:

@@ -13,7 +13,7 @@ from hw.tensor.grid import Grid
 from hw.tensor.pe import ProcessingElement
 from verif.tensor import unit_vectors as vectors
 from verif.tensor.models import ArrayModel, PsumBankModel
-from verif.tensor.probes import REGISTERS
+from verif.tensor.paths import REGISTERS
 from verif.tensor.unit_bench import UnitBench
 
 __all__ = ["grid_bench", "pe_bench", "psum_bank_bench"]

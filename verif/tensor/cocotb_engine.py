@@ -68,7 +68,7 @@ async def cycle_counts(dut) -> None:
     """GEMMs one at a time take the cycles that the schedule says."""
     bench = EngineBench(dut, "cycle_counts")
     await bench.start()
-    for sizes in ((1, 1, 1), (1, 3 * bench.config.rows, 3 * bench.config.cols), (0, 0, 0), (0, 0, 0), (0, 0, 0)):
+    for sizes in ((1, 1, 1), (1, 3 * bench.config.rows, 3 * bench.config.cols), (), (), ()):
         await _run_alone(bench, bench.gemm(*sizes))
         await bench.reset()
 

@@ -11,27 +11,24 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import result_layout
-from golden.numerics.conversions import code_dtype
 from golden.tensor.jobs import Gemm, golden_result
-from golden.tensor.schedule import assemble, gemm_beats, gemm_passes, next_base
+from golden.tensor.schedule import assemble
 from verif.simulation.leash import follow_parent
 from verif.simulation.scoreboard import CycleScoreboard, ValueScoreboard
 from verif.simulation.streams import PERIOD, Monitor, Port, Sink, Source, cycle
 from verif.tensor.resets import record_reset
+from verif.tensor.workload.gemms import draw_gemm
+from verif.tensor.workload.program import Program, packed, result_rows
 
 __all__ = ["INPUTS", "EngineBench"]
 
 INPUTS = ("i_command", "i_weight", "i_activation")
+#: Cycles of a random GEMM, beside those of the shortest one.
+LONGEST = 200
 #: No source with an idle probability of 0.9 is silent for so long.
 UNLUCKY = 200
-
-
-def _packed(codes: np.ndarray, bits: int) -> int:
-    """Codes side by side, the first in the low bits."""
-    return sum(int(code) << bits * lane for lane, code in enumerate(codes))
 
 
 class EngineBench:
@@ -68,7 +65,7 @@ class EngineBench:
         self.results: list[int] = []
         self.first_rows = 0
         self.first_weight = self.last_store = self.last_result = self.last_take = -1
-        self._base = 0
+        self._program = Program(self.config)
         self._reset_cycles = itertools.cycle((1, 2, 3))
         # Beats of weights and of activations of each pass offered since reset; transfers before it.
         self._tiles: list[tuple[int, int]] = []
@@ -106,7 +103,8 @@ class EngineBench:
         self._tiles.clear()
         self._since = self.transfers
         self.results.clear()
-        self.first_rows = self._base = 0
+        self.first_rows = 0
+        self._program = Program(self.config)
         self.first_weight = self.last_take = -1
         await FallingEdge(self.dut.clk)
         self.dut.rst.value = 0
@@ -125,42 +123,27 @@ class EngineBench:
     def offer(self, job: Gemm, *, garbage: bool = False) -> None:
         """Queue the beats of a GEMM and expect its rows; ``garbage``: lanes not in use hold random codes, not 0."""
         config, expected = self.config, golden_result(job, self.config)
-        modes = {"out_format": job.out_format, "saturate": job.saturate, "base": self._base}
-        passes = gemm_passes(*job.shape, config, base=self._base)
-        beats = gemm_beats(job.x, job.w, config, x_format=job.x_format, w_format=job.w_format, **modes)
-        for p, (command, weights, activations) in zip(passes, beats, strict=True):
+        for p, (command, weights, activations) in zip(*self._program.add(job), strict=True):
             if garbage:
                 weights, activations = weights.copy(), activations.copy()
                 rows = weights.reshape(-1, config.cols)
                 for unused in (rows[:, p.tile_n :], rows[p.tile_k :], activations[:, p.tile_k :]):
-                    unused[:] = self.codes(1 << config.code_bits, unused.shape, unused.dtype)
+                    unused[:] = self._numbers().integers(0, 1 << config.code_bits, unused.shape, unused.dtype)
             self.sources["i_command"].send([int(command[0])])
-            self.sources["i_weight"].send(_packed(row, config.code_bits) for row in weights)
-            self.sources["i_activation"].send(_packed(row, config.code_bits) for row in activations)
+            self.sources["i_weight"].send(packed(weights))
+            self.sources["i_activation"].send(packed(activations))
             self._ends.extend([(p.first, p.last)] * p.tile_m)
             self._tiles.append((len(weights), p.tile_m))
-            for row in range(p.tile_m * p.last):
-                codes = expected[p.m0 + row, p.n0 : p.n0 + p.tile_n]
-                self.rows.expect(result_layout(config).pack(codes=_packed(codes, 32), last=row == p.tile_m - 1))
-        self._base = next_base(passes, config)
+            for row, codes in enumerate(packed(result_rows(p, expected)), 1):
+                self.rows.expect(result_layout(config).pack(codes=codes, last=row == p.tile_m))
 
-    def codes(self, limit: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Random codes below ``limit``."""
-        return np.random.default_rng(self.rng.getrandbits(64)).integers(0, limit, shape, dtype)
+    def gemm(self, m: int | None = None, k: int | None = None, n: int | None = None) -> Gemm:
+        """Random operands, formats and, where none is given, sizes: up to a few tiles."""
+        rng = self._numbers()
+        return draw_gemm(rng, self.config, m=m, k=k, n=n, longest=LONGEST).job(rng)
 
-    def gemm(self, m: int = 0, k: int = 0, n: int = 0) -> Gemm:
-        """Random bit patterns, formats and, where it is 0, each size: up to a few tiles."""
-        rows, cols, rng = self.config.rows, self.config.cols, self.rng
-        m, k, n = m or rng.randint(1, 4 * rows), k or rng.randint(1, 3 * rows), n or rng.randint(1, 3 * cols)
-        x_format, w_format = rng.choice(self.config.formats), rng.choice(self.config.formats)
-        return Gemm(
-            x=self.codes(1 << FORMATS[x_format].bits, (m, k), code_dtype(x_format)),
-            w=self.codes(1 << FORMATS[w_format].bits, (k, n), code_dtype(w_format)),
-            x_format=x_format,
-            w_format=w_format,
-            out_format=rng.choice(tuple(FORMATS)),
-            saturate=rng.random() < 0.5,
-        )
+    def _numbers(self) -> np.random.Generator:
+        return np.random.default_rng(self.rng.getrandbits(64))
 
     async def cycles(self, count: int) -> None:
         """Let clock cycles pass; ends in ReadOnly."""

@@ -16,7 +16,7 @@ from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import TOP, Harness
 from verif.simulation.runs import run_folder
 from verif.simulation.simulator import Simulation, SimulatorError, build, crash, end
-from verif.tensor.probes import column_stores
+from verif.tensor.paths import column_stores
 from verif.tensor.resets import Reset, recorded_resets
 
 __all__ = ["InteractiveRun", "run_interactive"]

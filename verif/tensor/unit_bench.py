@@ -12,8 +12,8 @@ from amaranth.lib import wiring
 from arch.record import Field
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
-from hw.lib.blocks import emit_modules
 from hw.tensor.verilog import join_modules
+from verif.modules import plain_modules
 from verif.simulation.harness import Harness
 from verif.simulation.replay import Mismatch
 
@@ -66,7 +66,7 @@ class UnitBench:
 
     def modules(self) -> dict[str, str]:
         """Verilog by module name, the block's own first."""
-        return emit_modules(self.block(), self.target)
+        return plain_modules(self.block(), self.target)
 
     def path(self, item: Field) -> str | None:
         """A register as an expression over the block's instance path ``pe``; None for a port."""

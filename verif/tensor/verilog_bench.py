@@ -12,10 +12,12 @@ from arch.layout import Layout
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import result_layout
 from golden.tensor.jobs import Gemm, golden_result
-from golden.tensor.schedule import gemm_beats, gemm_passes, next_base
+from golden.tensor.schedule import Pass
 from hw.tensor.axi import WRAPPER, data_bytes
 from hw.tensor.verilog import banner
-from verif.tensor.operands import CLASSES, random_operands
+from verif.tensor.workload.gemms import draw_gemm
+from verif.tensor.workload.operands import CLASSES
+from verif.tensor.workload.program import Program, packed, result_rows
 
 __all__ = ["STREAMS", "Vectors", "bench_gemms", "bench_verilog", "make_vectors", "run_command"]
 
@@ -51,21 +53,27 @@ class Vectors:
 def bench_gemms(config: EngineConfig, seed: int = 1) -> list[Gemm]:
     """Products of every pair of formats, read out in every format; tiles ragged, whole, and a single element."""
     rng = np.random.default_rng(seed)
+    rows, cols = config.rows, config.cols
     pairs = list(product(config.formats, repeat=2))
     pairs *= max(EACH, -(-LEAST // len(pairs)))
+    deepest = config.k_max if config.exact else 2 * rows + 1
+    sizes = [(1, 1, 1), (2, min(rows, deepest), cols), (3, min(2 * rows + 1, deepest), 2 * cols + 1)]
     jobs = []
     for index, (x_format, w_format) in enumerate(pairs):
-        m, k, n = (
-            int(rng.integers(1, most + 1)) for most in (min(24, config.tile_m), 3 * config.rows, 3 * config.cols)
+        spec = draw_gemm(
+            rng,
+            config,
+            **dict(zip("mkn", sizes[index], strict=True)) if index < len(sizes) else {},
+            # A few tiles: the vectors are files.
+            longest=100 + 4 * rows,
+            x_format=x_format,
+            w_format=w_format,
+            out_format=list(FORMATS)[index % len(FORMATS)],
+            # Without saturation once round the formats, then with it.
+            saturate=bool(index // len(FORMATS) % 2),
+            kind=CLASSES[index % len(CLASSES)],
         )
-        if index < 2:
-            m, k, n = ((1, 1, 1), (2, config.rows, config.cols))[index]
-        k = min(k, config.k_max) if config.exact else k
-        x, w = random_operands(rng, (m, k, n), x_format, w_format, CLASSES[index % len(CLASSES)])
-        out_format = list(FORMATS)[index % len(FORMATS)]
-        # Without saturation once round the formats, then with it.
-        saturate = bool(index // len(FORMATS) % 2)
-        jobs.append(Gemm(x=x, w=w, x_format=x_format, w_format=w_format, out_format=out_format, saturate=saturate))
+        jobs.append(spec.job(rng))
     return jobs
 
 
@@ -75,17 +83,15 @@ def make_vectors(config: EngineConfig, jobs: Iterable[Gemm]) -> Vectors:
     counts = dict.fromkeys(lines, 0)
     digits = {name: 2 * count for name, count in data_bytes(config).items()}
     digits["result"] = -(-_expected_layout(config).width // 4)
-    base = number = 0
+    program, number = Program(config), 0
     for number, job in enumerate(jobs, 1):
-        formats = {"x_format": job.x_format, "w_format": job.w_format, "out_format": job.out_format}
-        passes = gemm_passes(*job.shape, config, base=base)
         words: dict[str, list[int]] = {name: [] for name in lines}
-        for beats in gemm_beats(job.x, job.w, config, saturate=job.saturate, base=base, **formats):
-            words["command"] += [int(word) for word in beats[0]]
-            words["weight"] += _rows(beats[1])
-            words["activation"] += _rows(beats[2])
-        words["result"] += _expected(config, number, golden_result(job, config), passes)
-        base = next_base(passes, config)
+        codes = golden_result(job, config)
+        for tile, (commands, weights, activations) in zip(*program.add(job), strict=True):
+            words["command"] += [int(word) for word in commands]
+            words["weight"] += packed(weights)
+            words["activation"] += packed(activations)
+            words["result"] += _expected(config, number, tile, codes)
         for name, values in words.items():
             lines[name] += [f"// {number}: {job}", *(f"{value:0{digits[name]}x}" for value in values)]
             counts[name] += len(values)
@@ -93,24 +99,12 @@ def make_vectors(config: EngineConfig, jobs: Iterable[Gemm]) -> Vectors:
     return Vectors(files, counts | {"gemms": number})
 
 
-def _rows(codes: np.ndarray) -> list[int]:
-    """Rows of codes as one number each, the first code lowest."""
-    little = codes.astype(codes.dtype.newbyteorder("<"))
-    return [int.from_bytes(row.tobytes(), "little") for row in little]
-
-
-def _expected(config: EngineConfig, gemm: int, codes: np.ndarray, passes) -> Iterator[int]:
+def _expected(config: EngineConfig, gemm: int, tile: Pass, codes: np.ndarray) -> Iterator[int]:
     layout = _expected_layout(config)
-    for tile in passes:
-        for row in range(tile.tile_m) if tile.last else ():
-            part = codes[tile.m0 + row, tile.n0 : tile.n0 + tile.tile_n].astype("<u4")
-            yield layout.pack(
-                codes=int.from_bytes(part.tobytes(), "little"),
-                last=int(row + 1 == tile.tile_m),
-                first_column=tile.n0,
-                row=tile.m0 + row,
-                gemm=gemm,
-            )
+    for row, part in enumerate(packed(result_rows(tile, codes))):
+        yield layout.pack(
+            codes=part, last=int(row + 1 == tile.tile_m), first_column=tile.n0, row=tile.m0 + row, gemm=gemm
+        )
 
 
 def run_command(engine: str) -> str:

@@ -79,9 +79,9 @@ def test_sums_in_range(formats):
     config = EngineConfig(**GOOD | {"formats": formats, "accumulation": "fp32"})
     least = min(Fraction(2) ** FORMATS[name].lsb_exp for name in formats) ** 2
     largest = max(Fraction(FORMATS[name].max_value) for name in formats) ** 2
-    # What is left of opposites is no less than an ulp of the lesser one; from where half an ulp exceeds every product
-    # no sum grows, and one that has not come there is within a product of it.
-    in_range = least / 2**24 >= Fraction(1, 2**63) and largest * 2**24 + largest <= 2**65
+    # Sums are multiples of the least product; from where half an ulp exceeds every product no sum grows, and one that
+    # has not come there is within a product of it.
+    in_range = least >= Fraction(1, 2**63) and largest * 2**24 + largest <= 2**65
     assert config.sums_in_range == in_range == ("bf16" not in formats)
 
 

@@ -13,6 +13,16 @@ FP8_PAIRS = list(product(("e4m3", "e5m2"), repeat=2))
 PAIRS = list(product(("e4m3", "e5m2", "bf16"), repeat=2))
 SHAPES = [(1, 1, 1), (1, 7, 1), (7, 1, 9), (2, 3, 2), (5, 33, 3), (6, 64, 4), (13, 40, 17)]
 NAN_BITS = 0x7FC00000
+#: x_format, w_format, accumulation.
+ENGINES = [
+    ("e4m3", "e4m3", "exact"),
+    ("e5m2", "e4m3", "exact"),
+    ("e5m2", "e5m2", "exact"),
+    ("e4m3", "e5m2", "fp32"),
+    ("bf16", "bf16", "fp32"),
+    ("bf16", "e4m3", "fp32"),
+    ("e4m3", "bf16", "fp32"),
+]
 
 
 def rng():
@@ -70,3 +80,26 @@ def integer_dot(x, w, x_format, w_format):
         * exact_value(int(pair) & 255, FORMATS[w_format])
         for pair in np.flatnonzero(counts)
     )
+
+
+def draw(rng, shape, kind):
+    """float32 numbers: N(0, 1), N(0, 3), or bit patterns with zeros of both signs and an outlier."""
+    if kind != "patterns":
+        return rng.normal(0, {"gaussian": 1, "wide": 3}[kind], shape).astype(np.float32)
+    # Random bit patterns between 2**-8 and 4, some zeros of both signs, one outlier.
+    patterns = rng.integers(0, 1 << 23, shape) | rng.integers(119, 129, shape) << 23
+    values = (patterns | rng.integers(0, 2, shape) << 31).astype(np.uint32).view(np.float32)
+    values[rng.random(shape) < 0.1] *= np.float32(0)
+    values[..., 0, 0] *= np.float32(37)
+    return values
+
+
+# Wide scores: numerators below the smallest normal number of the format.
+
+
+def case(seed, heads=4, kv_heads=2, queries=6, tokens=6, channels=64):
+    """Queries, keys and values."""
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    shapes = (heads, queries, channels), (kv_heads, tokens, channels), (kv_heads, tokens, channels)
+    return [draw(rng, shape, "patterns") for shape in shapes]

@@ -1,14 +1,25 @@
 """Conversions against ml_dtypes on every kind of float32, and against Fractions on every rounding boundary."""
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 
 import ml_dtypes
 import numpy as np
 import pytest
 
-from arch.formats import BF16, E4M3, E5M2, FORMATS, FP32
+from arch.formats import BF16, E4M3, E5M2, FORMATS, FP32, Format
 from golden.numerics import conversions as formats
-from golden.numerics.conversions import code_dtype, decode, decode_block, encode, resolve, unit_rule, value_rule
+from golden.numerics.conversions import (
+    code_dtype,
+    decode,
+    decode_block,
+    encode,
+    known_format,
+    resolve,
+    unit_rule,
+    value_rule,
+)
 from golden.numerics.scalar import exact_value, is_negative, round_value
 
 ORACLES = {"e4m3": ml_dtypes.float8_e4m3fn, "e5m2": ml_dtypes.float8_e5m2, "bf16": ml_dtypes.bfloat16}
@@ -174,6 +185,69 @@ def test_strided_input():
 def test_resolve():
     assert resolve("e4m3") is E4M3 and resolve(E5M2) is E5M2
     assert code_dtype("bf16") == np.uint16 and code_dtype(FP32) == np.uint32
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"exp_bits": 2, "man_bits": 1}, "codes of 8, 16 or 32 bits, not 4 as own"),
+        ({"exp_bits": 5, "man_bits": 6}, "codes of 8, 16 or 32 bits, not 12 as own"),
+        ({"exp_bits": 7, "man_bits": 0}, "1 to 23 bits of mantissa, and an exponent, not Format"),
+        ({"exp_bits": 7, "man_bits": 24}, "1 to 23 bits of mantissa, and an exponent, not Format"),
+        ({"exp_bits": 0, "man_bits": 7}, "1 to 23 bits of mantissa, and an exponent, not Format"),
+        ({"bias": 128}, "a bias of 0 to 127 and no exponent above float32's, not Format"),
+        ({"bias": -1}, "a bias of 0 to 127 and no exponent above float32's, not Format"),
+        ({"exp_bits": 8, "man_bits": 7, "bias": 127}, "a bias of 0 to 127 and no exponent above float32's, not Format"),
+        ({"nan": 0x7E}, "a positive code for NaN that no number has, not Format"),
+        ({"nan": 0xFF}, "a positive code for NaN that no number has, not Format"),
+        ({"has_inf": True, "nan": 0x78}, "a positive code for NaN that no number has, not Format"),
+    ],
+)
+def test_formats_that_do_not_convert_are_refused(change, message):
+    fmt = replace(E4M3, name="own", **change)
+    for call in (
+        lambda: encode(np.ones(3, np.float32), fmt),
+        lambda: decode(np.ones(3, np.uint8), fmt),
+        lambda: code_dtype(fmt),
+    ):
+        with pytest.raises(ValueError, match=f"format must have {message}"):
+            call()
+
+
+def own_formats():
+    """Formats that are none of the project's, at the ends of what is taken."""
+    for exp_bits, man_bits in ((1, 6), (4, 3), (6, 1), (5, 10), (7, 8)):
+        for has_inf in (False, True):
+            top = (1 << exp_bits) - 1
+            nan = (top << man_bits) + (1 << man_bits) - 1
+            fmt = Format(name="own", select=0, exp_bits=exp_bits, man_bits=man_bits, bias=0, has_inf=has_inf, nan=nan)
+            biases = {0, top // 2, 127}
+            yield from (replace(fmt, bias=bias) for bias in biases)
+
+
+@pytest.mark.parametrize("fmt", [*own_formats()], ids=str)
+def test_formats_of_ones_own_convert_as_the_oracle_says(fmt):
+    rng = np.random.default_rng(fmt.bits * 1000 + fmt.exp_bits)
+    codes = rng.permutation(1 << fmt.bits)[:256].astype(code_dtype(fmt))
+    for code, value in zip(codes.tolist(), decode(codes, fmt).tolist(), strict=True):
+        expected = exact_value(code, fmt)
+        assert repr(value) == repr(expected) if isinstance(expected, float) else Fraction(value) == expected
+    near = decode(codes, fmt).view(np.uint32) + rng.integers(-2, 3, codes.size).astype(np.uint32)
+    values = np.concatenate([near, rng.integers(0, 1 << 32, 256, dtype=np.uint32)]).view(np.float32)
+    for saturate in (False, True):
+        for code, value in zip(encode(values, fmt, saturate=saturate).tolist(), values.tolist(), strict=True):
+            exact = value if math.isnan(value) or math.isinf(value) else Fraction(value)
+            negative = math.copysign(1, value) < 0
+            assert code == round_value(exact, fmt, saturate=saturate, negative=negative), value
+
+
+def test_another_format_of_a_known_name_is_no_operand_format():
+    other = replace(E4M3, bias=8)
+    with pytest.raises(ValueError, match=r"x_format must be .*, not another format of that name"):
+        known_format("x_format", other, ("e4m3",))
+    with pytest.raises(ValueError, match="x_format must be one of e4m3, not 'e5m2'"):
+        known_format("x_format", E5M2, ("e4m3",))
+    assert known_format("x_format", "e4m3", ("e4m3",)) is known_format("x_format", E4M3, ("e4m3",)) is E4M3
 
 
 def test_errors():

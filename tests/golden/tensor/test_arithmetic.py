@@ -240,7 +240,7 @@ def test_shapes_broadcast_and_nothing_is_overwritten():
 
 def test_refusals():
     tiny = PRESETS["tiny"]
-    with pytest.raises(ValueError, match="format must be among e4m3, not 'bf16'"):
+    with pytest.raises(ValueError, match="format must be one of e4m3, not 'bf16'"):
         decode_operands(np.zeros(1, np.uint16), "bf16", tiny)
     with pytest.raises(TypeError, match="codes must be uint8 codes of e4m3, not uint16"):
         decode_operands(np.zeros(1, np.uint16), "e4m3", tiny)

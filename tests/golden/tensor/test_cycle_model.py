@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from operands import FP8_PAIRS, PAIRS, bit_patterns, rng
+from traces import Trace, ones
 
 from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
@@ -17,27 +18,6 @@ from golden.tensor.schedule import assemble, gemm_passes, gemm_stimulus
 
 TINY = PRESETS["tiny"]
 LIMIT = 200_000
-
-
-class Trace:
-    """A trace by the names of its signals."""
-
-    def __init__(self, records, config, registers=True):
-        self.signals, at = {}, 0
-        for field in engine_fields(config, registers=registers):
-            places = [place for place in (field.row, field.col) if place is not None]
-            key = (field.name, *places) if places else field.name
-            self.signals[key] = records[:, at : at + field.words]
-            at += field.words
-        assert at == records.shape[1]
-
-    def __getitem__(self, key):
-        """Python integers, one per cycle."""
-        return [sum(int(word) << 32 * i for i, word in enumerate(row)) for row in self.signals[key]]
-
-    def cycles(self, stream):
-        """The cycles in which a stream transfers."""
-        return np.flatnonzero(self.signals[f"{stream}__valid"][:, 0] & self.signals[f"{stream}__ready"][:, 0]).tolist()
 
 
 def simulate(x, w, config, formats=("e4m3", "e4m3"), *, registers=False, out_format="fp32", saturate=False, **quiet):
@@ -57,10 +37,6 @@ def result(engine, x, w):
 
 def expected(x, w, config, formats=("e4m3", "e4m3")):
     return gemm(x, w, x_format=formats[0], w_format=formats[1], accumulation=config.accumulation).view(np.uint32)
-
-
-def ones(m, k, n):
-    return np.full((m, k), 0x38, np.uint8), np.full((k, n), 0x38, np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -372,29 +348,3 @@ def test_the_trace_has_every_register():
     # Out of reset only o_result.ready and i_command.ready are high.
     assert records.sum() == 2 * 3
     assert engine.done and engine.first_weight_cycle is None and engine.last_store_cycle is None
-
-
-def test_refusals():
-    engine = TensorEngine(TINY)
-    layout = command_layout(TINY)
-    good = {"tile_m": 1, "tile_k": 1, "tile_n": 1, "first": 1, "last": 1, "x_format": 2, "w_format": 2}
-    for change, message in (
-        ({"tile_m": 0}, "tile_m must be in 1..1024, not 0"),
-        ({"tile_k": 5}, "tile_k must be in 1..4, not 5"),
-        ({"tile_n": 0}, "tile_n must be in 1..4, not 0"),
-        ({"first": 0}, "distance must be in 1..6, not 0"),
-        ({"x_format": 3}, "x_format must select one of e4m3, not 3"),
-        ({"w_format": 0}, "w_format must select one of e4m3, not 0"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            engine.offer(np.array([layout.pack(**good | change)], np.uint64))
-    with pytest.raises(TypeError, match=r"commands must be uint64\[n\], not int64 of shape \(1,\)"):
-        engine.offer(np.zeros(1, np.int64))
-    with pytest.raises(TypeError, match="weights must be uint8 codes, not uint16"):
-        engine.offer(weights=np.zeros((1, 4), np.uint16))
-    with pytest.raises(ValueError, match=r"activations must have shape \(n, 4\), not \(4,\)"):
-        engine.offer(activations=np.zeros(4, np.uint8))
-    with pytest.raises(ValueError, match=r"idle and stall must be probabilities, one or three of idle, not 1.5, 0.0"):
-        engine.run(1, idle=1.5)
-    with pytest.raises(ValueError, match=r"out must be a contiguous uint32 array of shape \(1, 172\)"):
-        engine.run(1, out=np.zeros((1, 128), np.uint32))

@@ -297,7 +297,7 @@ def test_refusals():
     assert gemm_passes(1, 9, 1, config_of(2, 2, k_max=8, accumulation="fp32"))
     e4m3 = {"x_format": "e4m3", "w_format": "e4m3"}
     x, w = codes(2, 3, 4)
-    with pytest.raises(ValueError, match="w_format must be among e4m3, not 'e5m2'"):
+    with pytest.raises(ValueError, match="w_format must be one of e4m3, not 'e5m2'"):
         gemm_beats(x, w, TINY, x_format="e4m3", w_format="e5m2")
     with pytest.raises(TypeError, match="x_codes must be uint8 codes of e4m3, not float32"):
         gemm_beats(x.astype(np.float32), w, TINY, **e4m3)

@@ -123,7 +123,7 @@ def test_a_run_that_differs_counts_nothing(run, monkeypatch):
         model = TensorEngine(config)
         model.offer(*next(gemm_beats(jobs[0].x, jobs[0].w, config, x_format="e4m3", w_format="e4m3")))
         observe(model.run(100))
-        return EngineRun(compared_cycles=100, wrong_results=["GEMM: a result differs"])
+        return EngineRun(compared_cycles=100, failures=["GEMM: a result differs"])
 
     monkeypatch.setattr(coverage, "simulate", simulate)
     monkeypatch.setattr(coverage, "_runs", lambda *_: [coverage._Run("one", coverage.ring_jobs(PRESETS["tiny"]))])
@@ -138,6 +138,19 @@ def test_a_folder_that_cannot_be_made_is_refused(run, tmp_path):
     code, _, err = run("--out", "file/reports")
     assert code == 2
     assert err.startswith("systolith: cannot make folder file/reports") and err.count("\n") == 1
+
+
+def test_a_page_of_ones_own_is_not_replaced(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(coverage, "_runs", lambda *_: [])
+    (tmp_path / "index.html").write_text("my own")
+    code, _, err = run("--out", ".")
+    assert code == 2
+    assert (
+        err == "systolith: --out: index.html would be replaced and is no file of an earlier run; needs another name\n"
+    )
+    for _ in range(2):
+        assert run("--out", "reports")[0] == 1
+    assert (tmp_path / "reports" / "index.html").exists()
 
 
 def test_resets():

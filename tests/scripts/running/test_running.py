@@ -16,8 +16,9 @@ from scripts.ground.errors import InputError
 from scripts.running import backends
 from scripts.running.attention import run_attention
 from scripts.running.gemm import GEMM_RECIPES, run_gemm
+from verif.simulation.report import HEADLINE
+from verif.simulation.waves import FOLDER
 from verif.tensor.engine import EngineRun, simulate
-from verif.tensor.waves import FOLDER
 
 TINY, FP8, BF16 = (PRESETS[name] for name in ("tiny", "fp8", "bf16"))
 ML_DTYPES = {"e4m3": ml_dtypes.float8_e4m3fn, "e5m2": ml_dtypes.float8_e5m2, "bf16": ml_dtypes.bfloat16}
@@ -241,8 +242,8 @@ def test_a_bug_in_the_rtl_is_found_and_placed(monkeypatch):
     monkeypatch.setattr(backends, "waves_folder", None)
     summary = run(-np.ones((3, 5), np.float32), np.ones((5, 2), np.float32), backend="rtl")
     assert summary.mismatches == 1 and summary.result is None
-    text = "\n".join(summary.failures)
-    assert "at PE(0, 0).psum" in text and "hw/arithmetic/exact_adder.py" in text
+    sections = dict(summary.failures)
+    assert "PE(0, 0).psum" in sections[HEADLINE] and sections["stage"].endswith("hw/arithmetic/exact_adder.py")
     record = summary.record()
     assert record["cycles"] == 0 and record["utilization"] == 0.0 and record["compared_cycles"] > 0
 

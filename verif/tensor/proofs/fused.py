@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from arch.tensor.config import EngineConfig
 from hw.arithmetic.fused_adder import FusedAdder
-from hw.lib.blocks import emit_modules
 from hw.tensor.verilog import join_modules
+from verif.modules import plain_modules
 from verif.proofs.prover import Property
 from verif.tensor.proofs.arithmetic import max_product_exponent, product_fields, specification, split_fields
 from verif.tensor.sums import possible_sum
@@ -50,7 +50,7 @@ endmodule
     return Property(
         name=f"fused_adder-{key}",
         claim=f"fma in binary32 for every sum c and every product of {', '.join(config.formats)}; c if not enabled",
-        device=lambda: join_modules(emit_modules(FusedAdder(config))),
+        device=lambda: join_modules(plain_modules(FusedAdder(config))),
         harness=harness,
         cases=range(-FAR, FAR + 1),
     )

@@ -6,7 +6,7 @@ import pytest
 from arch.formats import FORMATS, OPERAND_FORMATS
 from golden.numerics.conversions import decode
 from golden.numerics.gemm import gemm
-from verif.tensor.operands import CLASSES, random_codes, random_operands
+from verif.tensor.workload.operands import CLASSES, random_codes, random_operands
 
 SEED = 3
 
@@ -15,6 +15,16 @@ SEED = 3
 def rng():
     print("seed", SEED)
     return np.random.default_rng(SEED)
+
+
+@pytest.mark.parametrize("fmt", OPERAND_FORMATS)
+def test_any_bits_finite_and_medium_codes(rng, fmt):
+    values = {kind: decode(random_codes(rng, (300, 300), fmt, kind), fmt) for kind in ("bits", "finite", "medium")}
+    assert not np.isfinite(values["bits"]).all()
+    assert np.isfinite(values["finite"]).all()
+    medium = np.abs(values["medium"].astype(np.float64))
+    assert medium.max() < 2.0**13
+    assert len(np.unique(values["medium"])) > 150
 
 
 @pytest.mark.parametrize("fmt", OPERAND_FORMATS)

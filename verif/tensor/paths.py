@@ -1,11 +1,28 @@
-"""Where the signals of a trace are in the RTL: Verilog expressions over the hierarchy of a tensor engine."""
+"""Where the signals of a tensor engine are in the RTL: Verilog expressions over its hierarchy.
+
+A template names its places ``{dut}``, ``{row}`` and ``{col}``. What a tag declares not to matter is 0.
+"""
 
 from arch.record import Field
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import beat_layout, seed_layout
 from hw.tensor.bank import store_shape
 
-__all__ = ["REGISTERS", "column_stores", "expression"]
+__all__ = [
+    "REGISTERS",
+    "column_stores",
+    "north",
+    "order",
+    "order_read",
+    "read",
+    "read_request",
+    "register",
+    "seed",
+    "seed_request",
+    "store",
+    "stored",
+    "west",
+]
 
 #: Registers, over a PE's instance path ``pe``.
 REGISTERS = {
@@ -18,22 +35,17 @@ REGISTERS = {
 }
 
 
-def expression(config: EngineConfig, field: Field, dut: str = "dut") -> str | None:
-    """The value of a field of ``engine_fields`` inside the engine instance ``dut``; None for a port.
-
-    What a tag declares not to matter is 0, as ``arch.tensor.signals`` says.
-    """
-    if field.name in REGISTERS:
-        return REGISTERS[field.name].format(pe=f"{dut}.grid.row_{field.row}.pe_{field.col}")
-    make = _SURROUNDINGS.get(field.name)
-    return make(config, field, dut) if make else None
+def register(_: EngineConfig, field: Field, dut: str) -> str:
+    """A PE's register."""
+    return REGISTERS[field.name].format(pe=f"{dut}.grid.row_{field.row}.pe_{field.col}")
 
 
 def _lane(vector: str, index: int, width: int) -> str:
     return f"{vector}[{(index + 1) * width - 1}:{index * width}]"
 
 
-def _west(config: EngineConfig, field: Field, dut: str) -> str:
+def west(config: EngineConfig, field: Field, dut: str) -> str:
+    """A lane's beat; its operand counts where the lane is enabled."""
     low, width = field.row * beat_layout(config).width, beat_layout(config).width
     tags = beat_layout(config).offset("operand")
     beats = f"{dut}.west_edge.o_beats"
@@ -41,19 +53,21 @@ def _west(config: EngineConfig, field: Field, dut: str) -> str:
     return f"{{{operand} & {{{width - tags}{{{beats}[{low + 1}]}}}}, {beats}[{low + tags - 1}:{low}]}}"
 
 
-def _north(config: EngineConfig, field: Field, dut: str) -> str:
+def north(_: EngineConfig, field: Field, dut: str) -> str:
+    """A column's weights."""
     return _lane(f"{dut}.north_edge.o_weights", field.col, field.width)
 
 
-def _seed_request(config: EngineConfig, field: Field, dut: str) -> str:
+def seed_request(config: EngineConfig, field: Field, dut: str) -> str:
+    """A request for a seed."""
     request = f"{dut}.psum_{field.col}.i_seed"
     width = seed_layout(config).width
     # ``first`` is the opposite of ``adds``.
     return f"({request}[0] ? {request}[1] ? {request} ^ {width}'d2 : {width}'d3 : {width}'d0)"
 
 
-def _seed(config: EngineConfig, field: Field, dut: str) -> str:
-    # It matters only to a product that is there.
+def seed(config: EngineConfig, field: Field, dut: str) -> str:
+    """A seed. It matters only to a product that is there."""
     valid = "product_tags[0]" if config.product_latency == 1 else "sum_valid"
     return f"({dut}.grid.row_0.pe_{field.col}.{valid} ? {dut}.psum_{field.col}.o_psum : {field.width}'d0)"
 
@@ -63,43 +77,35 @@ def column_stores(config: EngineConfig, col: int, dut: str = "dut") -> str:
     return f"{dut}.psum_{col}.i_store[{store_shape(config).size - 1}]"
 
 
-def _store(config: EngineConfig, field: Field, dut: str) -> str:
+def store(config: EngineConfig, field: Field, dut: str) -> str:
+    """A request to store."""
     request = f"{dut}.psum_{field.col}.i_store[{field.width - 1}:0]"
     return f"({column_stores(config, field.col, dut)} ? {request} : {field.width}'d0)"
 
 
-def _stored(config: EngineConfig, field: Field, dut: str) -> str:
+def stored(config: EngineConfig, field: Field, dut: str) -> str:
+    """What the memory holds where a row was stored."""
     bank = f"{dut}.psum_{field.col}"
     address = f"{bank}.o_store[{seed_layout(config).fields['address']}:1]"
     return f"({bank}.o_store[0] ? {bank}.memory[{address}] : {field.width}'d0)"
 
 
-def _read(config: EngineConfig, field: Field, dut: str) -> str:
+def read(_: EngineConfig, field: Field, dut: str) -> str:
+    """What was read of a column."""
     return f"({dut}.readout.stages[{field.col}] ? {dut}.psum_{field.col}.o_read : {field.width}'d0)"
 
 
-def _finish(config: EngineConfig, field: Field, dut: str) -> str:
+def order(_: EngineConfig, field: Field, dut: str) -> str:
+    """The order to read a row out."""
     row = f"{dut}.sequencer.o_row"
     return f"({row}_en ? {{{row}, {row}_address, 1'b1}} : {field.width}'d0)"
 
 
-def _read_request(config: EngineConfig, field: Field, dut: str) -> str:
+def read_request(_: EngineConfig, field: Field, dut: str) -> str:
+    """What the read-out requests of PSUM."""
     return f"({dut}.readout.read_en ? {{{dut}.readout.o_read_address, 1'b1}} : {field.width}'d0)"
 
 
-def _finishing(config: EngineConfig, field: Field, dut: str) -> str:
+def order_read(_: EngineConfig, field: Field, dut: str) -> str:
+    """The order as the read-out finds it."""
     return f"({dut}.readout.stages[1] ? {dut}.readout.row_0 : {field.width}'d0)"
-
-
-_SURROUNDINGS = {
-    "west": _west,
-    "north": _north,
-    "seed_request": _seed_request,
-    "seed": _seed,
-    "store": _store,
-    "stored": _stored,
-    "read": _read,
-    "finish": _finish,
-    "read_request": _read_request,
-    "finishing": _finishing,
-}

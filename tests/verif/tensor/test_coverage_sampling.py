@@ -20,7 +20,7 @@ from verif.tensor.coverage.plan import plan
 from verif.tensor.coverage.recording import STREAMS, Recording
 from verif.tensor.coverage.rounding import CASES, RANGES
 from verif.tensor.coverage.sampling import Sampler, sample_passes, sample_psum, sample_streams
-from verif.tensor.operands import random_operands
+from verif.tensor.workload.operands import random_operands
 
 TINY, BF16, FP8 = PRESETS["tiny"], PRESETS["bf16"], PRESETS["fp8"]
 

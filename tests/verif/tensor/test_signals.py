@@ -1,4 +1,4 @@
-"""What a divergence says: register contents and places in words, against texts written by hand."""
+"""What a report says of the engine's signals: contents, places, files and hints, against texts written by hand."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,11 @@ import pytest
 from arch.record import Field
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
-from arch.tensor.signals import engine_fields
-from verif.tensor.decode import decode_field
-from verif.tensor.report import LISTED, Difference, Divergence, Input, place
+from golden.tensor.jobs import Gemm
+from verif.simulation.hints import hint
+from verif.simulation.rerun import describe, differences
+from verif.simulation.window import Moment, Window
+from verif.tensor.unit import tensor_unit
 
 TINY, FP8 = PRESETS["tiny"], PRESETS["fp8"]
 BF16 = EngineConfig(rows=2, cols=2, formats=("e4m3", "bf16"), accumulation="fp32", psum_depth=16)
@@ -24,8 +26,25 @@ def bits(*fields: tuple[int, int]) -> int:
     return packed
 
 
-def field_of(config: EngineConfig, name: str) -> Field:
-    return next(f for f in engine_fields(config) if f.name == name)
+def moment(
+    config: EngineConfig, name: str, expected: int, actual: int | str, *, out_format="fp32", row=None, col=None
+) -> Moment:
+    """A signal that differs in the only cycle of a window, the first signal of that name without a place."""
+    unit = tensor_unit(config)
+    places = [(f.row, f.col) for f in unit.record.fields if f.name == name]
+    item = unit.record.field(name, *(places[0] if row is None and col is None else (row, col)))
+    records = np.zeros((1, unit.record.words), np.uint32)
+    words = unit.record.at(name, item.row, item.col)
+    records[0, words] = [expected >> 32 * word & 0xFFFFFFFF for word in range(item.words)]
+    codes = np.zeros((1, 1), np.uint8)
+    job = Gemm(x=codes, w=codes, x_format="e4m3", w_format="e4m3", out_format=out_format)
+    events = {name: np.zeros(0, np.int64) for name in (*unit.record.streams(inputs=True), "o_result", "read_request")}
+    return Moment(Window(unit, records, 0, [job], 0, events), item, 0, actual)
+
+
+def report(at: Moment):
+    """The report on a moment."""
+    return describe(at, differences(at.window.unit, [(at.field, at.bits, at.actual)]))
 
 
 def e4m3(significand, exponent, sign=0, nan=0):
@@ -98,12 +117,12 @@ def bf16(significand, exponent, sign=0, nan=0, inf=0):
         (TINY, "read_request", bits((1, 1), (7, 10)), "PSUM row 7"),
         (
             TINY,
-            "finish",
+            "order",
             bits((1, 1), (7, 10), (4, 3), (1, 1), (3, 2), (1, 1)),
             "PSUM row 7, 4 columns to e5m2, saturating, last row",
         ),
-        (TINY, "finishing", bits((2, 3), (0, 1), (0, 2), (0, 1)), "2 columns to fp32"),
-        (TINY, "finishing", 0, "none"),
+        (TINY, "order_read", bits((2, 3), (0, 1), (0, 2), (0, 1)), "2 columns to fp32"),
+        (TINY, "order_read", 0, "none"),
         (BF16, "o_result__payload", bits((0x3F800000, 32), (0x7E, 32), (1, 1)), "[1.0, 1.77e-43] last"),
         (BF16, "o_result__payload", bits((0, 32), (0xFFFFFFFF, 32), (0, 1)), "[0.0, nan]"),
         (BF16, "i_weight__ready", 1, "1"),
@@ -117,68 +136,26 @@ def bf16(significand, exponent, sign=0, nan=0, inf=0):
     ],
 )
 def test_contents_in_words(config, name, packed, text):
-    item = field_of(config, name)
-    assert packed < 1 << item.width
-    assert decode_field(config, item, packed) == text
+    at = moment(config, name, 0, packed)
+    assert packed < 1 << at.field.width
+    assert at.contents(packed) == text
 
 
 def test_sum_wider_than_a_float64_loses_only_digits():
     """A sum of more bits than a float64 has is shown to the nearest one, and the hexadecimal digits tell the rest."""
-    item = field_of(FP8, "psum")
     packed = (1 << 70) + 1
-    assert decode_field(FP8, item, packed) == str(np.ldexp(1.0, 70 - 32))
-    lines = Divergence(FP8, 3, [Difference(item, packed, packed - 1)]).lines()
-    assert [line.split()[1] for line in lines[-2:]] == [f"0x{packed:021x}", f"0x{packed - 1:021x}"]
-
-
-def test_report_of_one_register():
-    item = Field("psum", 52, row=2, col=3)
-    report = Divergence(
-        TINY,
-        1234,
-        [Difference(item, 1 << 18, 3 << 17)],
-        gemm="GEMM (number 8)",
-        term="pass 4, m = 5, n = 6, k = 7",
-        inputs=[Input(1233, "PE(1, 3).psum", "0x1  one"), Input(99, "PE(2, 3).product", "0x2  two")],
-        hint="it is a bug",
-        files=["waves     some.fst"],
-    )
-    assert report.lines() == [
-        "RTL and golden model differ first in cycle 1234, at PE(2, 3).psum",
-        "  stage     accumulation: hw/arithmetic/exact_adder.py, hw/arithmetic/aligner.py, hw/tensor/pe.py",
-        "  gemm      GEMM (number 8)",
-        "  term      pass 4, m = 5, n = 6, k = 7",
-        "  expected  0x0000000040000  1.0",
-        "  actual    0x0000000060000  1.5",
-        "  hint      it is a bug",
-        "  from, as in both:",
-        "    cycle 1233  PE(1, 3).psum   0x1  one",
-        "    cycle 99  PE(2, 3).product  0x2  two",
-        "  waves     some.fst",
-    ]
-
-
-def test_undefined_bits_are_shown_as_they_are():
-    item = Field("o_result__valid", 1)
-    assert Divergence(TINY, 0, [Difference(item, 0, "X")]).lines() == [
-        "RTL and golden model differ first in cycle 0, at port o_result__valid",
-        "  stage     read-out: hw/tensor/readout.py",
-        "  expected  0x0  0",
-        "  actual    0bX  undefined",
-    ]
+    found = report(moment(FP8, "psum", packed, packed - 1))
+    text = str(np.ldexp(1.0, 70 - 32))
+    assert (found.expected, found.actual) == (f"0x{packed:021x}  {text}", f"0x{packed - 1:021x}  {text}")
 
 
 def test_results_are_shown_by_column():
-    item = field_of(FP8, "o_result__payload")
-    actual = sum(0x38 << 32 * c for c in range(2, 8))
-    report = Divergence(FP8, 0, [Difference(item, 0, actual)], out_format="e4m3")
-    assert report.columns == [2, 3, 4, 5, 6, 7]
-    assert report.lines()[2:] == [
-        "  expected  column 2: 0x00 0.0, column 3: 0x00 0.0, column 4: 0x00 0.0, column 5: 0x00 0.0, 2 more",
-        "  actual    column 2: 0x38 1.0, column 3: 0x38 1.0, column 4: 0x38 1.0, column 5: 0x38 1.0, 2 more",
-    ]
+    wrong = sum(0x38 << 32 * c for c in range(2, 8))
+    found = report(moment(FP8, "o_result__payload", 0, wrong, out_format="e4m3"))
+    assert found.expected == "column 2: 0x00 0.0, column 3: 0x00 0.0, column 4: 0x00 0.0, column 5: 0x00 0.0, 2 more"
+    assert found.actual == "column 2: 0x38 1.0, column 3: 0x38 1.0, column 4: 0x38 1.0, column 5: 0x38 1.0, 2 more"
     # Not the codes, but the mark of the last row: all of it is shown.
-    assert Divergence(FP8, 0, [Difference(item, 1 << 512, 0)]).lines()[-1].endswith("0.0]")
+    assert report(moment(FP8, "o_result__payload", 1 << 512, 0)).actual.endswith("0.0]")
 
 
 @pytest.mark.parametrize(
@@ -200,13 +177,44 @@ def test_results_are_shown_by_column():
     ],
 )
 def test_stage_names_the_files_of_the_block(config, name, row, col, bits, stage):
-    item = Field(name, 14, row=row, col=col)
-    assert Divergence(config, 0, [Difference(item, 0, bits)]).stage == stage
+    assert report(moment(config, name, 0, bits, row=row, col=col)).stage == stage
+
+
+NARROW = [
+    # One unit, at the smallest subnormal, in the middle and at the largest number; across zero there are two codes.
+    ("e4m3", 0x00, 0x01, "one unit"),
+    ("e4m3", 0x7E, 0x7D, "one unit"),
+    ("e5m2", 0x3C, 0x3D, "one unit"),
+    ("bf16", 0x3F80, 0x3F7F, "one unit"),
+    ("fp32", 0x3F800000, 0x3F800001, "one unit"),
+    # Infinity is a unit above the largest number, and a NaN, though its code is the next, is not.
+    ("e5m2", 0x7B, 0x7C, "one unit"),
+    ("fp32", 0x7F7FFFFF, 0x7F800000, "one unit"),
+    ("e4m3", 0x7E, 0x7F, ""),
+    ("e5m2", 0x7C, 0x7D, ""),
+    ("bf16", 0x7F80, 0x7F81, ""),
+    # The sign is the top bit of the format's own codes.
+    ("e4m3", 0x38, 0xB8, "only the sign"),
+    ("bf16", 0x3F80, 0xBF80, "only the sign"),
+    ("fp32", 0x3F800000, 0xBF800000, "only the sign"),
+    ("e4m3", 0x7F, 0x80, ""),
+    ("e4m3", 0x38, 0x3A, ""),
+]
+
+
+@pytest.mark.parametrize(("out_format", "expected", "actual", "text"), NARROW)
+def test_results_are_judged_in_their_own_format(out_format, expected, actual, text):
+    for column in (0, 1):
+        for wanted, found in ((expected, actual), (actual, expected)):
+            at = moment(BF16, "o_result__payload", wanted << 32 * column, found << 32 * column, out_format=out_format)
+            said = hint(at)
+            assert said.startswith(text) if text else not said.startswith(("one unit", "only the sign")), said
 
 
 def test_every_field_has_a_place_of_its_own():
-    fields = [f for f in engine_fields(TINY) if not f.drive]
-    assert len({place(f) for f in fields}) == len(fields)
+    unit = tensor_unit(TINY)
+    fields = [f for f in unit.record.fields if not f.drive]
+    assert len({unit.place(f) for f in fields}) == len(fields)
 
 
 def test_first_place_is_the_earliest_on_the_way_of_the_data():
@@ -222,22 +230,17 @@ def test_first_place_is_the_earliest_on_the_way_of_the_data():
         ("read", None, 1),
         ("o_result__valid", None, None),
     ]
-    differences = [Difference(Field(name, 14, row=row, col=col), 0, 1) for name, row, col in order]
+    unit = tensor_unit(TINY)
+    fields = [unit.record.field(*place) for place in order]
     # PE(1, 1) and PE(2, 0) are as near, and so is no other: the upper one.
     for start in range(len(order)):
-        shuffled = [differences[index] for index in np.random.default_rng(start).permutation(range(start, len(order)))]
-        assert Divergence(TINY, 9, shuffled).first is differences[start]
-
-
-@pytest.mark.parametrize("count", [1, 2, LISTED, LISTED + 1, LISTED + 2, 100])
-def test_many_differences_are_counted(count):
-    differences = [Difference(Field("weight", 10, row=index, col=0), 0, 1) for index in range(count)]
-    also = [line for line in Divergence(TINY, 9, differences).lines() if line.startswith("  also")]
-    others = [f"PE({index}, 0).weight" for index in range(1, min(count, LISTED + 1))]
-    more = f", {count - 1 - LISTED} more" if count > LISTED + 1 else ""
-    assert also == ([f"  also      {'; '.join(others)}{more}"] if others else [])
+        shuffled = [fields[index] for index in np.random.default_rng(start).permutation(range(start, len(order)))]
+        assert differences(unit, [(item, 0, 1) for item in shuffled])[0].field is fields[start]
 
 
 def test_ports_only_is_said():
-    lines = Divergence(PRESETS["mxu"], 9, [Difference(Field("o_result__valid", 1), 0, 1)], ports_only=True).lines()
-    assert "compared at its ports only" in lines[2]
+    at = moment(TINY, "o_result__valid", 0, 1)
+    assert report(at).note == ""
+    ports = tensor_unit(TINY, registers=False)
+    window = Window(ports, np.zeros((1, ports.record.words), np.uint32), 0, at.window.jobs, 0, at.window.events)
+    assert "compared at its ports only" in report(Moment(window, Field("o_result__valid", 1), 0, 1)).note

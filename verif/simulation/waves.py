@@ -1,14 +1,14 @@
 """Waveforms of a divergence: a numbered folder with the window as FST, and what GTKWave and Surfer need to show it."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from arch.record import Field
-from arch.tensor.config import EngineConfig
-from arch.tensor.signals import engine_fields
 from verif.simulation.fst import AVAILABLE, vcd_scopes, vcd_to_fst
 from verif.simulation.harness import TOP, wave_name
+from verif.simulation.window import Moment
 
 __all__ = ["FOLDER", "Waves", "fresh_folder", "write_waves"]
 
@@ -27,14 +27,13 @@ class Waves:
     first: int
     last: int
 
-    def lines(self) -> list[str]:
-        """For a report."""
-        cycles = f"cycles {self.first}..{self.last}"
-        return [
-            f"waves     {_short(self.waves)}  ({cycles})",
-            f"          gtkwave {_short(self.gtkwave)}",
-            f"          surfer --command-file {_short(self.surfer)}",
-        ]
+    def __str__(self) -> str:
+        """For a report, a line each."""
+        return (
+            f"{_short(self.waves)}  (cycles {self.first}..{self.last})\n"
+            f"gtkwave {_short(self.gtkwave)}\n"
+            f"surfer --command-file {_short(self.surfer)}"
+        )
 
 
 def _short(path: Path) -> Path:
@@ -58,58 +57,39 @@ def fresh_folder(root: Path) -> Path:
             number += 1
 
 
-def _related(config: EngineConfig, field: Field) -> list[tuple[str, list[Field]]]:
-    """What to look at beside a field: groups of fields with a heading."""
-    fields = {(f.name, f.row, f.col): f for f in engine_fields(config)}
-
-    def pick(*keys) -> list[Field]:
-        return [fields[key] for key in keys if key in fields]
-
-    row, col = field.row, field.col
-    if row is not None and col is not None:
-        names = ("weight", "shadow", "active", "beat", "product", "psum")
-        west = [("beat", row, col - 1)] if col else [("west", row, None)]
-        north = (
-            [("weight", row - 1, col), ("psum", row - 1, col)] if row else [("north", None, col), ("seed", None, col)]
-        )
-        return [(f"PE({row}, {col})", pick(*((n, row, col) for n in names))), ("its inputs", pick(*west, *north))]
-    if field.name == "west":
-        return [
-            ("around", pick(("i_activation__ready", None, None), ("beat", row, 0), ("west", max(row - 1, 0), None)))
-        ]
-    if field.name == "north":
-        return [("around", pick(("i_weight__ready", None, None), ("weight", 0, col), ("north", None, max(col - 1, 0))))]
-    bank = ("seed_request", "seed", "store", "stored", "read")
-    groups = []
-    if col is not None:
-        bottom = ("psum", config.rows - 1, col)
-        groups.append((f"PSUM column {col}", pick(*((n, None, col) for n in bank), bottom)))
-    readout = ("finish", "read_request", "finishing", "o_result__valid", "o_result__payload")
-    ready = ("i_command__ready", "i_weight__ready", "i_activation__ready")
-    return [
-        *groups,
-        ("read-out", pick(*((n, None, None) for n in readout))),
-        ("handshakes", pick(*((n, None, None) for n in ready))),
-    ]
+def _heading(field: Field) -> str:
+    """How the signals of a field's place are called together."""
+    places = (("row", field.row), ("column", field.col))
+    return ", ".join(f"{name} {at}" for name, at in places if at is not None) or "single signals"
 
 
-def _groups(config: EngineConfig, field: Field) -> list[tuple[str, list[str]]]:
+def _related(at: Moment) -> Iterator[tuple[str, list[Field]]]:
+    """What to look at beside a signal: groups of compared fields with a heading.
+
+    Everything in its place, what that is made of, and what the unit gives out.
+    """
+    window, unit = at.window, at.window.unit
+    compared = [f for f in unit.record.fields if not f.drive]
+    here = [f for f in compared if (f.row, f.col) == (at.row, at.col) and unit.path(f) is not None]
+    made_of = [c.field for f in here for c in unit.probe(f).causes(Moment(window, f, at.cycle))]
+    yield _heading(at.field), here
+    yield "made of", [f for f in dict.fromkeys(made_of) if f in compared and f not in here]
+    yield "outputs", [f for f in compared if unit.path(f) is None]
+
+
+def _groups(at: Moment) -> list[tuple[str, list[str]]]:
     """Headings and hierarchical names of the signals to show, what differs first."""
     groups = [("cycle", [f"{TOP}.harness_compared", f"{TOP}.clk"])]
-    groups.append(("differs", [f"{TOP}.{side}{wave_name(field)}" for side in ("rtl.", "golden.expected_")]))
-    inputs = [f.name for f in engine_fields(config, registers=False) if f.drive]
-    for heading, fields in _related(config, field):
-        groups.append((heading, [f"{TOP}.rtl.{wave_name(f)}" for f in fields]))
-    groups.append(("inputs", [f"{TOP}.{name}" for name in inputs]))
+    groups.append(("differs", [f"{TOP}.{side}{wave_name(at.field)}" for side in ("rtl.", "golden.expected_")]))
+    groups += [(heading, [f"{TOP}.rtl.{wave_name(f)}" for f in fields]) for heading, fields in _related(at) if fields]
+    groups.append(("inputs", [f"{TOP}.{f.name}" for f in at.window.unit.record.fields if f.drive]))
     return groups
 
 
-def write_waves(
-    vcd: Path, config: EngineConfig, field: Field, cycle: int, *, start: int, last: int, root: Path
-) -> Waves:
+def write_waves(vcd: Path, at: Moment, *, start: int, last: int, root: Path) -> Waves:
     """Put a run's waveforms, dumped from cycle ``start`` to ``last``, into a fresh folder below ``root``.
 
-    What is shown is chosen for a difference of ``field`` in ``cycle``.
+    What is shown is chosen for the signal that differs, and the cycle in which it does.
     """
     # The viewers may be started anywhere.
     folder = fresh_folder(root).absolute()
@@ -121,10 +101,10 @@ def write_waves(
         vcd_to_fst(vcd, waves)
     else:
         shutil.copyfile(vcd, waves)
-    marker = time + 2 * (cycle - start)
+    marker = time + 2 * (at.cycle - start)
     groups = [
         (heading, [names[prefix + signal] for signal in signals if prefix + signal in names])
-        for heading, signals in _groups(config, field)
+        for heading, signals in _groups(at)
     ]
     save, commands = folder / "waves.gtkw", folder / "waves.sucl"
     save.write_text(_gtkwave(waves, groups, time, marker), encoding="utf-8")
