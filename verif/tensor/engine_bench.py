@@ -15,6 +15,7 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import result_layout
 from golden.tensor.jobs import Gemm, golden_result
 from golden.tensor.schedule import assemble
+from verif.simulation.leash import follow_parent
 from verif.simulation.scoreboard import CycleScoreboard, ValueScoreboard
 from verif.simulation.streams import PERIOD, Monitor, Port, Sink, Source, cycle
 from verif.tensor.resets import record_reset
@@ -47,7 +48,7 @@ class EngineBench:
     """
 
     def __init__(self, dut, name: str, *, idle: float = 0.0, stall: float = 0.0) -> None:
-        setup = json.loads(Path(cocotb.plusargs["setup"]).read_text())
+        setup = json.loads(Path(cocotb.plusargs["setup"]).read_text(encoding="utf-8"))
         self.config = EngineConfig(**setup["config"] | {"formats": tuple(setup["config"]["formats"])})
         self.rng = Random(f"{setup['seed']} {name}")
         self.dut = dut
@@ -74,6 +75,7 @@ class EngineBench:
 
     async def start(self) -> None:
         """Start the clock, everything that drives or watches, and reset the device."""
+        follow_parent()
         self.dut.rst.value = 1
         Clock(self.dut.clk, PERIOD, unit="ns").start()
         for part in (*self.sources.values(), self.sink, *self.monitors.values()):

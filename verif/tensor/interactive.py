@@ -4,18 +4,18 @@ import json
 import os
 import random
 import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
+from arch.environment import EnvironmentFault
 from arch.tensor.config import EngineConfig
 from arch.tensor.signals import engine_fields
 from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import TOP, Harness
-from verif.simulation.simulator import BUILD_ROOT, SimulatorError, build, log_tail
+from verif.simulation.runs import run_folder
+from verif.simulation.simulator import Simulation, SimulatorError, build, crash, end
 from verif.tensor.paths import column_stores
 from verif.tensor.resets import Reset, recorded_resets
 
@@ -99,7 +99,7 @@ def run_interactive(
     simulator: str = "verilator",
     seed: int | None = None,
     rewrite: Callable[[str], str] | None = None,
-    root: Path = BUILD_ROOT,
+    root: Path | None = None,
     timeout: float = 600.0,
 ) -> InteractiveRun:
     """Run every bench of ``verif.tensor.cocotb_engine`` on the RTL of a configuration.
@@ -112,8 +112,8 @@ def run_interactive(
         Of everything random; None: the environment's ``SEED``, or a new one.
     rewrite : callable
         Changes the emitted Verilog first: a bench of the bench plants its bugs with it.
-    root : Path
-        Directory of builds.
+    root : Path or None
+        Directory of builds, as for ``build``.
     timeout : float
         Seconds after which the simulator counts as hung and is stopped.
 
@@ -121,6 +121,8 @@ def run_interactive(
     ------
     SimulatorError
         If there is no simulator, the build fails, or the simulator crashes or hangs.
+    EnvironmentFault, OSError
+        The machine is the reason.
     """
     if seed is None:
         seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(1 << 31))
@@ -133,34 +135,38 @@ def run_interactive(
     )
     # Python takes most of the time: optimised C++ would not pay.
     simulation = build([text], harness, simulator=simulator, opt_level=0, root=root)
-    runs = simulation.directory / "runs"
-    runs.mkdir(exist_ok=True)
-    run = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=runs))
-    setup = run / "setup.json"
-    setup.write_text(json.dumps({"config": asdict(config), "seed": seed}))
-    process = simulation.start("verif.tensor.cocotb_engine", run, [f"+setup={setup}"])
-    try:
-        code = process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        raise SimulatorError(f"the simulator did not end within {timeout:g} s ({run / 'simulator.log'})") from None
-    finally:
-        process.kill()
-        process.wait()
-    outcome = InteractiveRun(
-        seed=seed, failures=_failures(run, code), resets=recorded_resets(run), log=run / "simulator.log"
-    )
+    with run_folder(simulation.directory) as run:
+        setup = run / "setup.json"
+        setup.write_text(json.dumps({"config": asdict(config), "seed": seed}), encoding="utf-8")
+        failures = _run(simulation, run, [f"+setup={setup}"], timeout)
+        outcome = InteractiveRun(seed=seed, failures=failures, resets=recorded_resets(run), log=run / "simulator.log")
     print(*outcome.lines(), sep="\n")
     return outcome
 
 
-def _failures(run: Path, code: int) -> dict[str, str | None]:
-    """cocotb's verdicts; SimulatorError if the simulator ended without any."""
-    results = run / "results.xml"
-    if code or not results.exists():
-        log = run / "simulator.log"
-        raise SimulatorError(f"the simulator ended with code {code} ({log}):\n{log_tail(log)}")
+def _run(simulation: Simulation, run: Path, plusargs: Sequence[str], timeout: float) -> dict[str, str | None]:
+    """Each bench with why it failed; SimulatorError if the simulator ended without a verdict."""
+    process = simulation.start("verif.tensor.cocotb_engine", run, plusargs)
+    try:
+        code = process.wait(timeout)
+        results = run / "results.xml"
+        if code or not results.exists():
+            raise crash(process, f"ended with code {code}", run / "simulator.log")
+        return _failures(results)
+    except subprocess.TimeoutExpired:
+        raise SimulatorError(f"the simulator did not end within {timeout:g} s ({run / 'simulator.log'})") from None
+    finally:
+        end(process)
+
+
+def _failures(results: Path) -> dict[str, str | None]:
+    """cocotb's verdicts; EnvironmentFault if they are not whole."""
+    try:
+        cases = list(ElementTree.parse(results).iter("testcase"))
+    except ElementTree.ParseError:
+        raise EnvironmentFault(f"cocotb's verdicts are cut short: {results}") from None
     failures: dict[str, str | None] = {}
-    for case in ElementTree.parse(results).iter("testcase"):
+    for case in cases:
         found = [*case.iter("failure"), *case.iter("error")]
         # The first line: pytest's account of an assertion follows it.
         failures[case.get("name")] = (found[0].get("message") or "failed").partition("\n")[0] if found else None

@@ -25,7 +25,7 @@ from verif.tensor.array_units import grid_bench
 from verif.tensor.unit_configs import UNIT_CONFIGS
 from verif.tensor.units import BENCHES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SEED = 14
 
 
