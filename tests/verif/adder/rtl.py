@@ -37,7 +37,8 @@ class StreamAdder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        waits, sums = Signal(), []
+        waits = Signal()
+        sums = []
         m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
         with m.If(self.i.ready):
             m.d.sync += [waits.eq(self.i.valid), self.o.valid.eq(waits)]

@@ -1,15 +1,18 @@
 """The verification of the adder, as ``verif`` has that of a unit: probes, unit, coverage, mutants; and its one line."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
-from verif.coverage.hook import CoverageHook
+from verif.coverage.hook import CoverageHook, CoverageRun, Measured
 from verif.coverage.points import Hits, Point
 from verif.mutants.hook import MutantHook
+from verif.mutants.mutation import Mutation
 from verif.mutants.replay import UnitReplay
 from verif.registry.units import Registered
 from verif.simulation.hints import earlier_or_later, elsewhere, one_bit, only_part
+from verif.simulation.simulate import simulate_unit
 from verif.simulation.unit import Probe, Unit
 
 from .facts import AdderConfig, adder_record
@@ -19,11 +22,6 @@ from .rtl import adder_verilog
 __all__ = ["ADDER", "adder_unit"]
 
 RTL = "tests/verif/adder/rtl.py"
-
-
-def _beat(stream):
-    """The number of the beat that a stream gives next."""
-    return lambda at: f"beat {np.searchsorted(at.window.events[stream], at.cycle)}"
 
 
 PROBES = {
@@ -38,7 +36,14 @@ PROBES = {
         term=lambda at: f"beat {np.searchsorted(at.window.events['i'], at.cycle) - 1}",
         hints=(only_part(), earlier_or_later, elsewhere, one_bit),
     ),
-    "waits": Probe(place="a pair waits", stage="entry", files=RTL, path="{dut}.waits", rank=1),
+    "waits": Probe(
+        place="a pair waits",
+        stage="entry",
+        files=RTL,
+        path="{dut}.waits",
+        rank=1,
+        causes=lambda at: [at.at("i__valid", ago=1), at.at("i__ready", ago=1), at.ago(1)],
+    ),
     "o__valid": Probe(place="port o__valid", stage="sum", files=RTL, rank=2, causes=lambda at: [at.at("waits", ago=1)]),
     "o__payload": Probe(
         place="port o__payload",
@@ -46,7 +51,7 @@ PROBES = {
         files=RTL,
         rank=2,
         causes=lambda at: [at.at("pair", lane, ago=1) for lane in range(at.config.lanes)],
-        term=_beat("o"),
+        term=lambda at: f"beat {np.searchsorted(at.window.events['o'], at.cycle)}",
         hints=(only_part(), one_bit),
     ),
 }
@@ -81,32 +86,47 @@ class Carries:
         self.config, self._record, self._hits = config, adder_record(config), Hits(PLAN)
 
     def see(self, trace: np.ndarray) -> None:
+        waits = trace[:, self._record.at("waits").start] != 0
         for lane in range(self.config.lanes):
-            pair = trace[:, self._record.at("pair", lane)][:, 0][trace[:, self._record.at("waits")][:, 0] != 0]
-            numbers = pair & (1 << self.config.width) - 1, pair >> self.config.width
-            self._hits.add("carry", (numbers[0] + numbers[1]) >> self.config.width)
+            pair = trace[waits, self._record.at("pair", lane).start]
+            a, b = pair & (1 << self.config.width) - 1, pair >> self.config.width
+            self._hits.add("carry", (a + b) >> self.config.width)
 
     def hits(self) -> Hits:
         return self._hits
 
 
 PLAN = (Point("carry", "sums that need the bit more", {"carry": ("no", "yes")}),)
-SMALL = AdderConfig(lanes=2, width=4)
+CONFIGS = {"small": AdderConfig(lanes=2, width=4), "wide": AdderConfig(lanes=3, width=12)}
+PACE = {"idle": 0.3, "stall": 0.3}
 
 
-def _benches(mutation):
-    jobs = random_sums(mutation.config, np.random.default_rng(mutation.seed), 20)
-    return (
-        UnitReplay(mutation=mutation, unit=adder_unit(mutation.config), jobs=jobs, pace={"idle": 0.3, "stall": 0.3}),
-    )
+def _coverage_runs(name: str, seed: int) -> Iterator[CoverageRun]:
+    unit, sampler = adder_unit(CONFIGS[name]), Carries(CONFIGS[name])
+    jobs = random_sums(unit.config, np.random.default_rng(seed), 20)
+
+    def run() -> Measured:
+        return Measured.of(
+            simulate_unit(unit, jobs, pace=PACE | {"seed": seed}, simulator="icarus", observe=sampler.see), sampler
+        )
+
+    yield CoverageRun("random", run)
+
+
+def _benches(mutation: Mutation) -> tuple[UnitReplay]:
+    unit, rng = adder_unit(mutation.config), np.random.default_rng(mutation.seed)
+    return (UnitReplay(mutation=mutation, unit=unit, jobs=random_sums(unit.config, rng, 20), pace=PACE),)
 
 
 ADDER = Registered(
-    configs={"small": SMALL, "wide": AdderConfig(lanes=3, width=20)},
+    configs=CONFIGS,
     unit=adder_unit,
     jobs=random_sums,
-    coverage=CoverageHook(plan=lambda config: PLAN, sampler=Carries),
+    coverage=CoverageHook(names=[*CONFIGS], plan=lambda name: PLAN, runs=_coverage_runs),
     mutants=MutantHook(
-        configs={"small": SMALL}, modules=lambda _: ("stream_adder",), verilog=adder_verilog, benches=_benches
+        configs={"small": CONFIGS["small"]},
+        modules=lambda _: ("stream_adder",),
+        verilog=adder_verilog,
+        benches=_benches,
     ),
 )
