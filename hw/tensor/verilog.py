@@ -28,8 +28,8 @@ def _weight_beat(config: EngineConfig) -> str:
 
 
 @cache
-def engine_verilog(config: EngineConfig, target: str | None = None) -> str:
-    """Verilog-2005 of the engine, top module ``tensor_engine``; the same configuration gives the same bytes.
+def engine_verilog(config: EngineConfig, target: str | None = None, *, name: str = TensorEngine.module_name) -> str:
+    """Verilog-2005 of the engine, top module ``name``; the same configuration gives the same bytes.
 
     ``target``: None for any tool, or a family of ``hw.fpga`` whose cells it may use.
     """
@@ -39,9 +39,9 @@ def engine_verilog(config: EngineConfig, target: str | None = None) -> str:
         ("i_activation", "in ", activation_layout(config).width, f"codes of {config.code_bits} bits, lane 0 low"),
         ("o_result", "out", result_layout(config).width, f"{config.cols} results of 32 bits, column 0 low; last"),
     ]
-    streams = "\n".join(f"//   {name:12} {way} {width:5} bits: {beat}" for name, way, width, beat in ports)
+    streams = "\n".join(f"//   {port:12} {way} {width:5} bits: {beat}" for port, way, width, beat in ports)
     header = f"""{banner(config, f"Tensor engine for {target.upper()}" if target else "Tensor engine")}\
-// Top module: tensor_engine. Clock clk; reset rst, synchronous, active high.
+// Top module: {name}. Clock clk; reset rst, synchronous, active high.
 // Streams, each NAME__valid, NAME__ready, NAME__payload; a beat is transferred when valid and ready are high:
 {streams}
 // Latency, in cycles from an activation row taken to
@@ -50,7 +50,7 @@ def engine_verilog(config: EngineConfig, target: str | None = None) -> str:
 // Throughput: one activation row, one weight beat and one result row per cycle.
 
 """
-    return header + join_modules(emit_modules(TensorEngine(config), target))
+    return header + join_modules(emit_modules(TensorEngine(config), target, name=name))
 
 
 def _bit_table(layout) -> str:
@@ -61,11 +61,11 @@ def _bit_table(layout) -> str:
     return "\n".join(["| field | bits | width |", "|---|---|---|", *rows])
 
 
-def describe(config: EngineConfig) -> str:
-    """One Markdown page: ports, layouts, latencies and how to run a matrix product."""
+def describe(config: EngineConfig, name: str = TensorEngine.module_name) -> str:
+    """One Markdown page on the engine, module ``name``: ports, layouts, latencies and how to run a matrix product."""
     lanes, together = config.code_bits, config.rows_per_load_cycle
     selects = ", ".join(f"{fmt.name} = {fmt.select}" for fmt in FORMATS.values())
-    return f"""# tensor_engine
+    return f"""# {name}
 
 {config.rows} rows x {config.cols} columns, operands {", ".join(config.formats)}, {config.accumulation} accumulation,
 {config.psum_depth} PSUM rows of {config.psum_bits} bits per column{

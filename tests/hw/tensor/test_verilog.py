@@ -125,6 +125,16 @@ def test_icarus_accepts(emitted):
     _accepts(emitted, "iverilog", "-g2012", "-Wall", "-t", "null", "-s", WRAPPER, _wrapper(emitted).name)
 
 
+def test_engines_of_two_configurations_live_in_one_project(tmp_path):
+    files = []
+    for name in ("tiny", "fp8"):
+        files += [tmp_path / f"{name}.v", tmp_path / f"{name}_axis.sv"]
+        files[-2].write_text(engine_verilog(PRESETS[name], name=name))
+        files[-1].write_text(axi_verilog(PRESETS[name], name))
+    assert _slang(*files) == 0
+    assert len(re.findall(r"^module ", "".join(path.read_text() for path in files), re.MULTILINE)) == 2 * 18
+
+
 def test_every_module_is_emitted_once(emitted):
     modules = re.findall(r"^module (\w+)", emitted.read_text(), re.MULTILINE)
     assert len(modules) == len(set(modules))

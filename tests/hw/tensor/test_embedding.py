@@ -25,7 +25,7 @@ from verif.tensor.blocks.array_units import grid_bench
 from verif.tensor.blocks.configs import UNIT_CONFIGS
 from verif.tensor.blocks.units import BENCHES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SEED = 14
 
 
