@@ -14,7 +14,7 @@ from verif.tensor.coverage.hook import COVERAGE, PacedGemms, count_lines, stimul
 from verif.tensor.coverage.plan import WAIVERS, plan
 from verif.tensor.coverage.sampling import Sampler
 from verif.tensor.engine import EngineRun
-from verif.tensor.resets import RESET_POINTS, RESET_STATES, Reset, sample_resets
+from verif.tensor.interactive.resets import RESET_POINTS, RESET_STATES, Reset, sample_resets
 from verif.tensor.unit import tensor_unit
 
 

@@ -10,7 +10,7 @@ import pytest
 from verif.simulation.replay import replay
 from verif.simulation.simulator import build
 from verif.simulation.unit_bench import Bundle
-from verif.tensor.units import BENCHES
+from verif.tensor.blocks.units import BENCHES
 
 SEED = int(os.environ.get("SEED", 20))
 ALL = Bundle(tuple(BENCHES.values()))

@@ -18,8 +18,8 @@ from verif.tensor.coverage.directed import busy_jobs, directed_jobs, ring_jobs
 from verif.tensor.coverage.plan import WAIVERS, plan
 from verif.tensor.coverage.sampling import Sampler
 from verif.tensor.engine import simulate
-from verif.tensor.interactive import run_interactive
-from verif.tensor.resets import RESET_POINTS, sample_resets
+from verif.tensor.interactive.resets import RESET_POINTS, sample_resets
+from verif.tensor.interactive.run import run_interactive
 from verif.tensor.workload.gemms import ragged_gemms
 
 __all__ = ["COVERAGE", "PacedGemms", "count_lines", "stimuli"]

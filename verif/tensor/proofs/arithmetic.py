@@ -12,7 +12,7 @@ from hw.arithmetic.multiplier import Multiplier
 from hw.lib.joining import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
-from verif.tensor.unit_configs import UNIT_CONFIGS
+from verif.tensor.blocks.configs import UNIT_CONFIGS
 
 __all__ = [
     "arithmetic_properties",

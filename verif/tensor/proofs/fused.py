@@ -7,9 +7,9 @@ from hw.arithmetic.fused_adder import FusedAdder
 from hw.lib.joining import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
+from verif.tensor.blocks.configs import UNIT_CONFIGS
 from verif.tensor.proofs.arithmetic import max_product_exponent, product_fields, specification, split_fields
 from verif.tensor.sums import possible_sum
-from verif.tensor.unit_configs import UNIT_CONFIGS
 
 __all__ = ["fused_properties"]
 

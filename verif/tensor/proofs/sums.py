@@ -10,8 +10,8 @@ from hw.arithmetic.rounder import Narrower, Rounder
 from hw.lib.joining import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
+from verif.tensor.blocks.configs import UNIT_CONFIGS
 from verif.tensor.proofs.arithmetic import max_product, product_fields, specification, split_fields
-from verif.tensor.unit_configs import UNIT_CONFIGS
 
 __all__ = ["sum_properties"]
 

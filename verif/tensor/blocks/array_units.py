@@ -12,8 +12,8 @@ from hw.tensor.bank import PsumBank, seed_shape, store_shape
 from hw.tensor.grid import Grid
 from hw.tensor.pe import ProcessingElement
 from verif.simulation.unit_bench import UnitBench
-from verif.tensor import unit_vectors as vectors
-from verif.tensor.models import ArrayModel, PsumBankModel
+from verif.tensor.blocks import vectors
+from verif.tensor.blocks.models import ArrayModel, PsumBankModel
 from verif.tensor.paths import REGISTERS
 
 __all__ = ["grid_bench", "pe_bench", "psum_bank_bench"]
