@@ -17,7 +17,7 @@ from verif.coverage.hook import CoverageHook
 from verif.coverage.measure import measure
 from verif.coverage.page import page
 from verif.coverage.report import Coverage
-from verif.units import UNITS
+from verif.registry.units import UNITS
 
 __all__ = ["run_coverage"]
 

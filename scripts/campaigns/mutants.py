@@ -14,7 +14,7 @@ from scripts.ground.terminal import Terminal
 from verif.mutants.campaign import Fate, judge_all, wrong_without_mutant
 from verif.mutants.hook import Bench, MutantHook
 from verif.mutants.mutation import Mutation
-from verif.units import UNITS
+from verif.registry.units import UNITS
 
 __all__ = ["run_mutants"]
 
