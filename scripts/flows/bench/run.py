@@ -22,8 +22,7 @@ from scripts.ground.terminal import Terminal
 
 __all__ = ["GROUPS", "run_bench"]
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-JSON = REPOSITORY / "build" / "bench" / "bench.json"
+JSON = Path("build") / "bench" / "bench.json"
 PAGE = DOCS / "performance.md"
 COMMAND = "make bench"
 #: What a run may measure, in this order; --only picks some.
