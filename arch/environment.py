@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-__all__ = ["EXHAUSTED", "EnvironmentFault", "describe", "system_reason", "usable_folder"]
+__all__ = ["EXHAUSTED", "EnvironmentFault", "describe", "fault", "system_reason", "usable_folder"]
 
 #: Errors that no other file name would avoid.
 EXHAUSTED = frozenset(
@@ -41,6 +41,11 @@ def describe(error: OSError) -> str:
     if error.strerror is None:
         return str(error) or type(error).__name__
     return f"{error.strerror}: {os.fsdecode(error.filename)}" if error.filename else error.strerror
+
+
+def fault(error: BaseException) -> str | None:
+    """The machine's fault that an error tells of, in one line; None if it tells of none."""
+    return describe(error) if isinstance(error, OSError) else system_reason(str(error))
 
 
 def system_reason(text: str) -> str | None:

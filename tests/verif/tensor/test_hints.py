@@ -99,5 +99,3 @@ def test_a_sum_in_the_first_cycles_has_no_past():
     run = Run(EXACT)
     at = Moment(run.window, run.case.unit.record.field("psum", 0, 0), 0)
     assert run.hint(at, 1) == "only bit 0 differs"
-
-
