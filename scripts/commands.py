@@ -163,7 +163,8 @@ def cycles(m, k, n, chosen, workload, path, as_json) -> int:
 @click.option("--fusesoc", is_flag=True, help="Write these and a FuseSoC core file (.core) too.")
 @click.option("--run", is_flag=True, help="Write the test bench and run it with Icarus Verilog.")
 @click.option("--target", type=click.Choice(["ecp5"]), help="Use this family's cells; else it is for any tool.")
-def verilog(chosen, out, bench, fusesoc, run, target) -> int:
+@click.option("--module", default="tensor_engine", show_default=True, help="Name of the engine's module.")
+def verilog(chosen, out, bench, fusesoc, run, target, module) -> int:
     """Write the engine's Verilog; beside it a wrapper with AXI4-Stream ports (_axis.sv), Verilator's waivers (.vlt),
     and a page (.md) on the engine's ports and on driving it.
 
@@ -184,7 +185,7 @@ def verilog(chosen, out, bench, fusesoc, run, target) -> int:
     paths = output_files(out, bench=bench or fusesoc or run, fusesoc=fusesoc)
     with progress_bar() as progress:
         progress.add_task("generating Verilog", total=None)
-        texts = verilog_texts(config, paths, target)
+        texts = verilog_texts(config, paths, target, module)
     write_texts(texts)
     others = ", ".join(Path(path).name for path in list(texts)[1:])
     click.echo(f"wrote {click.format_filename(out)} and beside it {others}")

@@ -60,6 +60,10 @@ GEMM_USAGE = (
         ((*ATTENTION, "--w-format", "bf16"), "--w-format: tiny has no bf16; it takes e4m3"),
         ((*ATTENTION, "--out", "gone/o.npy"), "--out: no folder "),
         (("verilog", "--rows", "0"), "rows must be in 1..256, not 0"),
+        (
+            ("verilog", "--module", "3x"),
+            "--module: '3x' is no name of a module; needs letters, digits or _, no digit first",
+        ),
         (("verilog", "--cols", "257"), "cols must be in 1..256, not 257"),
         (("verilog", "--rows", "x"), "Invalid value for '--rows': 'x' is not a valid integer."),
         (("verilog", "--formats", "fp4"), "formats must be among e4m3, e5m2, bf16, not 'fp4'"),

@@ -20,9 +20,9 @@ from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import Harness
 from verif.simulation.replay import replay
 from verif.simulation.simulator import build
+from verif.simulation.unit_bench import cells_of
 from verif.tensor.engine import build_engine, simulate
 from verif.tensor.unit import tensor_unit
-from verif.tensor.unit_bench import cells_of
 from verif.tensor.workload.operands import random_codes
 from verif.tensor.workload.traffic import traffic_trace
 

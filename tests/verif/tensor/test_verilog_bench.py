@@ -17,7 +17,7 @@ from arch.tensor.presets import PRESETS
 from golden.tensor.jobs import golden_result
 from hw.tensor.axi import axi_verilog, data_bytes
 from hw.tensor.verilog import engine_verilog
-from verif.tensor.verilog_bench import STREAMS, bench_gemms, bench_verilog, make_vectors, run_command
+from verif.tensor.verilog.bench import STREAMS, bench_gemms, bench_verilog, make_vectors, run_command
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],

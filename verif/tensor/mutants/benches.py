@@ -16,10 +16,10 @@ from verif.mutants.mutation import SELECT, Mutation
 from verif.simulation.harness import Harness, Log
 from verif.simulation.replay import Outcome, replay
 from verif.simulation.simulator import Simulation, SimulatorError, build
+from verif.simulation.unit_bench import Bundle, UnitBench
+from verif.tensor.blocks.units import narrower_bench, unit_benches
 from verif.tensor.mutants.assumptions import violations
 from verif.tensor.unit import tensor_unit
-from verif.tensor.unit_bench import Bundle, UnitBench
-from verif.tensor.units import narrower_bench, unit_benches
 from verif.tensor.workload.traffic import traffic_trace
 
 __all__ = ["EngineTraffic", "Units", "benches"]
@@ -89,7 +89,7 @@ class Units:
             self._traces[part] = list(self.bundle.records(bench, np.random.default_rng(self.mutation.seed)))
         outcome = replay(self.simulation, self._traces[part], plusargs=[f"+{SELECT}={number}"])
         if outcome.mismatches:
-            return self.bundle.explain(bench, outcome.mismatches[0]).partition("\n")[0]
+            return self.bundle.describe(bench, outcome.mismatches[0]).partition("\n")[0]
         return outcome.failure
 
 

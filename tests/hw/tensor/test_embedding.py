@@ -21,11 +21,11 @@ from hw.tensor.row import Row
 from verif.simulation.harness import Harness
 from verif.simulation.replay import replay
 from verif.simulation.simulator import build
-from verif.tensor.array_units import grid_bench
-from verif.tensor.unit_bench import UNIT_CONFIGS
-from verif.tensor.units import BENCHES
+from verif.tensor.blocks.array_units import grid_bench
+from verif.tensor.blocks.configs import UNIT_CONFIGS
+from verif.tensor.blocks.units import BENCHES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SEED = 14
 
 

@@ -11,10 +11,10 @@ from hw.fpga.ecp5 import ECP5
 from hw.tensor.bank import PsumBank, seed_shape, store_shape
 from hw.tensor.grid import Grid
 from hw.tensor.pe import ProcessingElement
-from verif.tensor import unit_vectors as vectors
-from verif.tensor.models import ArrayModel, PsumBankModel
+from verif.simulation.unit_bench import UnitBench
+from verif.tensor.blocks import vectors
+from verif.tensor.blocks.models import ArrayModel, PsumBankModel
 from verif.tensor.paths import REGISTERS
-from verif.tensor.unit_bench import UnitBench
 
 __all__ = ["grid_bench", "pe_bench", "psum_bank_bench"]
 

@@ -113,8 +113,8 @@ def run_command(engine: str) -> str:
     return f"iverilog -g2012 -o {name}_tb.vvp {name}_tb.v {name}_axis.sv {engine} && vvp -n {name}_tb.vvp"
 
 
-def bench_verilog(config: EngineConfig, engine: str, vectors: Vectors) -> str:
-    """Verilog of the bench, module ``tb``, of an engine in a file ``NAME.v``.
+def bench_verilog(config: EngineConfig, engine: str, vectors: Vectors, wrapper: str = WRAPPER) -> str:
+    """Verilog of the bench, module ``tb``, of an engine in a file ``NAME.v`` with its wrapper, module ``wrapper``.
 
     It reads ``NAME_command.hex`` and so on, one for each of ``STREAMS``, from the present folder.
     """
@@ -178,7 +178,7 @@ module tb;
   reg result_tready = 1'b0;
   integer received = 0;
 
-  {WRAPPER} dut (
+  {wrapper} dut (
     .aclk(aclk),
     .aresetn(aresetn),
 {pins}\

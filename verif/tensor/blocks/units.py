@@ -16,9 +16,10 @@ from hw.arithmetic.fused_adder import FusedAdder
 from hw.arithmetic.multiplier import Multiplier
 from hw.arithmetic.rounder import Narrower, Rounder, narrow_stages, round_stages
 from hw.fpga.ecp5 import ECP5
-from verif.tensor import unit_vectors as vectors
-from verif.tensor.array_units import grid_bench, pe_bench, psum_bank_bench
-from verif.tensor.unit_bench import UNIT_CONFIGS, UnitBench
+from verif.simulation.unit_bench import UnitBench
+from verif.tensor.blocks import vectors
+from verif.tensor.blocks.array_units import grid_bench, pe_bench, psum_bank_bench
+from verif.tensor.blocks.configs import UNIT_CONFIGS
 
 __all__ = ["BENCHES", "UNIT_CONFIGS", "UnitBench", "narrower_bench", "unit_benches"]
 

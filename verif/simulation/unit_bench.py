@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -10,27 +10,15 @@ import numpy as np
 from amaranth.lib import wiring
 
 from arch.record import Field
-from arch.tensor.config import EngineConfig
-from arch.tensor.presets import PRESETS
-from hw.tensor.verilog import join_modules
+from hw.lib.joining import join_modules
 from verif.modules import plain_modules
 from verif.simulation.harness import Harness
 from verif.simulation.replay import Mismatch
 
-__all__ = ["UNIT_CONFIGS", "Bundle", "UnitBench", "cells_of"]
+__all__ = ["Bundle", "UnitBench", "cells_of"]
 
 #: Records handed to the simulator in one piece.
 CHUNK = 1 << 16
-
-#: Configurations the units are benched in: the presets, and FP8 with fp32 sums.
-UNIT_CONFIGS: dict[str, EngineConfig] = {
-    "e4m3": PRESETS["tiny"],
-    "fp8": EngineConfig(rows=3, cols=2, formats=("e4m3", "e5m2"), accumulation="exact", psum_depth=32),
-    "e4m3_integer": replace(PRESETS["tiny"], integer_operands=True),
-    "e4m3_pipelined": replace(PRESETS["tiny"], product_latency=2),
-    "bf16": EngineConfig(rows=2, cols=3, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32", psum_depth=32),
-    "fp8_fp32": EngineConfig(rows=2, cols=2, formats=("e4m3", "e5m2"), accumulation="fp32", psum_depth=32),
-}
 
 
 def cells_of(target: str) -> str:
@@ -194,7 +182,7 @@ endmodule
             records[:, first : first + np.count_nonzero(~drives)] = part[:, ~drives]
             yield records
 
-    def explain(self, bench: UnitBench, mismatch: Mismatch) -> str:
+    def describe(self, bench: UnitBench, mismatch: Mismatch) -> str:
         """A mismatch in the unit's own fields."""
         ((_, expected, actual),) = mismatch.fields
         if isinstance(actual, str):
