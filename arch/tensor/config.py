@@ -1,5 +1,6 @@
 """The parameters of a tensor engine, and every width and latency that follows from them."""
 
+import hashlib
 from dataclasses import dataclass
 from operator import index
 
@@ -117,6 +118,11 @@ class EngineConfig:
         if not low <= value <= high:
             raise ValueError(f"{name} must be in {low}..{high}, not {value}")
         object.__setattr__(self, name, index(value))
+
+    @property
+    def tag(self) -> str:
+        """A word for names of what is made for it: its size, and a digest of all its parameters."""
+        return f"{self.rows}x{self.cols}_{hashlib.sha256(repr(self).encode()).hexdigest()[:6]}"
 
     # ---- formats ------------------------------------------------------------------------------
 

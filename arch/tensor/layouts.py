@@ -7,9 +7,11 @@ __all__ = [
     "activation_layout",
     "beat_layout",
     "command_layout",
-    "finish_layout",
     "operand_layout",
+    "order_layout",
+    "pe_layouts",
     "pe_registers",
+    "pipes_layout",
     "product_layout",
     "psum_layout",
     "read_layout",
@@ -73,20 +75,32 @@ def psum_layout(config: EngineConfig) -> Layout:
     return Layout(fp32=32)
 
 
-def pe_registers(config: EngineConfig) -> dict[str, int]:
-    """Names and widths of a PE's registers, in the order of a trace.
+def pipes_layout(config: EngineConfig) -> Layout:
+    """The weights on their way in a column: an operand for each of its pipes.
 
-    ``weight`` are the column's ``rows_per_load_cycle`` pipes, the one that the PE to the south loads from lowest.
+    The one that the PE to the south loads from is lowest. A column of one pipe has the operand itself.
     """
-    operand = operand_layout(config).width
+    if config.rows_per_load_cycle == 1:
+        return operand_layout(config)
+    width = operand_layout(config).width
+    return Layout(**{f"pipe_{index}": width for index in range(config.rows_per_load_cycle)})
+
+
+def pe_layouts(config: EngineConfig) -> dict[str, Layout]:
+    """A PE's registers, in the order of a record."""
     return {
-        "weight": config.rows_per_load_cycle * operand,
-        "shadow": operand,
-        "active": operand,
-        "beat": beat_layout(config).width,
-        "product": product_layout(config).width,
-        "psum": psum_layout(config).width,
+        "weight": pipes_layout(config),
+        "shadow": operand_layout(config),
+        "active": operand_layout(config),
+        "beat": beat_layout(config),
+        "product": product_layout(config),
+        "psum": psum_layout(config),
     }
+
+
+def pe_registers(config: EngineConfig) -> dict[str, int]:
+    """The widths of :func:`pe_layouts`."""
+    return {name: layout.width for name, layout in pe_layouts(config).items()}
 
 
 def _address_bits(config: EngineConfig) -> int:
@@ -113,8 +127,8 @@ def readout_layout(config: EngineConfig) -> Layout:
     return Layout(columns=config.cols.bit_length(), end=1, select=2, saturate=1)
 
 
-def finish_layout(config: EngineConfig) -> Layout:
-    """What is noted when an activation row of a last pass is taken: its PSUM row, and how to read that out."""
+def order_layout(config: EngineConfig) -> Layout:
+    """The order to read a PSUM row out, given when its last activation row is taken: which row, and how."""
     return Layout(valid=1, address=_address_bits(config), **readout_layout(config).fields)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
-from arch.tensor.layouts import finish_layout, operand_layout, pe_registers, readout_layout
+from arch.tensor.layouts import operand_layout, order_layout, pe_registers, readout_layout
 from golden.tensor.arithmetic import Widths, narrow_table, operand_table, psum_words, widths
 
 __all__ = ["COMMAND", "Hardware", "Queues", "State", "Tables", "build_hardware", "build_tables", "reset_state"]
@@ -22,8 +22,8 @@ COMMAND = _fields(
 )
 #: An activation row on its way.
 ROW = _fields("valid", "swap", "address", "first", "last", "lanes", "columns")
-#: How a finished row of PSUM is read out and, in the read-out, which it is.
-READ = _fields("valid", "address", "columns", "out_format", "saturate", "end")
+#: An order to read a row of PSUM out; which row, only the read-out knows.
+ORDER = _fields("valid", "address", "columns", "out_format", "saturate", "end")
 #: Single numbers. Cycles are -1 before there is one.
 COUNTERS = _fields(
     "cycle",  # simulated so far
@@ -65,7 +65,7 @@ class Hardware(NamedTuple):
     end_at: int  # in readout_layout
     format_at: int
     saturate_at: int
-    mode_at: int  # readout_layout in finish_layout
+    mode_at: int  # readout_layout in order_layout
     ring_mask: int
     arithmetic: Widths
 
@@ -91,8 +91,8 @@ class State(NamedTuple):
     weight_operands: np.ndarray  # int64[ring, load_rows * C]
     seeds: np.ndarray  # int64[product_latency + 1, C, 2]: what is read of PSUM, by the cycle it arrives in
     memory: np.ndarray  # int64[depth, C, 2]: PSUM, in limbs
-    finished: np.ndarray  # READ[depth]: how the rows of last passes are read out
-    stages: np.ndarray  # READ[stages]: rows in the read-out, by the number of the advance that read column 0
+    orders: np.ndarray  # ORDER[depth]: how a row is read out, by its PSUM row
+    stages: np.ndarray  # ORDER[stages]: rows in the read-out, by the number of the advance that read column 0
     stage_words: np.ndarray  # uint32[stages, C]: their codes
     read_words: np.ndarray  # int64[C, 2]: what each column last read for read-out, in limbs
     result: np.ndarray  # uint32[C + 1]: the payload of o_result
@@ -132,7 +132,7 @@ def build_hardware(config: EngineConfig) -> Hardware:
         end_at=readout.offset("end"),
         format_at=readout.offset("select"),
         saturate_at=readout.offset("saturate"),
-        mode_at=finish_layout(config).offset("columns"),
+        mode_at=order_layout(config).offset("columns"),
         ring_mask=(1 << (config.drain_latency + 1).bit_length()) - 1,
         arithmetic=widths(config),
     )
@@ -166,8 +166,8 @@ def reset_state(config: EngineConfig, hardware: Hardware) -> State:
         weight_operands=np.zeros((ring, config.rows_per_load_cycle * cols), np.int64),
         seeds=np.zeros((config.product_latency + 1, cols, 2), np.int64),
         memory=np.zeros((config.psum_depth, cols, 2), np.int64),
-        finished=np.zeros(config.psum_depth, READ),
-        stages=np.zeros(stages, READ),
+        orders=np.zeros(config.psum_depth, ORDER),
+        stages=np.zeros(stages, ORDER),
         stage_words=np.zeros((stages, cols), np.uint32),
         read_words=np.zeros((cols, 2), np.int64),
         result=np.zeros(cols + 1, np.uint32),

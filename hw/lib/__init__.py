@@ -1,1 +1,1 @@
-"""What components of any unit are made with: hierarchy, assembly, delays."""
+"""What every unit is made of: placing and emitting blocks, delays, queues, slices, arbiters and memories."""

@@ -1,25 +1,16 @@
-"""Hierarchy: each distinct component becomes one Verilog module, however often it is placed."""
+"""How a block is made of others, and small things that all of them use."""
 
-import re
-from contextlib import contextmanager
-from contextvars import ContextVar
 from types import SimpleNamespace
 
-from amaranth._toolchain.yosys import find_yosys
-from amaranth.back import rtlil
-from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Shape, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Module, Shape, Signal, Value, ValueLike
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import Flow, In
+from amaranth.lib.wiring import Flow
 
 from arch.layout import Layout
-from hw.lib.assembly import Assembly
+from hw.lib.assembly import Assembly, Placed
+from hw.lib.emission import active_emission
 
-__all__ = ["delayed", "emit_modules", "place", "struct"]
-
-#: A component, or what has a signature and either ``assemble`` or ``VERILOG``: Amaranth has nothing to elaborate there.
-Block = wiring.Component | wiring.PureInterface
-
-_placed: ContextVar[dict[str, tuple[Block, tuple]]] = ContextVar("placed")
+__all__ = ["delayed", "place", "struct"]
 
 
 def struct(layout: Layout, **nested: data.Layout) -> data.StructLayout:
@@ -41,27 +32,22 @@ def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
 
 
 def place(
-    m: Module | Assembly, name: str, block: type[Block], *parameters, **connections: ValueLike
+    m: Module | Assembly, name: str, block: type[wiring.Component], *parameters, **connections: ValueLike
 ) -> SimpleNamespace:
-    """Instantiate ``block(*parameters)`` under ``name`` in ``m`` and return its ports.
+    """Put ``block(*parameters)`` into ``m`` as the submodule ``name`` and return its ports.
 
     ``connections`` are wired straight to the ports they name; what else an input needs, the caller drives through the
-    returned ports. Within one emission a block must always be given equal parameters: it is built and emitted once,
-    under its ``module_name``. (Amaranth itself would emit every instance anew; a 128 x 128 array has 16,384.) A block
-    without registers, and so without a clock, says so by a true ``COMBINATIONAL``. A block with a text ``VERILOG`` of
-    its own may have ``verilog_parameters`` that differ.
+    returned ports.
 
-    Raises ValueError for a connection whose width is not the port's, and for other parameters than before.
+    While Verilog is emitted, the submodule is an instance of a module that is built once for all such blocks. (Amaranth
+    itself would elaborate and write every one anew; a 128 x 128 array has 16,384 PEs.) For that a block has the name
+    of its class' modules, ``module_name``, and without registers, and so without a clock, a true ``COMBINATIONAL``; a
+    block with Verilog of its own, ``verilog(name)``, has ``verilog_parameters`` too.
+
+    Raises ValueError for a connection whose width is not the port's, or without a port.
     """
-    placed = _placed.get()
-    generic = hasattr(block, "VERILOG")
-    if block.module_name not in placed:
-        placed[block.module_name] = block(*parameters), parameters
-    component, known = placed[block.module_name]
-    if type(component) is not block or (known != parameters and not generic):
-        raise ValueError(f"{block.module_name} must have the same parameters everywhere, not {known} and {parameters}")
-    if generic:
-        component = block(*parameters)
+    emission = active_emission()
+    component, module = emission.module(block, parameters) if emission else (block(*parameters), None)
     ports = SimpleNamespace()
     pins: dict[str, tuple[Flow, Value]] = {}
     for path, member, _ in component.signature.flatten(component):
@@ -84,67 +70,9 @@ def place(
         pins[port] = member.flow, value
     if connections:
         raise ValueError(f"{name} must have the ports {', '.join(connections)}")
-    clocked = not getattr(component, "COMBINATIONAL", False)
+    placed = Placed(name, component, module, pins)
     if isinstance(m, Assembly):
-        m.instance(component.module_name, name, pins, clocked=clocked)
-        return ports
-    arguments = {f"{'i' if flow == In else 'o'}_{port}": value for port, (flow, value) in pins.items()}
-    arguments |= {f"p_{key}": value for key, value in getattr(component, "verilog_parameters", {}).items()}
-    if clocked:
-        arguments |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
-    m.submodules[name] = Instance(component.module_name, **arguments)
+        m.add(placed)
+    else:
+        placed.into(m)
     return ports
-
-
-@contextmanager
-def _registry():
-    token = _placed.set({})
-    try:
-        yield _placed.get()
-    finally:
-        _placed.reset(token)
-
-
-#: Registers become ``always`` blocks with reset and enable, all else assignments: a simulator runs that twice as fast
-#: as the ``always @*`` processes of Amaranth's own script, and a person reads it more easily.
-_EMIT = """
-proc; opt_expr; opt_clean; opt_dff; opt_clean -purge; wreduce t:$shl; opt_clean -purge; memory_collect
-write_verilog -noattr
-"""
-#: No word is used that was read in the cycle in which it was written, but by commands that break the rules of
-#: docs/architecture.md: block RAM that gives something else than the old word then will do.
-_MEMORY = re.compile(r"^  reg \[[0-9:]+\] \w+ \[[0-9:]+\];", re.MULTILINE)
-
-
-def emit_modules(top: Block, target: str | None = None) -> dict[str, str]:
-    """Verilog of ``top`` and of every component placed below it, by module name, ``top`` first.
-
-    ``target`` is handed to the components as their platform: one of ``hw.fpga``, whose cells they may use, or None.
-    """
-    texts: dict[str, str] = {}
-    rtlil_texts: dict[str, str] = {}
-    with _registry() as waiting:
-        waiting[top.module_name] = top, ()
-        while missing := [name for name in waiting if name not in texts]:
-            for name in missing:
-                component = waiting[name][0]
-                if hasattr(component, "VERILOG"):
-                    texts[name] = component.VERILOG
-                elif hasattr(component, "assemble"):
-                    texts[name] = _assembled(component)
-                else:
-                    texts[name] = rtlil_texts[name] = rtlil.convert(
-                        component, name=name, platform=target, emit_src=False
-                    )
-    if rtlil_texts:
-        script = "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in rtlil_texts.values()) + _EMIT
-        emitted = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)
-        emitted = re.sub(_MEMORY, r"  (* no_rw_check *)\n\g<0>", emitted)
-        modules = re.finditer(r"^module (\w+)\b.*?^endmodule\n", emitted, re.DOTALL | re.MULTILINE)
-        texts |= {match[1]: match[0] for match in modules}
-    return texts
-
-
-def _assembled(component: wiring.PureInterface) -> str:
-    ports = [(member.flow, Value.cast(value)) for _, member, value in component.signature.flatten(component)]
-    return component.assemble().verilog(component.module_name, ports)

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from amaranth.hdl import Module, Value, ValueLike
+from amaranth.hdl import Cat, Module, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
@@ -10,10 +10,7 @@ from hw.lib.blocks import place
 
 __all__ = ["Delay", "StallingDelay", "skewed"]
 
-
-def _verilog(name: str, enable: str = "") -> str:
-    port, moves = (f"  input {enable},\n", f"if ({enable}) ") if enable else ("", "")
-    return f"""\
+_VERILOG = """\
 module {name} #(
   parameter WIDTH = 1,
   parameter CYCLES = 1
@@ -35,10 +32,11 @@ endmodule
 """
 
 
-class Delay(wiring.PureInterface):
+class Delay(wiring.Component):
     """A value as it was ``cycles`` cycles ago; zero after a reset.
 
-    Lanes differ in length: one module with Verilog parameters serves them all.
+    Lanes differ in length: one module with Verilog parameters serves them all. ``tests/hw/lib/test_delay.py`` proves
+    that it does what ``elaborate`` describes.
 
     Latency: ``cycles``. Throughput: one value per cycle.
 
@@ -57,14 +55,30 @@ class Delay(wiring.PureInterface):
 
     module_name = "delay"
 
-    VERILOG = _verilog(module_name)
     PORTS: ClassVar[dict[str, Member]] = {}
 
     def __init__(self, width: int, cycles: int):
         if cycles < 1:
             raise ValueError(f"cycles must be at least 1, not {cycles}")
         self.verilog_parameters = {"WIDTH": width, "CYCLES": cycles}
-        super().__init__(wiring.Signature({"i": In(width), "o": Out(width)} | self.PORTS), path=())
+        super().__init__({"i": In(width), "o": Out(width)} | self.PORTS)
+
+    def elaborate(self, platform):
+        m = Module()
+        # The youngest value is lowest.
+        line = Signal(len(self.i) * self.verilog_parameters["CYCLES"])
+        with m.If(self._moves()):
+            m.d.sync += line.eq(Cat(self.i, line))
+        m.d.comb += self.o.eq(line[-len(self.i) :])
+        return m
+
+    def _moves(self) -> ValueLike:
+        """Whether a cycle counts."""
+        return 1
+
+    def verilog(self, name: str) -> str:
+        """The module's text, for any width and length."""
+        return _VERILOG.format(name=name, port="", moves="")
 
 
 class StallingDelay(Delay):
@@ -77,8 +91,14 @@ class StallingDelay(Delay):
 
     module_name = "stalling_delay"
 
-    VERILOG = _verilog(module_name, enable="en")
     PORTS: ClassVar[dict[str, Member]] = {"en": In(1)}
+
+    def _moves(self) -> ValueLike:
+        return self.en
+
+    def verilog(self, name: str) -> str:
+        """The module's text, for any width and length."""
+        return _VERILOG.format(name=name, port="  input en,\n", moves="if (en) ")
 
 
 def skewed(m: Module, value: ValueLike, cycles: int, name: str) -> Value:

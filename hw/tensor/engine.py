@@ -17,7 +17,7 @@ from hw.tensor.sequencer import Sequencer
 __all__ = ["TensorEngine"]
 
 
-class TensorEngine(wiring.PureInterface):
+class TensorEngine(wiring.Component):
     """Multiplies streamed activations by tiles of stationary weights and accumulates the products in PSUM.
 
     Commands, weights and activations come in the order of the passes; finished rows leave in the order of the output
@@ -44,19 +44,16 @@ class TensorEngine(wiring.PureInterface):
     def __init__(self, config: EngineConfig):
         self.config = config
         super().__init__(
-            wiring.Signature(
-                {
-                    "i_command": In(stream.Signature(struct(command_layout(config)))),
-                    "i_weight": In(stream.Signature(weight_layout(config).width)),
-                    "i_activation": In(stream.Signature(config.code_bits * config.rows)),
-                    "o_result": Out(stream.Signature(struct(result_layout(config)))),
-                }
-            ),
-            path=(),
+            {
+                "i_command": In(stream.Signature(struct(command_layout(config)))),
+                "i_weight": In(stream.Signature(weight_layout(config).width)),
+                "i_activation": In(stream.Signature(config.code_bits * config.rows)),
+                "o_result": Out(stream.Signature(struct(result_layout(config)))),
+            }
         )
 
-    def assemble(self) -> Assembly:
-        m = Assembly()
+    def elaborate(self, platform) -> Assembly:
+        m = Assembly(self)
         config = self.config
         psum = psum_layout(config).width
         freed = m.wire(Signal(name="freed"))

@@ -12,7 +12,7 @@ from hw.tensor.row import Row
 __all__ = ["Grid"]
 
 
-class Grid(wiring.PureInterface):
+class Grid(wiring.Component):
     """Stacks the rows from north to south. All inputs are skewed by the edges already.
 
     Latency: a partial sum crosses the array in ``config.rows * config.add_latency`` cycles.
@@ -36,19 +36,16 @@ class Grid(wiring.PureInterface):
         self.config = config
         psums = psum_layout(config).width * config.cols
         super().__init__(
-            wiring.Signature(
-                {
-                    "i_beats": In(beat_layout(config).width * config.rows),
-                    "i_weights": In(pe_registers(config)["weight"] * config.cols),
-                    "i_psums": In(psums),
-                    "o_psums": Out(psums),
-                }
-            ),
-            path=(),
+            {
+                "i_beats": In(beat_layout(config).width * config.rows),
+                "i_weights": In(pe_registers(config)["weight"] * config.cols),
+                "i_psums": In(psums),
+                "o_psums": Out(psums),
+            }
         )
 
-    def assemble(self) -> Assembly:
-        m = Assembly()
+    def elaborate(self, platform) -> Assembly:
+        m = Assembly(self)
         beat = beat_layout(self.config).width
         weights, psums = self.i_weights, self.i_psums
         for index in range(self.config.rows):

@@ -12,7 +12,7 @@ from hw.tensor.pe import ProcessingElement
 __all__ = ["Row"]
 
 
-class Row(wiring.PureInterface):
+class Row(wiring.Component):
     """Chains the PEs of one contraction lane from west to east.
 
     Latency: that of ``ProcessingElement``; column c sees a beat c cycles after column 0.
@@ -34,20 +34,17 @@ class Row(wiring.PureInterface):
         weights = pe_registers(config)["weight"] * config.cols
         psums = psum_layout(config).width * config.cols
         super().__init__(
-            wiring.Signature(
-                {
-                    "i_beat": In(beat_layout(config).width),
-                    "i_weights": In(weights),
-                    "o_weights": Out(weights),
-                    "i_psums": In(psums),
-                    "o_psums": Out(psums),
-                }
-            ),
-            path=(),
+            {
+                "i_beat": In(beat_layout(config).width),
+                "i_weights": In(weights),
+                "o_weights": Out(weights),
+                "i_psums": In(psums),
+                "o_psums": Out(psums),
+            }
         )
 
-    def assemble(self) -> Assembly:
-        m = Assembly()
+    def elaborate(self, platform) -> Assembly:
+        m = Assembly(self)
         config = self.config
         weight, psum = pe_registers(config)["weight"], psum_layout(config).width
         beat = self.i_beat

@@ -64,7 +64,7 @@ def simulate_jobs(jobs: Sequence[Gemm], config: EngineConfig) -> "EngineRun":
 
 def waves_folder() -> Path:
     """Where waveforms of divergences go; says that they are being made, which takes a build and a run."""
-    from verif.tensor.waves import FOLDER
+    from verif.simulation.waves import FOLDER
 
     print("RTL and golden model differ: building the waveform variant", file=sys.stderr, flush=True)
     return FOLDER

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from hw.lib.emission import plain_names
+
 __all__ = ["CodeCounts", "CodePoint", "Waiver"]
 
-#: The file in which ``verif.simulation.simulator`` puts the engine.
+#: The file in which ``verif.simulation.simulator`` puts the device.
 SOURCE = "source_0.v"
 #: Verilator's name of a branch, and how a person says it.
 BRANCHES = {"if": "if taken", "else": "if not taken", "cond_then": "?: first", "cond_else": "?: second"}
@@ -77,9 +79,9 @@ class CodePoint:
 
 
 def _modules(source: str) -> Iterator[tuple[str, int, str]]:
-    """Name, line of the file (from 1) and text of every module."""
+    """What every module is, its line of the file (from 1) and its text, names plain."""
     for match in re.finditer(r"^module (\w+)\b.*?^endmodule$", source, re.DOTALL | re.MULTILINE):
-        yield match[1], source.count("\n", 0, match.start()) + 1, match[0]
+        yield plain_names(match[1]), source.count("\n", 0, match.start()) + 1, plain_names(match[0])
 
 
 class CodeCounts:
@@ -91,7 +93,7 @@ class CodeCounts:
         self.texts: dict[str, list[str]] = {}
 
     def add(self, path: Path, source: str) -> None:
-        """Add the counts of one run of an engine with this Verilog."""
+        """Add the counts of one run of a device with this Verilog."""
         starts = []
         for name, line, text in _modules(source):
             variants = self.texts.setdefault(name, [])

@@ -1,33 +1,44 @@
-"""What went into a value of an engine's record."""
+"""What the signals of the engine are made of: of a moment, the moments before it that went in."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from arch.record import Field
-from arch.tensor.layouts import finish_layout, read_layout
 from golden.numerics.conversions import code_dtype, decode
-from verif.tensor.decode import decode_field, in_hex
-from verif.tensor.report import Input, place
-from verif.tensor.terms import taken
-from verif.tensor.window import Window
+from verif.simulation.window import Input, Moment
+from verif.tensor.contents import columns
+from verif.tensor.terms import moved, taken
 
-__all__ = ["inputs"]
+__all__ = [
+    "active",
+    "beat",
+    "north",
+    "order_read",
+    "product",
+    "product_added",
+    "psum",
+    "read",
+    "ready",
+    "request",
+    "result",
+    "seed",
+    "shadow",
+    "stored",
+    "sum_from_north",
+    "weight",
+    "west",
+]
 
 
-def _shown(window: Window, cycle: int, name: str, row: int | None = None, col: int | None = None) -> Iterator[Input]:
-    field = window.field(name, row, col)
-    if window.has(cycle, field):
-        bits = window.value(cycle, field)
-        yield Input(cycle, place(field), f"{in_hex(field, bits)}  {decode_field(window.config, field, bits)}")
-
-
-def _code(window: Window, cycle: int, port: str, lane: int, fmt: str) -> Iterator[Input]:
+def _codes(at: Moment, cycle: int, port: str, lane: int) -> Iterator[Input]:
     """A lane of an input port, as it is offered."""
-    if not window.has(cycle, window.field(f"{port}__payload")):
+    window, bits = at.window, at.config.code_bits
+    field = window.unit.record.field(f"{port}__payload")
+    if not window.has(cycle, field):
         return
-    bits = window.config.code_bits
-    code = window.port(cycle, f"{port}__payload") >> lane * bits & (1 << bits) - 1
+    job = window.jobs[window.job]
+    fmt = job.x_format if port == "i_activation" else job.w_format
+    code = window.value(cycle, field) >> lane * bits & (1 << bits) - 1
     offered = window.port(cycle, f"{port}__valid")
     moves = offered and window.port(cycle, f"{port}__ready")
     value = decode(np.array([code]).astype(code_dtype(fmt)), fmt)[0]
@@ -36,120 +47,127 @@ def _code(window: Window, cycle: int, port: str, lane: int, fmt: str) -> Iterato
         if offered
         else "nothing offered"
     )
-    yield Input(cycle, f"{port}, lane {lane}", text)
+    yield Input(cycle, f"{port}, lane {lane}", text, field)
 
 
-def _column_codes(window: Window, cycle: int, col: int) -> Iterator[Input]:
+def west(at: Moment) -> Iterator[Input]:
+    """A lane of an activation row, or the tag of a weight row."""
+    entered = at.cycle - at.row * at.config.add_latency
+    yield from _codes(at, entered, "i_activation", at.row)
+    if taken(at.window.events["i_weight"], entered) is not None:
+        yield Input(entered, "i_weight", "a weight row is taken")
+
+
+def north(at: Moment) -> Iterator[Input]:
     """A column's codes in a beat of weights."""
-    config = window.config
-    for lane in range(col, config.rows_per_load_cycle * config.cols, config.cols):
-        yield from _code(window, cycle, "i_weight", lane, window.w_format)
+    config = at.config
+    for lane in range(at.col, config.rows_per_load_cycle * config.cols, config.cols):
+        yield from _codes(at, at.cycle - at.col, "i_weight", lane)
 
 
-def _west_inputs(window: Window, cycle: int, row: int) -> Iterator[Input]:
-    yield from _code(window, cycle, "i_activation", row, window.x_format)
-    if taken(window.weights, cycle) is not None:
-        yield Input(cycle, "i_weight", "a weight row is taken")
+def _from_west(at: Moment) -> Moment:
+    return at.at("beat", at.row, at.col - 1, ago=1) if at.col else at.at("west", at.row, ago=1)
 
 
-def _from_west(window: Window, cycle: int, row: int, col: int) -> Iterator[Input]:
-    return _shown(window, cycle, "beat", row, col - 1) if col else _shown(window, cycle, "west", row)
+def _from_north(at: Moment, ago: int) -> Moment:
+    return at.at("weight", at.row - 1, at.col, ago=ago) if at.row else at.at("north", None, at.col, ago=ago)
 
 
-def _from_north(window: Window, cycle: int, row: int, col: int) -> Iterator[Input]:
-    return _shown(window, cycle, "weight", row - 1, col) if row else _shown(window, cycle, "north", None, col)
+def sum_from_north(at: Moment) -> Moment:
+    """What a psum register's addition added to."""
+    ago = at.config.add_latency
+    return at.at("psum", at.row - 1, at.col, ago=ago) if at.row else at.at("seed", None, at.col, ago=ago)
 
 
-def _sum_from_north(window: Window, cycle: int, row: int, col: int) -> Iterator[Input]:
-    return _shown(window, cycle, "psum", row - 1, col) if row else _shown(window, cycle, "seed", None, col)
+def product_added(at: Moment) -> Moment:
+    """The product that a psum register's addition added."""
+    return at.same("product", ago=at.config.add_latency + at.config.product_latency - 1)
 
 
-def _pe_inputs(window: Window, field: Field, cycle: int) -> Iterator[Input]:
-    row, col, before, config = field.row, field.col, cycle - 1, window.config
-    if field.name == "psum":
-        added = cycle - config.add_latency
-        yield from _sum_from_north(window, added, row, col)
-        made = added + 1 - config.product_latency
-        yield from _shown(window, made, "product", row, col)
-        # The product's own factors, a cycle earlier.
-        yield from _shown(window, made - 1, "beat", row, col)
-        yield from _shown(window, made - 1, "active", row, col)
-    elif field.name == "product":
-        yield from _shown(window, before, "beat", row, col)
-        yield from _shown(window, before, "active", row, col)
-    else:
-        if field.name in ("weight", "shadow"):
-            late = config.add_latency if field.name == "weight" else 1
-            yield from _from_north(window, cycle - late, row, col)
-        if field.name != "weight":
-            yield from _from_west(window, before, row, col)
-        if field.name in ("shadow", "active"):
-            yield from _shown(window, before, "shadow", row, col)
-        if field.name == "active":
-            yield from _shown(window, before, "active", row, col)
+def weight(at: Moment) -> list[Moment]:
+    """The weight farther north."""
+    return [_from_north(at, at.config.add_latency)]
 
 
-def _result_inputs(window: Window, cycle: int, columns: Sequence[int]) -> Iterator[Input]:
-    """The sums of a row on the result port, and how they were to be read out."""
-    # Moves of the read-out since it read column 0.
-    moves = window.config.readout_latency + window.config.cols - 2
-    if not window.registers:
+def shadow(at: Moment) -> list[Moment]:
+    """What may be loaded, the beat that says so, and the register itself."""
+    return [_from_north(at, 1), _from_west(at), at.ago(1)]
+
+
+def active(at: Moment) -> list[Moment]:
+    """The beat that says whether to swap, and both planes."""
+    return [_from_west(at), at.same("shadow", ago=1), at.ago(1)]
+
+
+def beat(at: Moment) -> list[Moment]:
+    """The beat farther west."""
+    return [_from_west(at)]
+
+
+def product(at: Moment) -> list[Moment]:
+    """Its factors."""
+    return [at.same("beat", ago=1), at.same("active", ago=1)]
+
+
+def psum(at: Moment) -> list[Moment]:
+    """The incoming sum, the product, and the product's own factors."""
+    made = product_added(at)
+    return [sum_from_north(at), made, *product(made)]
+
+
+def request(at: Moment) -> list[Moment]:
+    """A request to a bank: that of the bank before; into column 0 it comes with an activation row."""
+    if at.col:
+        return [at.at(at.field.name, None, at.col - 1, ago=1)]
+    late = at.config.store_latency if at.field.name == "store" else 1
+    return [at.at("i_activation__valid", ago=late), at.at("i_activation__ready", ago=late)]
+
+
+def seed(at: Moment) -> list[Moment]:
+    """What was requested."""
+    return [at.same("seed_request", ago=at.config.product_latency)]
+
+
+def stored(at: Moment) -> list[Moment]:
+    """The request, and the sum that left the array."""
+    return [at.same("store", ago=1), at.at("psum", at.config.rows - 1, at.col, ago=1)]
+
+
+def _at_cycle(at: Moment, cycle: int, name: str, col: int | None = None) -> Moment:
+    return at.at(name, None, col, ago=at.cycle - cycle)
+
+
+def read(at: Moment) -> list[Moment]:
+    """What was requested when the read-out last moved in this column."""
+    return [_at_cycle(at, moved(at.window, at.cycle, at.col), "read_request")]
+
+
+def order_read(at: Moment) -> Iterator[Moment]:
+    """The read that found the order, and the order given when the row was taken."""
+    request = _at_cycle(at, moved(at.window, at.cycle, 1), "read_request")
+    if not request.known:
         return
-    yield from _shown(window, window.moved(cycle, moves), "read_request")
-    for col in columns:
-        yield from _shown(window, window.moved(cycle, moves - col) + 1, "read", None, col)
-    yield from _shown(window, window.moved(cycle, moves - 1) + 1, "finishing")
-
-
-def _psum_inputs(window: Window, field: Field, cycle: int) -> Iterator[Input]:
-    col = field.col
-    if field.name in ("seed_request", "store"):
-        if col:
-            yield from _shown(window, cycle - 1, field.name, None, col - 1)
-        else:
-            latency = window.config.store_latency if field.name == "store" else 1
-            yield from _shown(window, cycle - latency, "i_activation__valid")
-            yield from _shown(window, cycle - latency, "i_activation__ready")
-    elif field.name == "seed":
-        yield from _shown(window, cycle - window.config.product_latency, "seed_request", None, col)
-    elif field.name == "stored":
-        yield from _shown(window, cycle - 1, "store", None, col)
-        yield from _shown(window, cycle - 1, "psum", window.config.rows - 1, col)
-    else:
-        yield from _shown(window, window.moved(cycle, col), "read_request")
-
-
-def _finish_inputs(window: Window, cycle: int) -> Iterator[Input]:
-    """The read that found how a row is read out, and the order given when the row was taken."""
-    read = window.moved(cycle, 1)
-    field, order = window.field("read_request"), window.field("finish")
-    if not window.has(read, field):
-        return
-    yield from _shown(window, read, "read_request")
-    address = read_layout(window.config).unpack(window.value(read, field))["address"]
-    for at in range(read - 1, window.start - 1, -1):
-        found = finish_layout(window.config).unpack(window.value(at, order))
-        if found["valid"] and found["address"] == address:
-            yield from _shown(window, at, "finish")
+    yield request
+    address = request.parts["address"]
+    for cycle in range(request.cycle - 1, at.window.start - 1, -1):
+        given = _at_cycle(at, cycle, "order")
+        if given.parts["valid"] and given.parts["address"] == address:
+            yield given
             return
 
 
-def inputs(window: Window, field: Field, cycle: int, columns: Sequence[int] = (0,)) -> list[Input]:
-    """What a field's value was made of; ``columns`` are those of a result row that matter."""
-    if field.row is not None and field.col is not None:
-        found = _pe_inputs(window, field, cycle)
-    elif field.name == "west":
-        found = _west_inputs(window, cycle - field.row * window.config.add_latency, field.row)
-    elif field.name == "north":
-        found = _column_codes(window, cycle - field.col, field.col)
-    elif field.col is not None:
-        found = _psum_inputs(window, field, cycle)
-    elif field.name == "finishing":
-        found = _finish_inputs(window, cycle)
-    elif field.name == "o_result__payload":
-        found = _result_inputs(window, cycle, columns)
-    elif field.name.endswith("__ready"):
-        found = _shown(window, cycle, field.name.replace("__ready", "__valid"))
-    else:
-        found = iter(())
-    return list(found)
+def result(at: Moment) -> Iterator[Moment]:
+    """The sums of a row on the result port, of the columns that differ, and how they were to be read out."""
+    if "read" not in at.window.unit.record.layouts:
+        return
+    # Moves of the read-out since it read column 0.
+    moves = at.config.readout_latency + at.config.cols - 2
+    yield _at_cycle(at, moved(at.window, at.cycle, moves), "read_request")
+    for col in columns(at):
+        yield _at_cycle(at, moved(at.window, at.cycle, moves - col) + 1, "read", col)
+    yield _at_cycle(at, moved(at.window, at.cycle, moves - 1) + 1, "order_read")
+
+
+def ready(at: Moment) -> list[Moment]:
+    """Whether anything is offered."""
+    return [at.at(at.field.name.replace("__ready", "__valid"))]

@@ -1,93 +1,41 @@
 """Bench of the tensor engine: GEMMs through the simulated RTL, every cycle compared with the golden model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 
 from arch.record import Field
 from arch.tensor.config import EngineConfig
-from arch.tensor.signals import engine_fields
 from golden.tensor.jobs import Gemm, golden_result
 from golden.tensor.schedule import assemble, gemm_cycles, gemm_passes
-from hw.tensor.verilog import engine_verilog
-from verif.simulation.harness import Harness, Log
-from verif.simulation.replay import replay
-from verif.simulation.simulator import BUILD_ROOT, COVERAGE, WAVES, Simulation, build
-from verif.tensor.probes import column_stores, expression
-from verif.tensor.report import Divergence
-from verif.tensor.rerun import Case, explain
+from verif.simulation.report import CLOSE_LOOK, Section
+from verif.simulation.simulate import UnitRun, build_unit, simulate_unit
+from verif.simulation.simulator import Simulation, SimulatorError
+from verif.tensor.unit import tensor_unit
 
 __all__ = ["EngineRun", "build_engine", "simulate"]
 
-#: Arrays up to this many PEs are simulated flat, with every register compared. Larger ones are built row by row, which
-#: hides registers from the harness, and are compared at their ports.
-FLAT_PES = 256
 #: Rows and columns of an array of the same parts on which a GEMM that went wrong on a large one is looked at closely.
-CLOSE_LOOK = 16
+SMALL = 16
 
 
-@dataclass
-class EngineRun:
-    """What a simulation showed, measured on the RTL.
+@dataclass(kw_only=True)
+class EngineRun(UnitRun):
+    """What a simulation of GEMMs showed, measured on the RTL.
 
-    compared_cycles, compared_signals : int
-        Cycles, and signals in each of them, that were compared.
+    ``failures`` are GEMMs whose result is not ``golden.gemm``'s, or whose cycles are not ``golden.tensor.schedule``'s.
+
     results : list of uint32[M, N]
         Codes read out, a matrix per GEMM that came through.
     cycles : list of int
         First weight row taken to last partial sum stored, per GEMM.
-    wrong_results, wrong_cycles : list of str
-        GEMMs whose result is not ``golden.gemm``'s, or whose cycle count is not ``golden.tensor.schedule``'s.
-    divergence : Divergence or None
-        The first cycle that differs from the golden cycle model; the run stops there.
-    waves, coverage : Path or None
-        Waveforms, and Verilator's coverage counts, where they were asked for.
     """
 
-    compared_cycles: int = 0
-    compared_signals: int = 0
     results: list[np.ndarray] = field(default_factory=list)
     cycles: list[int] = field(default_factory=list)
-    wrong_results: list[str] = field(default_factory=list)
-    wrong_cycles: list[str] = field(default_factory=list)
-    divergence: Divergence | None = None
-    waves: Path | None = None
-    coverage: Path | None = None
-
-    @property
-    def mismatches(self) -> int:
-        """0 if RTL and golden model agree in everything compared."""
-        return int(self.divergence is not None) + len(self.wrong_results) + len(self.wrong_cycles)
-
-    def lines(self) -> list[str]:
-        """What went wrong, a line each."""
-        return (self.divergence.lines() if self.divergence else []) + self.wrong_results + self.wrong_cycles
-
-
-#: Where waveforms are dumped: whether the record before this one differed, at each change.
-DIFFERENCE_LOG = Log(payload="harness_compared", width=64, state="harness_difference !== 0")
-
-
-def _event_log(config: EngineConfig) -> Log:
-    """Logs rows read out, and the cycles in which the RTL starts or stops to take weight rows and to store sums.
-
-    Entry: the row's codes, a word per column; the cycle, two words; a word of flags: stores, takes a weight row, gives
-    a result row.
-    """
-    store = " | ".join(column_stores(config, col) for col in range(config.cols))
-    weight = "i_weight__valid & i_weight__ready"
-    result = "o_result__valid & o_result__ready"
-    codes = 32 * config.cols
-    return Log(
-        payload=f"{{{result}, {weight}, {store}, harness_compared, o_result__payload[{codes - 1}:0]}}",
-        width=codes + 64 + 3,
-        when=result,
-        state=f"{{{weight}, {store}}}",
-        state_width=2,
-    )
 
 
 def _weight_beats(jobs: Sequence[Gemm], config: EngineConfig) -> list[int]:
@@ -127,144 +75,107 @@ class _Events:
         return [int(end - start + 1) for start, end in zip(starts, ends, strict=True)]
 
 
-def build_engine(
-    config: EngineConfig,
-    *,
-    simulator: str = "verilator",
-    registers: bool = True,
-    waves: bool = False,
-    window: bool = False,
-    coverage: bool = False,
-    rewrite: Callable[[str], str] | None = None,
-    root: Path = BUILD_ROOT,
-) -> tuple[Simulation, Sequence[Field]]:
+def build_engine(config: EngineConfig, *, registers: bool = True, **options) -> tuple[Simulation, Sequence[Field]]:
     """The compiled simulation of a configuration and the fields of its trace.
 
-    ``registers``: compare PE registers, where the array is small enough. ``window``: for waveforms around a difference
-    (see ``Harness``). ``rewrite`` changes the emitted Verilog first: a bench of the bench plants its bugs with it.
+    ``registers``: compare PE registers, where the array is small enough. ``options`` as for ``build_unit``.
     """
-    flat = config.rows * config.cols <= FLAT_PES
-    fields = engine_fields(config, registers=flat and registers)
-    text = engine_verilog(config)
-    if rewrite is not None:
-        text = rewrite(text)
-    harness = Harness(
-        dut="tensor_engine",
-        fields=fields,
-        path=partial(expression, config),
-        log=DIFFERENCE_LOG if window else _event_log(config),
-        window=window,
-    )
-    hier_blocks = () if flat else ("row",)
-    # Large arrays and waveforms: most of the time is spent compiling.
-    opt_level = 3 if flat and not window else 1
-    if coverage:
-        # Counters make a module's code ten times as long: it is compiled once, and in no time.
-        hier_blocks, opt_level = ("pe", "rounder"), 0
-    simulation = build(
-        [text],
-        harness,
-        simulator=simulator,
-        waves=waves or window,
-        coverage=coverage,
-        hier_blocks=hier_blocks,
-        opt_level=opt_level,
-        root=root,
-    )
-    return simulation, fields
+    unit = tensor_unit(config, registers=registers)
+    return build_unit(unit, **options), unit.record.fields
 
 
 def simulate(
     config: EngineConfig,
     jobs: Sequence[Gemm],
     *,
-    simulator: str = "verilator",
     seed: int = 0,
     idle: float | Sequence[float] = 0.0,
     stall: float = 0.0,
-    waves: bool = False,
     coverage: bool = False,
-    observe: Callable[[np.ndarray], None] | None = None,
-    progress: Callable[[int], None] | None = None,
     waves_folder: Callable[[], Path] | None = None,
-    rewrite: Callable[[str], str] | None = None,
+    **options,
 ) -> EngineRun:
     """Run GEMMs through the RTL, one after another, and compare everything with the golden model.
 
-    Every port and, up to ``FLAT_PES`` PEs, every PE register in every cycle with ``golden.tensor.engine``; results with
-    ``golden.gemm``; cycle counts, where nothing idles or stalls, with ``golden.tensor.schedule``.
+    Every port and, up to ``verif.tensor.unit.FLAT_PES`` PEs, every PE register in every cycle with
+    ``golden.tensor.engine``; results with ``golden.gemm``; cycle counts, where nothing idles or stalls, with
+    ``golden.tensor.schedule``.
 
     Parameters
     ----------
     jobs : sequence of Gemm
-        None with an empty dimension.
+        At least one, none with an empty dimension.
     seed, idle, stall
-        As for ``golden.tensor.engine.TensorEngine.run``.
+        As for ``golden.tensor.engine.TensorEngine.run``, and each probability below 1: the run ends with the last GEMM.
     coverage : bool
-        Count lines and toggles of the RTL, and compare ports only: Verilator compiles and counts every instance apart
-        into which the harness looks.
-    observe : callable
-        Shown each piece of the golden trace before the simulator compares it; the array is used again. What it saw
-        happened in the RTL only if the run has no mismatches.
-    progress : callable
-        Told the number of cycles handed to the simulator.
-    waves_folder : callable
-        Asked at a divergence, before the RTL is built and run once more for waveforms of the cycles around it, where
-        they go: each time to a numbered folder below. Without it there are none.
+        Count lines and toggles of the RTL, and compare ports only.
+    waves_folder, options
+        As for ``verif.simulation.simulate.simulate_unit``.
 
     Raises
     ------
+    ValueError
+        For no GEMM, and for what is no probability below 1.
     SimulatorError
         If there is no simulator, or the build or the simulation fails.
+    EnvironmentFault, OSError
+        If the machine is the reason.
     """
-    simulation, fields = build_engine(
-        config, simulator=simulator, registers=not coverage, waves=waves, coverage=coverage, rewrite=rewrite
-    )
-    flat = any(f.row is not None for f in fields)
-    case = Case(config=config, jobs=jobs, registers=flat, pace={"seed": seed, "idle": idle, "stall": stall})
-    outcome = replay(simulation, _shown(case.stimulus().chunks(), observe), progress=progress)
-    run = EngineRun(compared_cycles=outcome.compared_cycles, compared_signals=sum(not f.drive for f in fields))
-    if waves:
-        run.waves = outcome.log.parent / WAVES
-    if coverage:
-        run.coverage = outcome.log.parent / COVERAGE
-    if outcome.mismatches:
-        with_waves = partial(build_engine, config, simulator=simulator, window=True, rewrite=rewrite)
+    if not jobs:
+        raise ValueError(f"jobs must hold at least one GEMM, not {jobs!r}")
+    idle, stall = _pace(idle, stall)
+    unit = tensor_unit(config, registers=not coverage)
+    seen = simulate_unit(
+        unit,
+        jobs,
+        pace={"seed": seed, "idle": idle, "stall": stall},
+        coverage=coverage,
         # Registers of a large array are hidden, in waveforms too.
-        shown = waves_folder if flat else None
-        run.divergence = explain(case, outcome.mismatches[0], build=with_waves, waves_folder=shown)
-        if not flat:
-            smaller = replace(config, rows=min(config.rows, CLOSE_LOOK), cols=min(config.cols, CLOSE_LOOK))
-            job = jobs[run.divergence.job]
-            closer = simulate(smaller, [job], simulator=simulator, waves_folder=waves_folder, rewrite=rewrite)
-            run.divergence = replace(run.divergence, close_look=_close_look(smaller, closer))
-    elif not outcome.passed:
-        run.wrong_results.append(outcome.failure)
-    else:
-        events = _Events.parse(outcome.entries, outcome.compared_cycles)
+        waves_folder=None if unit.note else waves_folder,
+        **options,
+    )
+    run = EngineRun(**vars(seen))
+    if run.divergence and unit.note:
+        job = jobs[run.divergence.number]
+        run.divergence = replace(run.divergence, close_look=_close_look(config, job, waves_folder, options))
+    elif not run.mismatches:
+        events = _Events.parse(run.entries, run.compared_cycles)
         _check_results(run, events.rows, jobs, config)
-        _check_cycles(run, events, jobs, config, unhindered=not idle and not stall)
+        _check_cycles(run, events, jobs, config, unhindered=not any((*idle, stall)))
     return run
 
 
-def _close_look(config: EngineConfig, run: EngineRun) -> list[str]:
+def _pace(idle: float | Sequence[float], stall: float) -> tuple[list[float], float]:
+    """The probabilities that each source idles and that the sink stalls; ValueError for one that lets no run end."""
+    sources = [idle] * 3 if isinstance(idle, Real) else list(idle)
+    if len(sources) != 3:
+        raise ValueError(f"idle must be one probability or three, not {idle!r}")
+    for name, given in (("idle", sources), ("stall", [stall])):
+        for probability in given:
+            # The golden model draws with 16 bits: what rounds to 1 is 1.
+            if not isinstance(probability, Real) or not 0 <= probability < 1 - 2**-17:
+                raise ValueError(f"{name} must be a probability, at least 0 and below 1, not {probability!r}")
+    return [float(probability) for probability in sources], float(stall)
+
+
+def _close_look(config: EngineConfig, job: Gemm, waves_folder, options: dict) -> list[Section]:
     """What the same GEMM on a smaller array shows."""
-    size = f"the same GEMM on a {config.rows}x{config.cols} array of the same parts"
-    return [f"{size}:", *run.lines()] if run.mismatches else [f"{size} agrees"]
-
-
-def _shown(chunks: Iterator[np.ndarray], observe: Callable[[np.ndarray], None] | None) -> Iterator[np.ndarray]:
-    for chunk in chunks:
-        if observe:
-            observe(chunk)
-        yield chunk
+    smaller = replace(config, rows=min(config.rows, SMALL), cols=min(config.cols, SMALL))
+    size = f"the same GEMM on a {smaller.rows}x{smaller.cols} array of the same parts"
+    shared = {name: value for name, value in options.items() if name in ("simulator", "rewrite")}
+    try:
+        run = simulate(smaller, [job], waves_folder=waves_folder, **shared)
+    except (SimulatorError, OSError) as error:
+        # What the large array showed counts more.
+        return [(CLOSE_LOOK, f"{size}: not run: {str(error).partition(chr(10))[0]}")]
+    return [(CLOSE_LOOK, f"{size}:"), *run.sections()] if run.mismatches else [(CLOSE_LOOK, f"{size} agrees")]
 
 
 def _check_results(run: EngineRun, rows: np.ndarray, jobs: Sequence[Gemm], config: EngineConfig) -> None:
     """The matrices the RTL read out against ``golden.gemm``."""
     counts = [job.shape[0] * -(-job.shape[2] // config.cols) for job in jobs]
     if sum(counts) != len(rows):
-        run.wrong_results.append(f"the RTL gave {len(rows)} result rows, {sum(counts)} were due")
+        run.failures.append(f"the RTL gave {len(rows)} result rows, {sum(counts)} were due")
         return
     at = 0
     for index, (job, count) in enumerate(zip(jobs, counts, strict=True)):
@@ -276,7 +187,7 @@ def _check_results(run: EngineRun, rows: np.ndarray, jobs: Sequence[Gemm], confi
         wrong = np.argwhere(result != expected)
         if len(wrong):
             i, j = wrong[0]
-            run.wrong_results.append(
+            run.failures.append(
                 f"{job} (number {index}): {len(wrong)} results differ from golden.gemm, first at m = {i}, n = {j}: "
                 f"expected 0x{expected[i, j]:x}, RTL 0x{result[i, j]:x}"
             )
@@ -288,10 +199,10 @@ def _check_cycles(
     """The RTL's cycle counts against ``golden.tensor.schedule``, where nothing idled or stalled."""
     due = sum(_weight_beats(jobs, config))
     if len(events.weights) != due or not len(events.stores):
-        run.wrong_cycles.append(f"the RTL took {len(events.weights)} weight beats, {due} were due")
+        run.failures.append(f"the RTL took {len(events.weights)} weight beats, {due} were due")
         return
     run.cycles = events.gemm_cycles(jobs, config)
     for index, (job, cycles) in enumerate(zip(jobs, run.cycles, strict=True)):
         due = gemm_cycles(*job.shape, config)
         if unhindered and cycles != due:
-            run.wrong_cycles.append(f"{job} (number {index}): took {cycles} cycles, golden.tensor.schedule says {due}")
+            run.failures.append(f"{job} (number {index}): took {cycles} cycles, golden.tensor.schedule says {due}")

@@ -23,9 +23,10 @@ from hw.tensor.verilog import engine_verilog
 from scripts.flows.bench.measure import Figure, growth, ratio
 from verif.simulation.replay import replay
 from verif.simulation.simulator import Simulation, SimulatorError, build_bare
-from verif.tensor.engine import FLAT_PES, build_engine, simulate
-from verif.tensor.operands import random_codes
-from verif.tensor.stimulus import CHUNK
+from verif.simulation.stimulus import CHUNK
+from verif.tensor.engine import build_engine, simulate
+from verif.tensor.unit import FLAT_PES
+from verif.tensor.workload.operands import random_codes
 
 __all__ = ["GROUPS", "bare_main", "builds", "emission", "flat_rates", "simulation", "whole_rate"]
 

@@ -59,11 +59,11 @@ class Job:
     def sources(self) -> dict[str, str]:
         """Verilog of the block, made for the device's family, and of its wrapper, by file name."""
         from hw.fpga.wrapper import Wrapper
-        from hw.lib.blocks import emit_modules
+        from hw.lib.emission import emit_modules
+        from hw.lib.joining import join_modules
         from hw.tensor.engine import TensorEngine
         from hw.tensor.grid import Grid
         from hw.tensor.pe import ProcessingElement
-        from hw.tensor.verilog import join_modules
 
         block = {"engine": TensorEngine, "array": Grid, "pe": ProcessingElement}[self.part](self.config)
         # An ECP5's product of integers is a hard multiplier, spelt out: without any, the Verilog for all tools will do.
@@ -89,7 +89,8 @@ class Job:
         """
         family = self.device.family
         synth = family.synth + self.device.synth_device
-        blocks = "pe rounder" if self.part == "engine" else "pe"
+        made_for = f"_{self.config.tag}*"
+        blocks = {"engine": f"pe{made_for} rounder{made_for}", "array": f"pe{made_for}", "pe": "pe"}[self.part]
         synth += family.dsp if self.dsp and self.device.has_dsp else family.no_dsp
         return (
             f"read_verilog design.v\nsetattr -mod -set keep_hierarchy 1 {blocks}\n{synth} -top {self.top}\n"

@@ -151,7 +151,7 @@ def test_surroundings_of_two_passes(two_passes):
         order[t] = 1 | i << 1 | mode << 11
         requests[19 + i] = 1 | i << 1
         finishing[21 + i] = mode
-    assert (trace["finish"], trace["read_request"], trace["finishing"]) == (order, requests, finishing)
+    assert (trace["order"], trace["read_request"], trace["order_read"]) == (order, requests, finishing)
 
 
 def test_sums_are_in_the_psum_register_when_they_should_be():

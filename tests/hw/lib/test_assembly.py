@@ -6,8 +6,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.lib.assembly import Assembly
-from hw.lib.blocks import emit_modules, place
-from hw.lib.delay import Delay
+from hw.lib.blocks import place
+from hw.lib.emission import emit_modules
 
 
 class _Leaf(wiring.Component):
@@ -22,17 +22,17 @@ class _Leaf(wiring.Component):
         return m
 
 
-class _Pair(wiring.PureInterface):
+class _Pair(wiring.Component):
     """Two leaves side by side; ``connect`` says how."""
 
     module_name = "pair"
 
     def __init__(self, connect):
         self.connect = connect
-        super().__init__(wiring.Signature({"i": In(8), "o": Out(8), "o_first": Out(4)}), path=())
+        super().__init__({"i": In(8), "o": Out(8), "o_first": Out(4)})
 
-    def assemble(self) -> Assembly:
-        m = Assembly()
+    def elaborate(self, platform) -> Assembly:
+        m = Assembly(self)
         self.connect(m, self)
         return m
 
@@ -110,28 +110,6 @@ def test_a_port_connects_to_a_signal_or_a_slice():
 
     with pytest.raises(TypeError, match=r"first.i must connect to a signal or a slice of one, not \(cat"):
         _text(connect)
-
-
-def test_a_delay_of_no_cycles_is_refused():
-    with pytest.raises(ValueError, match="cycles must be at least 1, not 0"):
-        Delay(4, 0)
-
-
-def test_one_delay_module_serves_all_lengths():
-    class Skew(wiring.Component):
-        module_name = "skew"
-
-        def __init__(self):
-            super().__init__({"i": In(4), "o": Out(8)})
-
-        def elaborate(self, platform):
-            m = Module()
-            m.d.comb += self.o.eq(Cat(place(m, f"skew_{n}", Delay, 4, n, i=self.i).o for n in (1, 2)))
-            return m
-
-    modules = emit_modules(Skew())
-    assert list(modules) == ["skew", "delay"]
-    assert ".CYCLES(32'd1)" in modules["skew"] and ".CYCLES(32'd2)" in modules["skew"]
 
 
 def test_a_signal_of_its_own_is_declared():

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pyslang.driver
 import pytest
-from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout
 from arch.tensor.presets import PRESETS
-from hw.lib.blocks import emit_modules, place
+from hw.lib.emission import plain_names
+from hw.lib.joining import join_modules
 from hw.tensor.axi import WRAPPER, axi_verilog, waivers
-from hw.tensor.verilog import describe, engine_verilog, join_modules
-from verif.simulation.simulator import lint, require
+from hw.tensor.verilog import describe, engine_verilog
+from verif.modules import module_text
+from verif.simulation.toolchain import lint, require
 
 #: One row or column, one format, the widest sums: shapes with the narrowest and widest ports.
 CORNERS = {
@@ -126,9 +125,20 @@ def test_icarus_accepts(emitted):
     _accepts(emitted, "iverilog", "-g2012", "-Wall", "-t", "null", "-s", WRAPPER, _wrapper(emitted).name)
 
 
+def test_engines_of_two_configurations_live_in_one_project(tmp_path):
+    files = []
+    for name in ("tiny", "fp8"):
+        files += [tmp_path / f"{name}.v", tmp_path / f"{name}_axis.sv"]
+        files[-2].write_text(engine_verilog(PRESETS[name], name=name))
+        files[-1].write_text(axi_verilog(PRESETS[name], name))
+    assert _slang(*files) == 0
+    assert len(re.findall(r"^module ", "".join(path.read_text() for path in files), re.MULTILINE)) == 2 * 18
+
+
 def test_every_module_is_emitted_once(emitted):
     modules = re.findall(r"^module (\w+)", emitted.read_text(), re.MULTILINE)
     assert len(modules) == len(set(modules))
+    modules = [plain_names(name) for name in modules]
     assert {"tensor_engine", "sequencer", "grid", "row", "pe", "multiplier", "psum_bank", "readout"} <= set(modules)
 
 
@@ -192,7 +202,7 @@ def test_text_grows_with_the_edges_not_with_the_array():
 
 
 def test_fp8_multiplier_is_four_bits_wide():
-    multiplier = re.search(r"module multiplier.*?endmodule", engine_verilog(PRESETS["fp8"]), re.DOTALL)[0]
+    multiplier = module_text(engine_verilog(PRESETS["fp8"]), "multiplier")
     products = re.findall(r"assign .* = (.*) \* (.*);", multiplier)
     assert products == [(r"i_x[3:0]", r"i_w[3:0]")]
 
@@ -204,58 +214,6 @@ def test_the_page_names_every_field_and_latency():
         assert f"`{name}`" in page
     for cycles in (config.store_latency, config.drain_latency + config.readout_latency):
         assert f"| {cycles} |" in page
-
-
-class _Leaf(wiring.Component):
-    module_name = "leaf"
-    COMBINATIONAL = True
-
-    def __init__(self):
-        super().__init__({"i": In(4), "o": Out(4)})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.d.comb += self.o.eq(self.i)
-        return m
-
-
-class _Parent(wiring.Component):
-    module_name = "parent"
-
-    def __init__(self, **inputs):
-        self.inputs = inputs
-        super().__init__({"o": Out(4)})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.d.comb += self.o.eq(place(m, "leaf", _Leaf, **self.inputs).o)
-        return m
-
-
-def test_place_refuses_an_input_of_another_width():
-    with pytest.raises(ValueError, match=r"leaf.i must be given 4 bits, not 3"):
-        emit_modules(_Parent(i=Signal(3)))
-
-
-def test_place_refuses_other_parameters():
-    class Scaled(_Leaf):
-        def __init__(self, scale):
-            super().__init__()
-
-    class Two(_Parent):
-        def elaborate(self, platform):
-            m = Module()
-            for scale in (1, 2):
-                place(m, f"leaf_{scale}", Scaled, scale)
-            return m
-
-    with pytest.raises(ValueError, match=r"leaf must have the same parameters everywhere, not \(1,\) and \(2,\)"):
-        emit_modules(Two())
-
-
-def test_place_refuses_an_unknown_port():
-    with pytest.raises(ValueError, match=r"leaf must have the ports nonsense"):
-        emit_modules(_Parent(nonsense=Signal(4)))
 
 
 @pytest.mark.slow

@@ -12,7 +12,6 @@ from arch.formats import FORMATS
 from arch.record import Field
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
-from arch.tensor.signals import engine_fields
 from golden.numerics.conversions import code_dtype
 from golden.tensor.efficiency import scale_sim_cycles
 from golden.tensor.jobs import Gemm
@@ -21,11 +20,11 @@ from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import Harness
 from verif.simulation.replay import replay
 from verif.simulation.simulator import build
+from verif.simulation.unit_bench import cells_of
 from verif.tensor.engine import build_engine, simulate
-from verif.tensor.operands import random_codes
-from verif.tensor.probes import expression
-from verif.tensor.traffic import traffic_trace
-from verif.tensor.unit_bench import cells_of
+from verif.tensor.unit import tensor_unit
+from verif.tensor.workload.operands import random_codes
+from verif.tensor.workload.traffic import traffic_trace
 
 SEED = int(os.environ.get("SEED", 5))
 #: For runs of a few thousand cycles Icarus, which builds in a second, is the faster one.
@@ -225,8 +224,9 @@ def test_mixed_passes_back_to_back(name):
 
 def test_reset_midway():
     """Reset in full traffic, at several moments: what follows is what follows the first reset."""
-    fields = (Field("i_reset", 1, drive=True), *engine_fields(WIDE))
-    ports = [f for f in fields if expression(WIDE, f) is None]
+    unit = tensor_unit(WIDE)
+    fields = (Field("i_reset", 1, drive=True), *unit.record.fields)
+    ports = [f for f in fields if unit.path(f) is None]
     declared = ", ".join(f"{'input' if f.drive else 'output'} [{f.width - 1}:0] {f.name}" for f in ports)
     connected = ", ".join(f".{f.name}({f.name})" for f in ports[1:])
     top = f"""
@@ -236,7 +236,7 @@ endmodule
 """
 
     def path(item):
-        return expression(WIDE, item, "dut.engine")
+        return unit.path(item, "dut.engine")
 
     simulation = build([engine_verilog(WIDE), top], Harness(dut="top", fields=fields, path=path), simulator=SHORT)
     pieces = []

@@ -8,9 +8,10 @@ import pytest
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
+from verif.modules import module_text
 from verif.simulation.simulator import SimulatorError
-from verif.tensor.interactive import run_interactive
-from verif.tensor.resets import RESET_STATES
+from verif.tensor.interactive.resets import RESET_STATES
+from verif.tensor.interactive.run import run_interactive
 
 HAS_ICARUS = shutil.which("iverilog") is not None
 needs_icarus = pytest.mark.skipif(not HAS_ICARUS, reason="Icarus Verilog is not installed")
@@ -41,11 +42,10 @@ def _replaced(module: str, pattern: str, by: str) -> Callable[[str], str]:
     """A rewrite of the emitted Verilog in one place of one module."""
 
     def rewrite(text: str) -> str:
-        start = re.search(rf"^module {module}\b", text, re.MULTILINE).start()
-        end = text.index("endmodule", start)
-        changed, count = re.subn(pattern, by, text[start:end])
+        body = module_text(text, module)
+        changed, count = re.subn(pattern, by, body)
         assert count == 1, f"{pattern} is in {module} {count} times"
-        return text[:start] + changed + text[end:]
+        return text.replace(body, changed)
 
     return rewrite
 

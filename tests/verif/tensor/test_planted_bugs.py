@@ -13,9 +13,10 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from golden.numerics.conversions import encode
 from golden.tensor.jobs import Gemm
+from verif.modules import module_text
 from verif.simulation.replay import replay
 from verif.tensor.engine import EngineRun, build_engine, simulate
-from verif.tensor.traffic import traffic_trace
+from verif.tensor.workload.traffic import traffic_trace
 
 TINY = PRESETS["tiny"]
 FP32 = EngineConfig(rows=2, cols=2, formats=("bf16",), accumulation="fp32", psum_depth=16)
@@ -30,7 +31,7 @@ def planted(*changes):
 
     def rewrite(text: str) -> str:
         for module, pattern, replacement, count in changes:
-            (body,) = re.findall(rf"^module {module}\(.*?^endmodule$", text, re.DOTALL | re.MULTILINE)
+            body = module_text(text, module)
             changed, found = re.subn(pattern, replacement, body)
             assert found == count, f"{module}: {pattern!r} occurs {found} times, not {count}: the bug no longer fits"
             assert changed != body
@@ -97,12 +98,11 @@ def test_dropped_sticky_bit_in_the_adder(simulator):
         "  expected  0x3f800001  1.0000001",
         "  actual    0x3f800000  1.0",
         "  hint      one unit in the last place: rounding",
-        "  from, as in both:",
         # 2**-24 * (1 + 2**-7)**2, and 1 * 1: 0x80 * 2**(133 - 140), squared 0x4000 * 2**(266 - 280).
-        f"    cycle {cycle - 1}  PE(0, 1).psum     0x33820200  6.0539605e-08",
-        f"    cycle {cycle - 1}  PE(1, 1).product  0x{266 << 18 | 0x4000 << 2 | 3:08x}  1.0 (valid enable)",
-        f"    cycle {cycle - 2}  PE(1, 1).beat     0x{133 << 12 | 0x80 << 4 | 3:06x}  1.0 (valid enable)",
-        f"    cycle {cycle - 2}  PE(1, 1).active   0x{133 << 8 | 0x80:05x}  1.0",
+        f"  from      cycle {cycle - 1}  PE(0, 1).psum     0x33820200  6.0539605e-08",
+        f"            cycle {cycle - 1}  PE(1, 1).product  0x{266 << 18 | 0x4000 << 2 | 3:08x}  1.0 (valid enable)",
+        f"            cycle {cycle - 2}  PE(1, 1).beat     0x{133 << 12 | 0x80 << 4 | 3:06x}  1.0 (valid enable)",
+        f"            cycle {cycle - 2}  PE(1, 1).active   0x{133 << 8 | 0x80:05x}  1.0",
     ]
 
 
@@ -114,15 +114,16 @@ def test_dropped_sticky_bit_in_the_readout():
     assert red.divergence.first.place == "port o_result__payload"
     assert red.divergence.cycle == take + TINY.drain_latency + TINY.readout_latency
     read = red.divergence.cycle - TINY.readout_latency - (TINY.cols - 1)
-    assert red.lines()[3:] == [
-        "  term      result row of pass 0: m = 1, n = 0, sum over k = 0..2",
-        "  expected  column 0: 0x47800001 65536.0078125",
-        "  actual    column 0: 0x47800000 65536.0",
-        "  hint      one unit in the last place: rounding",
-        "  from, as in both:",
-        f"    cycle {read}  read-out, request                  0x003  PSUM row 1",
-        f"    cycle {read + 1}  PSUM column 0, read-out port       0x0000400000401  65536.0039100647",
-        f"    cycle {read + 2}  read-out, how the row is read out  0x49  1 columns to fp32, saturating, last row",
+    assert red.divergence.term == "result row of pass 0: m = 1, n = 0, sum over k = 0..2"
+    assert (red.divergence.expected, red.divergence.actual) == (
+        "column 0: 0x47800001 65536.0078125",
+        "column 0: 0x47800000 65536.0",
+    )
+    assert red.divergence.hint == "one unit in the last place: rounding"
+    assert [(i.cycle, i.place, i.text) for i in red.divergence.inputs] == [
+        (read, "read-out, request", "0x003  PSUM row 1"),
+        (read + 1, "PSUM column 0, read-out port", "0x0000400000401  65536.0039100647"),
+        (read + 2, "read-out, how the row is read out", "0x49  1 columns to fp32, saturating, last row"),
     ]
 
 
@@ -166,13 +167,11 @@ def test_activations_of_two_lanes_exchanged():
     assert red.divergence.cycle == first_take(job, TINY)
     assert red.divergence.term == "pass 0, m = 0, n = 0..3, k = 0..3"
     # 1.0 is 8 * 2**(6 - 9), 2.0 is 8 * 2**(7 - 9); below the operand the tags.
-    assert red.lines()[4:] == [
-        "  expected  0x0687  1.0 (valid enable swap)",
-        "  actual    0x0787  2.0 (valid enable swap)",
-        "  hint      what lane 1 should have",
-        "  from, as in both:",
-        "    cycle 5  i_activation, lane 0  0x38  1.0 (e4m3, taken)",
-    ]
+    assert red.divergence.expected == "0x0687  1.0 (valid enable swap)"
+    assert red.divergence.actual == "0x0787  2.0 (valid enable swap)"
+    assert red.divergence.hint == "what lane 1 should have"
+    (taken,) = red.divergence.inputs
+    assert (taken.cycle, taken.place, taken.text) == (5, "i_activation, lane 0", "0x38  1.0 (e4m3, taken)")
 
 
 def test_another_order_of_k_with_the_same_result():
@@ -316,8 +315,8 @@ def test_the_report_points_to_the_block(bug):
 @pytest.mark.parametrize("places", ["in every PE", "in the large array alone"])
 def test_a_large_array_is_looked_at_in_small(monkeypatch, places):
     """Ports of the large one are compared; the GEMM is then run on a small one, registers and all."""
-    monkeypatch.setattr("verif.tensor.engine.FLAT_PES", 4)
-    monkeypatch.setattr("verif.tensor.engine.CLOSE_LOOK", 2)
+    monkeypatch.setattr("verif.tensor.unit.FLAT_PES", 4)
+    monkeypatch.setattr("verif.tensor.engine.SMALL", 2)
     change, *_ = BLOCKS["sign of a product"]
 
     def rewrite(text):

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from verif.proofs.model import FormalError
+from verif.modules import module_text
 from verif.proofs.prover import prove
+from verif.proofs.yosys import FormalError
 from verif.tensor.proofs.properties import PROPERTIES
 
 
@@ -14,7 +15,7 @@ def planted(module: str, pattern: str, replacement: str):
     """A rewrite of one place in one module."""
 
     def rewrite(text: str) -> str:
-        (body,) = re.findall(rf"^module {module}\(.*?^endmodule$", text, re.DOTALL | re.MULTILINE)
+        body = module_text(text, module)
         changed, found = re.subn(pattern, replacement, body)
         assert found == 1, f"{module}: {pattern!r} occurs {found} times, not once: the bug no longer fits"
         return text.replace(body, changed)

@@ -13,11 +13,12 @@ from arch.tensor.config import EngineConfig
 from golden.numerics.conversions import code_dtype
 from golden.tensor.jobs import Gemm
 from golden.tensor.schedule import gemm_cycles
+from verif.modules import module_text
 from verif.simulation.replay import replay
 from verif.tensor.coverage.recording import Recorder
 from verif.tensor.engine import build_engine, simulate
-from verif.tensor.interactive import run_interactive
-from verif.tensor.traffic import traffic_trace
+from verif.tensor.interactive.run import run_interactive
+from verif.tensor.workload.traffic import traffic_trace
 
 SEED = int(os.environ.get("SEED", 8))
 #: Icarus builds in a second, Verilator runs what takes many cycles.
@@ -116,7 +117,7 @@ def planted(module: str, pattern: str, replacement: str):
     """A rewrite of every such place in one module, of which there must be one."""
 
     def rewrite(text: str) -> str:
-        (body,) = re.findall(rf"^module {module}\(.*?^endmodule$", text, re.DOTALL | re.MULTILINE)
+        body = module_text(text, module)
         changed, found = re.subn(pattern, replacement, body)
         assert found, f"{module}: {pattern!r} does not occur: the bug no longer fits"
         return text.replace(body, changed)

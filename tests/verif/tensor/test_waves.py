@@ -8,9 +8,11 @@ from test_planted_bugs import BLOCKS, SHORT, TINY, gemm, ones, planted
 
 from verif.simulation.fst import vcd_scopes, vcd_to_fst
 from verif.simulation.replay import Mismatch
-from verif.tensor.engine import build_engine, simulate
-from verif.tensor.rerun import AFTER, BEFORE, Case, explain
-from verif.tensor.waves import KEPT, fresh_folder
+from verif.simulation.rerun import AFTER, BEFORE, Case, investigate
+from verif.simulation.simulate import build_unit
+from verif.simulation.waves import KEPT, fresh_folder
+from verif.tensor.engine import simulate
+from verif.tensor.unit import tensor_unit
 
 pytest.importorskip("pylibfst", reason="has no wheel for this machine")
 from pylibfst import ffi, helpers, lib
@@ -102,13 +104,12 @@ def test_save_files_name_signals_that_are_there(red):
 
 
 def test_a_run_that_does_not_differ_again_is_told():
-    jobs = [ones(3, 4, 4)]
-    case = Case(config=TINY, jobs=jobs, registers=True, pace={"seed": 0, "idle": 0.0, "stall": 0.0})
-    build = partial(build_engine, TINY, simulator=SHORT, window=True)
-    _, fields = build_engine(TINY, simulator=SHORT)
-    mismatch = Mismatch(9, [(fields[-1], 0, 1)])
-    (line,) = explain(case, mismatch, build=build, waves_folder=lambda: None).files
-    assert line == ("waves     none: the RTL differed in cycle 9, but not when it ran again: it is not deterministic")
+    unit = tensor_unit(TINY)
+    build = partial(build_unit, unit, simulator=SHORT, window=True)
+    mismatch = Mismatch(9, [(unit.record.fields[-1], 0, 1)])
+    case = Case(unit=unit, jobs=[ones(3, 4, 4)])
+    waves = investigate(case, mismatch, build=build, waves_folder=lambda: None).waves
+    assert waves == "none: the RTL differed in cycle 9, but not when it ran again: it is not deterministic"
 
 
 def test_folders_are_numbered_and_the_oldest_go(tmp_path):

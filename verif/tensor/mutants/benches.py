@@ -1,6 +1,5 @@
 """The benches that mutants must not survive: those of the units, and a replay of random traffic through the engine."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -9,18 +8,18 @@ import numpy as np
 
 from arch.record import Field
 from arch.tensor.config import EngineConfig
-from arch.tensor.signals import engine_fields
+from hw.lib.emission import plain_names
 from hw.tensor.verilog import engine_verilog
 from verif.mutants.hook import Bench
 from verif.mutants.mutation import SELECT, Mutation
 from verif.simulation.harness import Harness, Log
 from verif.simulation.replay import Outcome, replay
-from verif.simulation.simulator import Simulation, SimulatorError, build
+from verif.simulation.simulator import Simulation, build
+from verif.simulation.unit_bench import Bundle, UnitBench
+from verif.tensor.blocks.units import narrower_bench, unit_benches
 from verif.tensor.mutants.assumptions import violations
-from verif.tensor.probes import expression
-from verif.tensor.traffic import traffic_trace
-from verif.tensor.unit_bench import Bundle, UnitBench
-from verif.tensor.units import narrower_bench, unit_benches
+from verif.tensor.unit import tensor_unit
+from verif.tensor.workload.traffic import traffic_trace
 
 __all__ = ["EngineTraffic", "Units", "benches"]
 
@@ -89,7 +88,7 @@ class Units:
             self._traces[part] = list(self.bundle.records(bench, np.random.default_rng(self.mutation.seed)))
         outcome = replay(self.simulation, self._traces[part], plusargs=[f"+{SELECT}={number}"])
         if outcome.mismatches:
-            return self.bundle.explain(bench, outcome.mismatches[0]).partition("\n")[0]
+            return self.bundle.describe(bench, outcome.mismatches[0]).partition("\n")[0]
         return outcome.failure
 
 
@@ -121,8 +120,9 @@ class EngineTraffic:
     def simulation(self) -> Simulation:
         """Built at its first use."""
         config = self.mutation.config
-        items = (Field("i_reset", 1, drive=True), *engine_fields(config))
-        ports = [f for f in items if expression(config, f) is None]
+        unit = tensor_unit(config)
+        items = (Field("i_reset", 1, drive=True), *unit.record.fields)
+        ports = [f for f in items if unit.path(f) is None]
         declared = ", ".join(f"{'input' if f.drive else 'output'} [{f.width - 1}:0] {f.name}" for f in ports)
         connected = ", ".join(f".{f.name}({f.name})" for f in ports[1:])
         top = (
@@ -131,24 +131,17 @@ class EngineTraffic:
         )
 
         def path(item: Field) -> str | None:
-            return expression(config, item, "dut.engine")
+            return unit.path(item, "dut.engine")
 
         bits = f"{{{', '.join(reversed(self._violations.values()))}}}"
         log = Log(payload=bits, width=len(self._violations), state=bits, state_width=len(self._violations))
         harness = Harness(dut="top", fields=items, path=path, log=log)
-        return build([self._verilog(), top], harness, simulator=self.simulator, opt_level=1)
+        text = self.mutation.put_into(plain_names(engine_verilog(config)))
+        return build([text, top], harness, simulator=self.simulator, opt_level=1)
 
     @property
     def _violations(self) -> dict[str, str]:
         return violations(self.mutation.known, self.mutation.config, "dut.engine")
-
-    def _verilog(self) -> str:
-        text = engine_verilog(self.mutation.config)
-        for name, mutated in self.mutation.mutated.items():
-            text, found = re.subn(rf"^module {name}\(.*?^endmodule\n", lambda _, m=mutated: m, text, flags=re.M | re.S)
-            if found != 1:
-                raise SimulatorError(f"the emitted Verilog has {found} modules {name}")
-        return text
 
     @cached_property
     def trace(self) -> list[np.ndarray]:

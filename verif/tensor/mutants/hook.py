@@ -4,8 +4,8 @@ from functools import cache
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
-from hw.lib.blocks import emit_modules
 from hw.tensor.engine import TensorEngine
+from verif.modules import plain_modules
 from verif.mutants.hook import MutantHook
 from verif.tensor.mutants.assumptions import known
 from verif.tensor.mutants.benches import benches
@@ -24,7 +24,7 @@ def _modules(config: EngineConfig) -> tuple[str, ...]:
 
 @cache
 def _verilog(config: EngineConfig) -> str:
-    return "\n".join(emit_modules(TensorEngine(config)).values())
+    return "\n".join(plain_modules(TensorEngine(config)).values())
 
 
 #: The preset with exact sums, and a small configuration with fp32 sums.

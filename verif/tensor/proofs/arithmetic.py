@@ -9,10 +9,10 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import operand_layout, product_layout
 from hw.arithmetic.decoder import Decoder
 from hw.arithmetic.multiplier import Multiplier
-from hw.lib.blocks import emit_modules
-from hw.tensor.verilog import join_modules
+from hw.lib.joining import join_modules
+from verif.modules import plain_modules
 from verif.proofs.prover import Property
-from verif.tensor.unit_bench import UNIT_CONFIGS
+from verif.tensor.blocks.configs import UNIT_CONFIGS
 
 __all__ = [
     "arithmetic_properties",
@@ -138,7 +138,7 @@ endmodule
     return Property(
         name=f"decoder-{key}",
         claim=f"every code of {', '.join(config.formats)}: value, specials, canonical form",
-        device=lambda: join_modules(emit_modules(Decoder(config))),
+        device=lambda: join_modules(plain_modules(Decoder(config))),
         harness=harness,
         quick=True,
     )
@@ -195,7 +195,7 @@ endmodule
     return Property(
         name=f"multiplier-{key}",
         claim=f"every pair of codes of {', '.join(config.formats)}, decoded: the exact product, specials",
-        device=lambda: join_modules(emit_modules(Multiplier(config)) | emit_modules(Decoder(config))),
+        device=lambda: join_modules(plain_modules(Multiplier(config)) | plain_modules(Decoder(config))),
         harness=harness,
         quick=key != "fp8",
     )

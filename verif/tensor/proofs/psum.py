@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout
-from hw.lib.blocks import emit_modules
+from hw.lib.joining import join_modules
 from hw.tensor.bank import PsumBank
-from hw.tensor.verilog import join_modules
+from verif.modules import plain_modules
 from verif.proofs.prover import Property
 from verif.tensor.proofs.sequencer import CONFIG
 
@@ -65,7 +65,7 @@ endmodule
     return Property(
         name="psum_bank",
         claim="seeds and read-outs give the word stored last; requests go east a column a cycle or a move",
-        device=lambda: join_modules(emit_modules(PsumBank(config))),
+        device=lambda: join_modules(plain_modules(PsumBank(config))),
         harness=harness,
         engine="induction",
         depth=6,

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout, psum_layout, result_layout
-from hw.lib.blocks import emit_modules
+from hw.lib.joining import join_modules
 from hw.tensor.readout import Readout
 from hw.tensor.sequencer import Sequencer
-from hw.tensor.verilog import join_modules
+from verif.modules import plain_modules
 from verif.proofs.prover import Property
 from verif.tensor.proofs.arithmetic import specification
 from verif.tensor.proofs.pass_model import PEEKS, ports, signals
@@ -21,7 +21,7 @@ TOGETHER = replace(CONFIG, rows=3, rows_per_load_cycle=2)
 
 
 def _device(config: EngineConfig) -> str:
-    return join_modules(emit_modules(Sequencer(config)))
+    return join_modules(plain_modules(Sequencer(config)))
 
 
 def _passes(config: EngineConfig, name: str = "sequencer-passes") -> Property:
@@ -217,7 +217,7 @@ endmodule
 """
 
     def device() -> str:
-        modules = emit_modules(Sequencer(config)) | emit_modules(Readout(config))
+        modules = plain_modules(Sequencer(config)) | plain_modules(Readout(config))
         return join_modules({name: modules[name] for name in ("sequencer", "readout", "stalling_delay")})
 
     return Property(

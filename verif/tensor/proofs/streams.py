@@ -5,9 +5,9 @@ from functools import partial
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import activation_layout, command_layout, result_layout, weight_layout
-from hw.lib.blocks import emit_modules
+from hw.lib.joining import join_modules
 from hw.tensor.engine import TensorEngine
-from hw.tensor.verilog import join_modules
+from verif.modules import plain_modules
 from verif.proofs.prover import Property
 
 __all__ = ["stream_properties"]
@@ -108,7 +108,7 @@ endmodule
 
 
 def _device(config: EngineConfig) -> str:
-    return join_modules(emit_modules(TensorEngine(config)))
+    return join_modules(plain_modules(TensorEngine(config)))
 
 
 def stream_properties() -> Iterator[Property]:

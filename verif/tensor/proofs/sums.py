@@ -7,11 +7,11 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout
 from hw.arithmetic.exact_adder import ExactAdder
 from hw.arithmetic.rounder import Narrower, Rounder
-from hw.lib.blocks import emit_modules
-from hw.tensor.verilog import join_modules
+from hw.lib.joining import join_modules
+from verif.modules import plain_modules
 from verif.proofs.prover import Property
+from verif.tensor.blocks.configs import UNIT_CONFIGS
 from verif.tensor.proofs.arithmetic import max_product, product_fields, specification, split_fields
-from verif.tensor.unit_bench import UNIT_CONFIGS
 
 __all__ = ["sum_properties"]
 
@@ -47,7 +47,7 @@ endmodule
     return Property(
         name=f"exact_adder-{key}",
         claim=f"{config.k_max} products, {acc} bits: the sum is exact, its {special} flags sticky",
-        device=lambda: join_modules(emit_modules(ExactAdder(config))),
+        device=lambda: join_modules(plain_modules(ExactAdder(config))),
         harness=harness,
         quick=True,
     )
@@ -93,7 +93,7 @@ endmodule
     return Property(
         name=f"rounder-{key}",
         claim=f"every sum of {acc} bits, to fp32 once, to nearest even; flags; any stall",
-        device=lambda: join_modules({"rounder": emit_modules(Rounder(config))["rounder"]}),
+        device=lambda: join_modules({"rounder": plain_modules(Rounder(config))["rounder"]}),
         harness=harness,
         engine="induction",
         depth=4,
@@ -138,7 +138,7 @@ endmodule
     return Property(
         name="narrower",
         claim=f"every fp32 code to {', '.join(fmt.name for fmt in narrow)}, saturating or not; fp32 unchanged",
-        device=lambda: join_modules(emit_modules(Narrower(UNIT_CONFIGS["bf16"]))),
+        device=lambda: join_modules(plain_modules(Narrower(UNIT_CONFIGS["bf16"]))),
         harness=harness,
         quick=True,
     )
