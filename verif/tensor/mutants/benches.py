@@ -13,7 +13,7 @@ from hw.tensor.verilog import engine_verilog
 from verif.mutants.hook import Bench
 from verif.mutants.mutation import SELECT, Mutation
 from verif.simulation.harness import Harness, Log
-from verif.simulation.replay import Outcome, replay
+from verif.simulation.replay import ReplayResult, replay
 from verif.simulation.simulator import Simulation, build
 from verif.simulation.unit_bench import Bundle, UnitBench
 from verif.tensor.blocks.units import narrower_bench, unit_benches
@@ -152,7 +152,7 @@ class EngineTraffic:
         """One for all of them."""
         return self.name
 
-    def replay(self, number: int = 0) -> Outcome:
+    def replay(self, number: int = 0) -> ReplayResult:
         """The whole trace, or its beginning up to the first difference."""
         return replay(self.simulation, self.trace, plusargs=[f"+{SELECT}={number}"])
 
