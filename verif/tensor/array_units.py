@@ -11,10 +11,11 @@ from hw.fpga.ecp5 import ECP5
 from hw.tensor.bank import PsumBank, seed_shape, store_shape
 from hw.tensor.grid import Grid
 from hw.tensor.pe import ProcessingElement
+from verif.simulation.unit_bench import UnitBench
 from verif.tensor import unit_vectors as vectors
 from verif.tensor.models import ArrayModel, PsumBankModel
 from verif.tensor.paths import REGISTERS
-from verif.tensor.unit_bench import UnitBench
+from verif.tensor.unit_bench import cells_of
 
 __all__ = ["grid_bench", "pe_bench", "psum_bank_bench"]
 
@@ -81,6 +82,7 @@ def pe_bench(key: str, config: EngineConfig, target: str | None = None) -> UnitB
         has_clock=True,
         registers=registers,
         target=target,
+        cells=cells_of(target) if target else "",
     )
 
 

@@ -16,9 +16,10 @@ from hw.arithmetic.fused_adder import FusedAdder
 from hw.arithmetic.multiplier import Multiplier
 from hw.arithmetic.rounder import Narrower, Rounder, narrow_stages, round_stages
 from hw.fpga.ecp5 import ECP5
+from verif.simulation.unit_bench import UnitBench
 from verif.tensor import unit_vectors as vectors
 from verif.tensor.array_units import grid_bench, pe_bench, psum_bank_bench
-from verif.tensor.unit_bench import UNIT_CONFIGS, UnitBench
+from verif.tensor.unit_bench import UNIT_CONFIGS, cells_of
 
 __all__ = ["BENCHES", "UNIT_CONFIGS", "UnitBench", "narrower_bench", "unit_benches"]
 
@@ -210,7 +211,7 @@ def _benches() -> dict[str, UnitBench]:
         benches += unit_benches(key, config)
         if config.exact:
             key = f"{key}-ecp5"
-            benches += [replace(make(key, config), target=ECP5) for make in (_multiplier, _adder)]
+            benches += [replace(make(key, config), target=ECP5, cells=cells_of(ECP5)) for make in (_multiplier, _adder)]
             benches.append(pe_bench(key, config, ECP5))
         else:
             benches += [_fused_adder(f"{key}_{n}_stages", replace(config, add_latency=n)) for n in ADD_LATENCIES[1:]]

@@ -15,8 +15,9 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout
 from arch.tensor.presets import PRESETS
 from hw.lib.emission import plain_names
+from hw.lib.text import join_modules
 from hw.tensor.axi import WRAPPER, axi_verilog, waivers
-from hw.tensor.verilog import describe, engine_verilog, join_modules
+from hw.tensor.verilog import describe, engine_verilog
 from verif.modules import module_text
 from verif.simulation.toolchain import lint, require
 

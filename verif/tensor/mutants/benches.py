@@ -16,9 +16,9 @@ from verif.mutants.mutation import SELECT, Mutation
 from verif.simulation.harness import Harness, Log
 from verif.simulation.replay import Outcome, replay
 from verif.simulation.simulator import Simulation, SimulatorError, build
+from verif.simulation.unit_bench import Bundle, UnitBench
 from verif.tensor.mutants.assumptions import violations
 from verif.tensor.unit import tensor_unit
-from verif.tensor.unit_bench import Bundle, UnitBench
 from verif.tensor.units import narrower_bench, unit_benches
 from verif.tensor.workload.traffic import traffic_trace
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from arch.tensor.config import EngineConfig
 from hw.arithmetic.fused_adder import FusedAdder
-from hw.tensor.verilog import join_modules
+from hw.lib.text import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
 from verif.tensor.proofs.arithmetic import max_product_exponent, product_fields, specification, split_fields

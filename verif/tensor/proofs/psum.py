@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout
+from hw.lib.text import join_modules
 from hw.tensor.bank import PsumBank
-from hw.tensor.verilog import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
 from verif.tensor.proofs.sequencer import CONFIG
@@ -69,7 +69,7 @@ endmodule
         harness=harness,
         engine="induction",
         depth=6,
-        peeks={word: f"dut.memory[{row}]" for row, word in enumerate(words)},
+        peeks={word: f"dut.memory.memory[{row}]" for row, word in enumerate(words)},
         quick=True,
     )
 
