@@ -74,12 +74,15 @@ class _Events:
         return [int(end - start + 1) for start, end in zip(starts, ends, strict=True)]
 
 
-def build_engine(config: EngineConfig, *, registers: bool = True, **options) -> tuple[Simulation, Sequence[Field]]:
+def build_engine(
+    config: EngineConfig, *, registers: bool = True, target: str | None = None, **options
+) -> tuple[Simulation, Sequence[Field]]:
     """The compiled simulation of a configuration and the fields of its trace.
 
-    ``registers``: compare PE registers, where the array is small enough. ``options`` as for ``build_unit``.
+    ``registers``: compare PE registers, where the array is small enough. ``target``: made of that family's cells.
+    ``options`` as for ``build_unit``.
     """
-    unit = tensor_unit(config, registers=registers)
+    unit = tensor_unit(config, registers=registers, target=target)
     return build_unit(unit, **options), unit.record.fields
 
 
@@ -91,6 +94,7 @@ def simulate(
     idle: float | Sequence[float] = 0.0,
     stall: float = 0.0,
     coverage: bool = False,
+    target: str | None = None,
     waves_folder: Callable[[], Path] | None = None,
     **options,
 ) -> EngineRun:
@@ -108,6 +112,8 @@ def simulate(
         As for ``golden.tensor.engine.TensorEngine.run``.
     coverage : bool
         Count lines and toggles of the RTL, and compare ports only.
+    target : str or None
+        Simulate the Verilog for that family, with what its cells do.
     waves_folder, options
         As for ``verif.simulation.simulate.simulate_unit``.
 
@@ -116,7 +122,7 @@ def simulate(
     SimulatorError
         If there is no simulator, or the build or the simulation fails.
     """
-    unit = tensor_unit(config, registers=not coverage)
+    unit = tensor_unit(config, registers=not coverage, target=target)
     seen = simulate_unit(
         unit,
         jobs,
@@ -129,7 +135,9 @@ def simulate(
     run = EngineRun(**vars(seen))
     if run.divergence and unit.note:
         job = jobs[run.divergence.number]
-        run.divergence = replace(run.divergence, close_look=_close_look(config, job, waves_folder, options))
+        run.divergence = replace(
+            run.divergence, close_look=_close_look(config, job, waves_folder, options | {"target": target})
+        )
     elif not run.mismatches:
         events = _Events.parse(run.entries, run.compared_cycles)
         _check_results(run, events.rows, jobs, config)
@@ -141,7 +149,7 @@ def _close_look(config: EngineConfig, job: Gemm, waves_folder, options: dict) ->
     """What the same GEMM on a smaller array shows."""
     smaller = replace(config, rows=min(config.rows, SMALL), cols=min(config.cols, SMALL))
     size = f"the same GEMM on a {smaller.rows}x{smaller.cols} array of the same parts"
-    shared = {name: value for name, value in options.items() if name in ("simulator", "rewrite")}
+    shared = {name: value for name, value in options.items() if name in ("simulator", "rewrite", "target")}
     run = simulate(smaller, [job], waves_folder=waves_folder, **shared)
     return [(CLOSE_LOOK, f"{size}:"), *run.sections()] if run.mismatches else [(CLOSE_LOOK, f"{size} agrees")]
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from amaranth.lib import wiring
@@ -16,8 +15,9 @@ from hw.tensor.verilog import join_modules
 from verif.modules import plain_modules
 from verif.simulation.harness import Harness
 from verif.simulation.replay import Mismatch
+from verif.tensor.unit import cells_of
 
-__all__ = ["UNIT_CONFIGS", "Bundle", "UnitBench", "cells_of"]
+__all__ = ["UNIT_CONFIGS", "Bundle", "UnitBench"]
 
 #: Records handed to the simulator in one piece.
 CHUNK = 1 << 16
@@ -31,11 +31,6 @@ UNIT_CONFIGS: dict[str, EngineConfig] = {
     "bf16": EngineConfig(rows=2, cols=3, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32", psum_depth=32),
     "fp8_fp32": EngineConfig(rows=2, cols=2, formats=("e4m3", "e5m2"), accumulation="fp32", psum_depth=32),
 }
-
-
-def cells_of(target: str) -> str:
-    """Verilog of what a target's cells do."""
-    return Path(__file__).with_name(f"{target}_cells.v").read_text()
 
 
 @dataclass(frozen=True, kw_only=True)
