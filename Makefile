@@ -9,6 +9,7 @@ CONFIG ?=
 SEED ?=
 SIM ?= verilator
 WAVES ?=
+PAGE ?=
 RUNS ?=
 JOBS ?=
 ONLY ?=
@@ -23,6 +24,7 @@ seed := $(if $(SEED),--seed $(SEED))
 only := $(foreach name,$(ONLY),--only $(name))
 quick := $(if $(QUICK),--quick)
 waves := $(if $(WAVES),--waves)
+page := $(if $(PAGE),--page)
 count := $(if $(COUNT),--count $(COUNT))
 device := $(if $(DEVICE),--device $(DEVICE))
 seeds := $(if $(SEEDS),--seeds $(SEEDS))
@@ -45,17 +47,17 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-sim: $(READY) ## simulate the RTL, every cycle checked (CONFIG= SEED= SIM=verilator|icarus WAVES=1)
-	@$(BIN)/systolith sim $(config) $(seed) --sim $(SIM) $(waves)
+sim: $(READY) ## simulate the RTL, every cycle checked (CONFIG= SEED= SIM=verilator|icarus WAVES=1 PAGE=1)
+	@$(BIN)/systolith sim $(config) $(seed) --sim $(SIM) $(waves) $(page)
 
 regress: $(READY) ## random runs on random configurations (RUNS= SEED= JOBS= ONLY=SEED:INDEX SIM=)
 	@$(BIN)/systolith regress $(seed) $(regress)
 
 test: $(READY) ## run the tests
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto -rs
 
 test-slow: $(READY) ## run the tests that take minutes
-	$(BIN)/pytest -n auto -m slow
+	$(BIN)/pytest -n auto -rs -m slow
 
 coverage: $(READY) ## measure functional bins, lines and toggles, write build/coverage/index.html (SEED=)
 	@$(BIN)/systolith coverage $(seed)
@@ -81,7 +83,7 @@ verilog-test: $(READY) ## write that and a test bench in plain Verilog, and run 
 	@$(BIN)/systolith verilog --config $(or $(CONFIG),tiny) --fusesoc --run
 
 bench: $(READY) ## measure golden model, simulation and builds: one table, build/bench/bench.json (ONLY=golden QUICK=1 PAGE=1)
-	@$(BIN)/systolith bench $(only) $(quick) $(if $(PAGE),--page)
+	@$(BIN)/systolith bench $(only) $(quick) $(page)
 
 formal: $(READY) ## prove properties of the emitted Verilog (ONLY=the beginning of a name, QUICK=1)
 	@$(BIN)/systolith formal $(only) $(quick)

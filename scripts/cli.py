@@ -1,322 +1,80 @@
-"""The console script ``systolith``."""
+"""The console script ``systolith``: an exit code, and a line for whatever ends a command early.
 
-import json
+It loads nothing before it is ready for Ctrl-C: the commands and NumPy take half a second.
+"""
+
+import os
 import sys
-from pathlib import Path
+from contextlib import suppress
 
-import click
-import numpy as np
-from rich.console import Console
-
-from arch.formats import FORMATS, OPERAND_FORMATS
-from arch.tensor.config import EngineConfig
-from arch.tensor.presets import PRESETS
-from scripts.flows.fpga.command import fpga
-from scripts.ground.errors import InputError
-from scripts.ground.files import check_writable, make_folder, save
-from scripts.ground.tensors import load
-from scripts.running.configs import config_options
+from arch.environment import fault, system_reason
+from scripts.ground.exits import BAD_INPUT, ENVIRONMENT, INTERRUPTED, NO_READER
 
 __all__ = ["main"]
 
-#: Exit codes.
-DISAGREE, BAD_INPUT, INTERRUPTED = 1, 2, 130
-
-_config = click.option("--config", "preset", type=click.Choice(list(PRESETS)), default="fp8", show_default=True)
-_backend = click.option("--backend", type=click.Choice(["golden", "rtl"]), default="golden", show_default=True)
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-_GEMM_RECIPES = (
-    "per-tensor, per-token (X by row, W by column), per-channel (X as a whole, W by column) "
-    "or per-block (128 numbers along K)"
-)
-_ATTENTION_RECIPES = "per-tensor, per-token, per-block, hadamard or hadamard-per-token"
-_out = click.option("--out", help="Write the result to this file.")
-
-
-def _format_options(command):
-    """``--x-format`` and ``--w-format``: a format the preset was built for, its first by default."""
-    for lane, what in (("w", "weights"), ("x", "activations")):
-        choice = click.Choice(OPERAND_FORMATS)
-        command = click.option(f"--{lane}-format", type=choice, help=f"Format of the {what}.")(command)
-    return command
-
-
-def _check_formats(config: EngineConfig, preset: str, **formats: str | None) -> list[str]:
-    """The formats with the default filled in; InputError for one the preset was not built for."""
-    for option, fmt in formats.items():
-        if fmt is not None and fmt not in config.formats:
-            accepted = ", ".join(config.formats)
-            raise InputError(f"--{option.replace('_', '-')}: {preset} has no {fmt}; it takes {accepted}")
-    return [fmt or config.formats[0] for fmt in formats.values()]
-
-
-@click.group(
-    context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=False,
-    subcommand_metavar="gemm|attention|verilog|sim|regress ...",
-)
-def cli() -> None:
-    """A systolic matrix engine: golden model and simulated RTL, checked against each other every cycle."""
-
-
-@cli.command()
-@click.argument("x_path", metavar="X.npy")
-@click.argument("w_path", metavar="W.npy")
-@_config
-@_format_options
-@_out
-@click.option("--out-format", type=click.Choice(list(FORMATS)), default="fp32", show_default=True)
-@click.option("--recipe", help=f"How float32 inputs are scaled: {_GEMM_RECIPES}.")
-@_backend
-@_json
-def gemm(x_path, w_path, preset, x_format, w_format, out, out_format, recipe, backend, as_json) -> int:
-    """Multiply X[M, K] by W[K, N].
-
-    float32 inputs are converted to the format; uint8 and uint16 inputs are its codes. The result is float32 for
-    fp32, codes otherwise.
-    """
-    from scripts.running.gemm import run_gemm
-
-    config = PRESETS[preset]
-    x_format, w_format = _check_formats(config, preset, x_format=x_format, w_format=w_format)
-    check_writable(out)
-    x, w = load(x_path, "X", (2,)), load(w_path, "W", (2,))
-    summary = run_gemm(
-        x, w, config, x_format=x_format, w_format=w_format, out_format=out_format, recipe=recipe, backend=backend
-    )
-    return _finish(summary, preset, backend, out, as_json)
-
-
-@cli.command()
-@click.argument("q_path", metavar="Q.npy")
-@click.argument("k_path", metavar="K.npy")
-@click.argument("v_path", metavar="V.npy")
-@_config
-@_format_options
-@click.option("--recipe", default="per-tensor", show_default=True, help=f"What shares a scale: {_ATTENTION_RECIPES}.")
-@click.option("--causal", is_flag=True, help="Query i sees keys up to its own position.")
-@_out
-@_backend
-@_json
-def attention(q_path, k_path, v_path, preset, x_format, w_format, recipe, causal, out, backend, as_json) -> int:
-    """Quantised attention of Q[H, S, D] to K, V[Hkv, T, D], or of one head without the first dimension.
-
-    Both matrix products and the row sums run on the engine; softmax and quantisation run in the golden model.
-    """
-    from scripts.running.attention import run_attention
-
-    config = PRESETS[preset]
-    x_format, w_format = _check_formats(config, preset, x_format=x_format, w_format=w_format)
-    check_writable(out)
-    q, k, v = (load(p, name, (2, 3)) for p, name in ((q_path, "Q"), (k_path, "K"), (v_path, "V")))
-    summary = run_attention(
-        q, k, v, config, recipe=recipe, x_format=x_format, w_format=w_format, causal=causal, backend=backend
-    )
-    return _finish(summary, preset, backend, out, as_json)
-
-
-def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) -> int:
-    """Write the result if the run was right, print the summary, and give the exit code."""
-    from scripts.ground.failures import command_line, show_failures
-
-    if out and not summary.mismatches:
-        save(out, summary.result)
-    record = {"backend": backend, "config": preset} | summary.record()
-    if as_json:
-        click.echo(json.dumps(record, allow_nan=False))
-    else:
-        Console().print(summary.table(record))
-        if out and not summary.mismatches:
-            click.echo(f"wrote {click.format_filename(out)}")
-    if summary.failures:
-        show_failures(Console(stderr=True), [*summary.failures, f"  reproduce {command_line()}"])
-    if out and summary.mismatches:
-        click.echo(f"{click.format_filename(out)} not written", err=True)
-    return DISAGREE if summary.mismatches else 0
-
-
-@cli.command()
-@click.option("--m", type=click.IntRange(1), help="Rows of X and of the result.")
-@click.option("--k", type=click.IntRange(1), help="Columns of X, rows of W.")
-@click.option("--n", type=click.IntRange(1), help="Columns of W and of the result.")
-@config_options
-@click.option("--workload", metavar="NAME", help="This workload alone, layer by layer.")
-@click.option("--file", "path", metavar="FILE.csv", help="Your own: workload,layer,m,k,n,count.")
-@_json
-def cycles(m, k, n, chosen, workload, path, as_json) -> int:
-    """Count the cycles of X[M, K] @ W[K, N], or of real networks, and say where they go.
-
-    Without --m, --k and --n: ResNet-50, BERT, GPT-2 and Llama-2-7B. Nothing is simulated.
-    """
-    from scripts.running.cycles import run_cycles
-
-    record, table = run_cycles((m, k, n), workload, path, chosen.config)
-    if as_json:
-        click.echo(json.dumps({"config": chosen.name} | record))
-    else:
-        Console().print(table)
-    return 0
-
-
-@cli.command()
-@config_options
-@click.option("--out", help="File to write.  [default: build/verilog/NAME.v]")
-@click.option("--bench", is_flag=True, help="Write a test bench (_tb.v) and its vectors too.")
-@click.option("--fusesoc", is_flag=True, help="Write these and a FuseSoC core file (.core) too.")
-@click.option("--run", is_flag=True, help="Write the test bench and run it with Icarus Verilog.")
-@click.option("--target", type=click.Choice(["ecp5"]), help="Use this family's cells; else it is for any tool.")
-def verilog(chosen, out, bench, fusesoc, run, target) -> int:
-    """Write the engine's Verilog; beside it a wrapper with AXI4-Stream ports (_axis.sv), Verilator's waivers (.vlt),
-    and a page (.md) on the engine's ports and on driving it.
-
-    Start from a preset and change what the options name.
-    """
-    from scripts.flows.verilog_files import check_icarus, output_files, run_bench, verilog_texts, write_texts
-    from scripts.ground.progress import progress_bar
-
-    if target and (bench or fusesoc or run):
-        raise InputError(f"--target: {target}'s cells are not simulated; takes no --bench, --fusesoc or --run")
-    if run:
-        check_icarus()
-
-    config = chosen.config
-    if out is None:
-        out = f"build/verilog/{chosen.name}{f'_{target}' if target else ''}.v"
-        make_folder("build/verilog")
-    paths = output_files(out, bench=bench or fusesoc or run, fusesoc=fusesoc)
-    with progress_bar() as progress:
-        progress.add_task("generating Verilog", total=None)
-        texts = verilog_texts(config, paths, target)
-    write_texts(texts)
-    others = ", ".join(Path(path).name for path in list(texts)[1:])
-    click.echo(f"wrote {click.format_filename(out)} and beside it {others}")
-    if run:
-        return 0 if run_bench(paths) else DISAGREE
-    return 0
-
-
-@cli.command()
-@click.option("--config", "preset", type=click.Choice(list(PRESETS)), help="Only this preset, without the real layer.")
-@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), help="Of the random stimulus.  [default: a new one]")
-@click.option("--sim", type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True)
-@click.option("--waves", is_flag=True, help="Write waveforms beside the simulation.")
-def sim(preset, seed, sim, waves) -> int:
-    """Simulate the RTL on random GEMMs of ragged shapes, then on a real attention layer.
-
-    Every port and PE register is compared with the golden model in every cycle; results with the golden GEMM, cycle
-    counts with the schedule's closed form.
-    """
-    from scripts.campaigns.sim import run_campaign
-
-    if seed is None:
-        seed = int(np.random.default_rng().integers(1 << 31))
-    return DISAGREE if run_campaign(preset, seed=seed, simulator=sim, waves=waves) else 0
-
-
-@cli.command()
-@click.option("--runs", type=click.IntRange(1, 1_000_000), help="How many.  [default: 100]")
-@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), help="Of all runs.  [default: a new one]")
-@click.option("--only", metavar="SEED:INDEX", help="One run of those: what the line after a failure says.")
-@click.option("--jobs", type=click.IntRange(1, 1024), help="Processes at a time.  [default: one a processor]")
-@click.option("--dask", metavar="tcp://HOST:PORT", help="Use the workers of this Dask scheduler instead.")
-@click.option("--sim", type=click.Choice(["icarus", "verilator"]), help="[default: icarus where it is installed]")
-@click.option("--out", help="JSON file; JUnit XML goes beside it (.xml).  [default: build/regress/SEED.json]")
-def regress(runs, seed, only, jobs, dask, sim, out) -> int:
-    """Run random GEMMs on random configurations, formats, kinds of operands, idle sources and stalls.
-
-    Each run follows from the seed and its number alone, whatever --runs and --jobs are, and is compared as in sim.
-    """
-    from scripts.campaigns.regress import choose_runs, run_regression
-
-    planned, out = choose_runs(runs, seed, only, out)
-    regression = run_regression(planned, simulator=sim, jobs=jobs, dask=dask, out=out)
-    if regression.interrupted:
-        return INTERRUPTED
-    return DISAGREE if regression.failed else 0
-
-
-@cli.command()
-@click.option("--seed", type=click.IntRange(0, (1 << 32) - 1), help="Of the random stimulus.  [default: a new one]")
-@click.option("--out", default="build/coverage", show_default=True, help="Folder of the reports.")
-def coverage(seed, out) -> int:
-    """Measure what simulation exercises: functional bins, lines and toggles, of the presets tiny, fp8 and bf16.
-
-    Writes index.html and coverage.json. Exit code 1 if a bin was missed, or more than 2 % of the lines.
-    """
-    from scripts.campaigns.coverage import run_coverage
-
-    if seed is None:
-        seed = int(np.random.default_rng().integers(1 << 31))
-    make_folder(out)
-    return DISAGREE if run_coverage(seed=seed, folder=Path(out)) else 0
-
-
-@cli.command()
-@click.option("--only", multiple=True, metavar="NAME", help="Only properties whose names begin so; may be repeated.")
-@click.option("--quick", is_flag=True, help="Only properties that take seconds.")
-def formal(only, quick) -> int:
-    """Prove properties of the emitted Verilog for all inputs, or for runs of any length.
-
-    Exit code 1 if one is not proved. build/formal/formal.json has the table, and counterexamples step by step.
-    """
-    from scripts.campaigns.formal import run_formal
-
-    return DISAGREE if run_formal(only, quick=quick) else 0
-
-
-@cli.command()
-@click.option("--config", help="tiny or small_fp32.  [default: both]")
-@click.option("--count", type=click.IntRange(1, 60_000), default=200, show_default=True, help="Mutants of each.")
-@click.option("--seed", type=click.IntRange(0, (1 << 31) - 1), default=1, show_default=True, help="Of their choice.")
-@click.option("--only", type=click.IntRange(1), help="This mutant alone, and what it does.")
-def mutants(config, count, seed, only) -> int:
-    """Put faults into the RTL, one at a time: the benches must see each, or a proof show that it is none."""
-    from scripts.campaigns.mutants import run_mutants
-
-    return DISAGREE if run_mutants(config, count=count, seed=seed, only=only) else 0
-
-
-@cli.command()
-@click.option(
-    "--only", multiple=True, metavar="GROUP", help="golden, convert, cycles, sim, verilog or build; repeatable."
-)
-@click.option("--quick", is_flag=True, help="Small sizes and few rounds: to see that it works, not to quote.")
-@click.option("--seed", type=click.IntRange(0, (1 << 31) - 1), default=1, show_default=True, help="Of the operands.")
-@click.option("--page", is_flag=True, help="Put the table into docs/performance.md as well.")
-def bench(only, quick, seed, page) -> int:
-    """Measure the golden model, the simulation and the builds: one table, and build/bench/bench.json."""
-    from scripts.flows.bench.run import run_bench
-
-    run_bench(only, quick=quick, seed=seed, page=page)
-    return 0
-
-
-cli.add_command(fpga)
+#: Set by the shell that asks how a word might go on.
+COMPLETION = "_SYSTOLITH_COMPLETE"
 
 
 def main() -> None:
-    """Entry point: bad input ends with one line and exit code 2."""
-    from scripts.campaigns.farm import FarmError
-    from scripts.flows.fpga.tools import ToolError
-    from verif.proofs.model import FormalError
-    from verif.simulation.simulator import SimulatorError
-
+    """Entry point: bad input ends with one line and exit code 2, a fault of the machine with one and 3."""
     try:
-        code = cli.main(prog_name="systolith", standalone_mode=False)
-    except click.UsageError as error:
-        code = _complain(f"{error.format_message()} {_usage(error)}")
-    except (FarmError, FormalError, InputError, SimulatorError, ToolError) as error:
-        code = _complain(str(error))
-    except MemoryError:
-        code = _complain("not enough memory; needs smaller tensors")
-    except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted")
-        code = INTERRUPTED
+        code = _run()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # the terminal has shown ^C
+        code = _complain("interrupted", INTERRUPTED)
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            code = NO_READER
+        elif reason := fault(error):
+            code = _complain(f"the machine fails: {reason}", ENVIRONMENT)
+            _drop_output()
+        else:
+            raise
     sys.exit(code)
 
 
-def _usage(error: click.UsageError) -> str:
+def _run() -> int:
+    """The exit code of the command line."""
+    import click
+
+    from scripts.commands import cli
+
+    if COMPLETION in os.environ:
+        cli.main(prog_name="systolith")
+    try:
+        # Not by main, to which a closed pipe is exit code 1 and every end of a file Ctrl-C.
+        with cli.make_context("systolith", sys.argv[1:]) as context:
+            return cli.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.UsageError as error:
+        return _complain(f"{error.format_message()} {_usage(error)}")
+    except MemoryError:
+        return _complain("not enough memory; needs smaller tensors")
+    except Exception as error:
+        if not isinstance(error, _own_errors()):
+            raise
+        # An error of theirs may be the system's, told in their words.
+        return _complain(str(error), ENVIRONMENT if system_reason(str(error)) else BAD_INPUT)
+
+
+def _own_errors() -> tuple[type[Exception], ...]:
+    """Errors whose messages are meant for the user. Loaded where one has ended a command."""
+    from scripts.campaigns.farm import FarmError
+    from scripts.flows.fpga.tools import ToolError
+    from scripts.ground.errors import InputError
+    from verif.proofs.yosys import FormalError
+    from verif.simulation.simulator import SimulatorError
+
+    return FarmError, FormalError, InputError, SimulatorError, ToolError
+
+
+def _usage(error) -> str:
     """What the command takes, in one line, unless the message says it already."""
+    import click
+
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
         return ""
     if error.ctx is None:
@@ -325,6 +83,34 @@ def _usage(error: click.UsageError) -> str:
     return f"{error.ctx.get_usage()}, options {' '.join(options)}"
 
 
-def _complain(message: str) -> int:
-    click.echo(f"systolith: {' '.join(message.split())}", err=True)
-    return BAD_INPUT
+def _complain(message: str, code: int = BAD_INPUT) -> int:
+    # Where nothing can be written the exit code says it alone.
+    with suppress(OSError):
+        print(f"systolith: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    return code
+
+
+def _drop_output() -> None:
+    """Give up what cannot be written: Python tries it once more when it ends, and then has an exit code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # The handle that was closed is the next to be given: no other is needed.
+            os.close(stream.fileno())
+            os.open(os.devnull, os.O_WRONLY)
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads what is printed, as after ``systolith ... | head -1``; the rest of it is then dropped."""
+    import select
+
+    gone = False
+    for stream in (sys.stdout, sys.stderr):
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        if poll.poll(0):
+            gone = True
+            # Python writes what is left when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return gone

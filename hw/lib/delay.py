@@ -35,8 +35,8 @@ endmodule
 class Delay(wiring.Component):
     """A value as it was ``cycles`` cycles ago; zero after a reset.
 
-    Lanes differ in length: one module with Verilog parameters serves them all. ``tests/hw/test_delay.py`` proves that
-    it does what ``elaborate`` describes.
+    Lanes differ in length: one module with Verilog parameters serves them all. ``tests/hw/lib/test_delay.py`` proves
+    that it does what ``elaborate`` describes.
 
     Latency: ``cycles``. Throughput: one value per cycle.
 

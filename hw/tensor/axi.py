@@ -4,12 +4,19 @@ from pathlib import Path
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import activation_layout, command_layout, result_layout, weight_layout
+from hw.tensor.engine import TensorEngine
 from hw.tensor.verilog import banner
 
-__all__ = ["WRAPPER", "axi_verilog", "data_bytes", "waivers"]
+__all__ = ["WRAPPER", "axi_verilog", "data_bytes", "waivers", "wrapper_name"]
 
-#: The wrapper's module.
-WRAPPER = "tensor_engine_axis"
+
+def wrapper_name(engine: str = TensorEngine.module_name) -> str:
+    """The module of the wrapper around the module ``engine``."""
+    return f"{engine}_axis"
+
+
+#: Its name unless the engine's is another.
+WRAPPER = wrapper_name()
 
 
 def data_bytes(config: EngineConfig) -> dict[str, int]:
@@ -23,8 +30,8 @@ def data_bytes(config: EngineConfig) -> dict[str, int]:
     return {name: -(-width // 8) for name, width in bits.items()}
 
 
-def axi_verilog(config: EngineConfig) -> str:
-    """SystemVerilog of the wrapper, module ``tensor_engine_axis``; it instantiates ``tensor_engine``."""
+def axi_verilog(config: EngineConfig, engine: str = TensorEngine.module_name) -> str:
+    """SystemVerilog of the wrapper, module ``wrapper_name(engine)``; it instantiates the module ``engine``."""
     tdata = {name: f"[{8 * count - 1}:0]" for name, count in data_bytes(config).items()}
     command, result = command_layout(config).width, result_layout(config)
     codes = result.fields["codes"]
@@ -48,7 +55,7 @@ def axi_verilog(config: EngineConfig) -> str:
 // aclk clocks everything; aresetn is a synchronous reset, active low. While it is low nothing is transferred.
 // Of a command, tdata bits from {command} up are ignored. m_axis_result_tlast marks the last row of an output tile.
 
-module {WRAPPER} (
+module {wrapper_name(engine)} (
   input  logic aclk,
   input  logic aresetn,
 {slave}
@@ -63,7 +70,7 @@ module {WRAPPER} (
   assign s_axis_activation_tready = activation_ready && aresetn;
   assign m_axis_result_tvalid = result_valid && aresetn;
 
-  tensor_engine engine (
+  {engine} engine (
     .clk(aclk),
     .rst(!aresetn),
 {pins}\

@@ -1,6 +1,5 @@
 """Verilog of a tensor engine, and a page on how to drive it."""
 
-import re
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import version
@@ -9,58 +8,10 @@ from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import activation_layout, command_layout, result_layout, weight_layout
 from hw.lib.emission import emit_modules
+from hw.lib.joining import join_modules
 from hw.tensor.engine import TensorEngine
 
-__all__ = ["banner", "describe", "engine_verilog", "join_modules"]
-
-
-_ZEROS = re.compile(r"  initial begin\n((?:    (\w+)\[\d+\] = (\d+'h0+);\n)+)  end\n")
-#: Four or more times the same name in a concatenation.
-_COPIES = re.compile(r"(?<=[{ ])([\\\w.]+ ?(?:\[\d+\])?)(?:, \1){3,}(?=[, ])")
-
-
-def _zero_loop(match: re.Match) -> str:
-    lines, memory, zero = match[1].count("\n"), match[2], match[3]
-    return (
-        f"  integer {memory}_row;\n  initial\n"
-        f"    for ({memory}_row = 0; {memory}_row < {lines}; {memory}_row = {memory}_row + 1)\n"
-        f"      {memory}[{memory}_row] = {zero};\n"
-    )
-
-
-def _replicate(match: re.Match) -> str:
-    return f"{{{match[0].count(',') + 1}{{{match[1]}}}}}"
-
-
-_HEADER = re.compile(r"^module (\w+)\((\w[^)]*)\);\n", re.MULTILINE)
-#: A port as yosys declares it in the module's body: its direction, then its kind and what a register starts with.
-_PORT = re.compile(
-    r"^  (?P<way>input|output)(?P<range> \[\d+:0\])? (?P<name>\w+);\n"
-    r"  (?P<kind>wire|reg)(?P=range)? (?P=name)(?P<start> = [^;]+)?;\n",
-    re.MULTILINE,
-)
-
-
-def _ports_in_header(text: str) -> str:
-    """The same module with its ports declared where they are listed: clock, reset, inputs, outputs."""
-    if not (header := _HEADER.match(text)):
-        return text
-    ports = {match["name"]: match for match in _PORT.finditer(text)}
-    if ports.keys() != set(re.split(r"\s*,\s*", header[2])):
-        raise ValueError(f"{header[1]}: every port must be declared once, not {header[2]}")
-    lines = [
-        f"  {port['way']}{' reg' if port['kind'] == 'reg' else ''}{port['range'] or ''} {name}{port['start'] or ''}"
-        for name, port in sorted(
-            ports.items(), key=lambda item: (item[0] not in ("clk", "rst"), item[1]["way"], item[0])
-        )
-    ]
-    return f"module {header[1]}(\n" + ",\n".join(lines) + "\n);\n" + _PORT.sub("", text[header.end() :])
-
-
-def join_modules(modules: dict[str, str]) -> str:
-    """One Verilog text of modules as ``emit_modules`` gives them, made shorter and easier to read."""
-    texts = (_COPIES.sub(_replicate, _ZEROS.sub(_zero_loop, text)) for text in modules.values())
-    return "\n".join(map(_ports_in_header, texts))
+__all__ = ["banner", "describe", "engine_verilog"]
 
 
 def banner(config: EngineConfig, what: str) -> str:
@@ -77,8 +28,8 @@ def _weight_beat(config: EngineConfig) -> str:
 
 
 @cache
-def engine_verilog(config: EngineConfig, target: str | None = None) -> str:
-    """Verilog-2005 of the engine, top module ``tensor_engine``; the same configuration gives the same bytes.
+def engine_verilog(config: EngineConfig, target: str | None = None, *, name: str = TensorEngine.module_name) -> str:
+    """Verilog-2005 of the engine, top module ``name``; the same configuration gives the same bytes.
 
     ``target``: None for any tool, or a family of ``hw.fpga`` whose cells it may use.
     """
@@ -88,9 +39,9 @@ def engine_verilog(config: EngineConfig, target: str | None = None) -> str:
         ("i_activation", "in ", activation_layout(config).width, f"codes of {config.code_bits} bits, lane 0 low"),
         ("o_result", "out", result_layout(config).width, f"{config.cols} results of 32 bits, column 0 low; last"),
     ]
-    streams = "\n".join(f"//   {name:12} {way} {width:5} bits: {beat}" for name, way, width, beat in ports)
+    streams = "\n".join(f"//   {port:12} {way} {width:5} bits: {beat}" for port, way, width, beat in ports)
     header = f"""{banner(config, f"Tensor engine for {target.upper()}" if target else "Tensor engine")}\
-// Top module: tensor_engine. Clock clk; reset rst, synchronous, active high.
+// Top module: {name}. Clock clk; reset rst, synchronous, active high.
 // Streams, each NAME__valid, NAME__ready, NAME__payload; a beat is transferred when valid and ready are high:
 {streams}
 // Latency, in cycles from an activation row taken to
@@ -99,7 +50,7 @@ def engine_verilog(config: EngineConfig, target: str | None = None) -> str:
 // Throughput: one activation row, one weight beat and one result row per cycle.
 
 """
-    return header + join_modules(emit_modules(TensorEngine(config), target))
+    return header + join_modules(emit_modules(TensorEngine(config), target, name=name))
 
 
 def _bit_table(layout) -> str:
@@ -110,11 +61,11 @@ def _bit_table(layout) -> str:
     return "\n".join(["| field | bits | width |", "|---|---|---|", *rows])
 
 
-def describe(config: EngineConfig) -> str:
-    """One Markdown page: ports, layouts, latencies and how to run a matrix product."""
+def describe(config: EngineConfig, name: str = TensorEngine.module_name) -> str:
+    """One Markdown page on the engine, module ``name``: ports, layouts, latencies and how to run a matrix product."""
     lanes, together = config.code_bits, config.rows_per_load_cycle
     selects = ", ".join(f"{fmt.name} = {fmt.select}" for fmt in FORMATS.values())
-    return f"""# tensor_engine
+    return f"""# {name}
 
 {config.rows} rows x {config.cols} columns, operands {", ".join(config.formats)}, {config.accumulation} accumulation,
 {config.psum_depth} PSUM rows of {config.psum_bits} bits per column{

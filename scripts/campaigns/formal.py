@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from rich.console import Console
+from rich.text import Text
 
 from scripts.ground.errors import InputError
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
+from scripts.ground.terminal import Terminal
 from verif.proofs.prover import PROVED, Outcome, Property, prove
 from verif.tensor.proofs.properties import PROPERTIES
 
@@ -42,22 +43,22 @@ def run_formal(only: Sequence[str], *, quick: bool) -> bool:
     report = FOLDER / "formal.json"
     report.write_text(json.dumps({"seconds": round(time.perf_counter() - start, 1), "properties": records}, indent=1))
 
-    console = Console()
+    terminal = Terminal()
     table = plain_table("property", "engine", "depth", "time", "result", text=("property", "engine", "depth", "result"))
     for record in records:
         colour = "green" if record["result"] == PROVED else "red"
         table.add_row(
             *(record[name] for name in ("property", "engine", "depth")),
             f"{record['seconds']:.1f} s",
-            f"[{colour}]{record['result']}[/]",
+            Text(record["result"], colour),
         )
-    console.print(table)
+    terminal.table(table)
     bad = [record for record in records if record["result"] != PROVED]
     for record in bad:
         line = f"{record['property']}: {record.get('counterexample') or record['note']}"
-        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+        terminal.line(line, "red")
     good = len(records) - len(bad)
-    console.print(f"{good} of {len(records)} properties proved in {time.perf_counter() - start:.0f} s", highlight=False)
+    terminal.line(f"{good} of {len(records)} properties proved in {time.perf_counter() - start:.0f} s")
     return bool(bad)
 
 

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 
 from scripts.ground.errors import InputError
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
+from scripts.ground.terminal import Terminal
 from verif.mutants.campaign import Fate, judge_all, wrong_without_mutant
 from verif.mutants.hook import Bench, MutantHook
 from verif.mutants.mutation import Mutation
@@ -30,27 +30,27 @@ def run_mutants(
         raise InputError(f"--config: {config!r} is not one of {', '.join(hook.configs)}")
     if only is not None and config is None:
         raise InputError("--only: needs the --config that the mutant is of")
-    console = Console()
+    terminal = Terminal()
     wrong = False
     for name in [config] if config else hook.configs:
         mutation = hook.mutation(name, count=count, seed=seed)
         if only is not None and only > len(mutation.mutants):
             raise InputError(f"--only: {name} has the mutants 1 to {len(mutation.mutants)}, not {only}")
-        wrong |= _run(console, mutation, only, hook.benches(mutation))
+        wrong |= _run(terminal, mutation, only, hook.benches(mutation))
     return wrong
 
 
-def _run(console: Console, mutation: Mutation, only: int | None, benches: Sequence[Bench]) -> bool:
+def _run(terminal: Terminal, mutation: Mutation, only: int | None, benches: Sequence[Bench]) -> bool:
     chosen = [mutant for mutant in mutation.mutants if only in (None, mutant.number)]
     with progress_bar() as progress:
         task = progress.add_task(f"{mutation.name}: building", total=len(chosen))
         plain = not progress.console.is_terminal
         if plain:
-            _print(console, [f"{mutation.name}: building, {len(chosen)} mutants"])
+            _print(terminal, [f"{mutation.name}: building, {len(chosen)} mutants"])
         # A bench that is red by itself kills everything.
         red = wrong_without_mutant(chosen, mutation, benches)
         if red:
-            _print(console, [f"{mutation.name}, without a mutant: {line}" for line in red], "red")
+            _print(terminal, [f"{mutation.name}, without a mutant: {line}" for line in red], "red")
             return True
         progress.update(task, description=f"{mutation.name}: mutants")
 
@@ -59,20 +59,20 @@ def _run(console: Console, mutation: Mutation, only: int | None, benches: Sequen
             fates.append(fate)
             progress.advance(task)
             if plain and len(fates) % STEP == 0:
-                _print(console, [f"{mutation.name}: {len(fates)} of {len(chosen)}"])
-    _report(console, mutation, fates, benches, only)
+                _print(terminal, [f"{mutation.name}: {len(fates)} of {len(chosen)}"])
+    _report(terminal, mutation, fates, benches, only)
     return any(fate.survived for fate in fates)
 
 
 def _report(
-    console: Console, mutation: Mutation, fates: list[Fate], benches: Sequence[Bench], only: int | None
+    terminal: Terminal, mutation: Mutation, fates: list[Fate], benches: Sequence[Bench], only: int | None
 ) -> None:
     """The table and the survivors, or all about one mutant; and the same as JSON."""
     record = {"config": mutation.name, "count": mutation.count, "seed": mutation.seed}
     name = "report.json" if only is None else f"report-{only}.json"
     (mutation.directory / name).write_text(json.dumps(record | {"mutants": [_record(fate) for fate in fates]}))
     if only is None:
-        console.print(_table(mutation, fates, benches))
+        terminal.table(_table(mutation, fates, benches))
     again = f"systolith mutants --config {mutation.name} --count {mutation.count} --seed {mutation.seed} --only"
     for fate in fates:
         if fate.survived or only is not None:
@@ -82,16 +82,16 @@ def _report(
                 f"  {fate.mutant.command}",
                 f"  {again} {fate.mutant.number}",
             ]
-            _print(console, lines, "red" if fate.survived else None)
+            _print(terminal, lines, "red" if fate.survived else None)
 
 
 def _record(fate: Fate) -> dict:
     return asdict(fate) | {"place": fate.mutant.place, "survived": fate.survived}
 
 
-def _print(console: Console, lines: Iterable[str], style: str | None = None) -> None:
+def _print(terminal: Terminal, lines: Iterable[str], style: str | None = None) -> None:
     for line in lines:
-        console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        terminal.line(line, style)
 
 
 def _table(mutation: Mutation, fates: list[Fate], benches: Sequence[Bench]) -> Table:

@@ -1,32 +1,36 @@
 """What ``make sim`` runs: random GEMMs of ragged shapes on every preset, then a real attention layer."""
 
 import sys
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
+from rich.text import Text
 
-from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from golden.tensor.jobs import Gemm
-from scripts.ground.failures import show_failures
+from scripts.ground.errors import InputError
+from scripts.ground.pages import DOCS, around_table, put_table
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
+from scripts.ground.terminal import Terminal
 from scripts.running.attention import run_attention
 from scripts.running.backends import waves_folder
+from scripts.running.failures import show_failures
+from verif.simulation.report import Section
 from verif.tensor.engine import EngineRun, simulate
-from verif.tensor.operands import random_codes
 from verif.tensor.unit import FLAT_PES
+from verif.tensor.workload.gemms import ragged_gemms, random_gemms
 
-__all__ = ["campaign_jobs", "ragged_jobs", "run_campaign"]
+__all__ = ["campaign_jobs", "run_campaign"]
 
+#: The page with the output of a run, what makes it, and that run's seed.
+PAGE, PAGE_COMMAND, PAGE_SEED = DOCS.parent / "README.md", "make sim SEED=1 PAGE=1", 1
 #: Presets small enough to be simulated with every register compared.
 SIMULATED = ("tiny", "fp8", "bf16")
 EXAMPLE = Path(__file__).parents[2] / "golden" / "data" / "minilm_layer0.npz"
-#: Operands of random GEMMs, see ``verif.tensor.operands.random_codes``.
-KINDS = ("bits", "finite", "medium")
 #: GEMMs of random shape beside the ragged ones, for every preset and pace.
 RANDOM_SHAPES = 75
 #: GEMMs for an array too large to be simulated with its registers.
@@ -35,59 +39,51 @@ LARGE_SAMPLE = 4
 PACES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
 
 
-def ragged_jobs(config: EngineConfig, rng: np.random.Generator) -> list[Gemm]:
-    """GEMMs with M, N and K each 1, R - 1, R, R + 1 and 3R + 7 (C for N), on random bit patterns.
-
-    Format pairs take turns; result formats and the kind of operands are random.
-    """
-    rows, cols = config.rows, config.cols
-    sizes, widths = ([1, max(1, n - 1), n, n + 1, 3 * n + 7] for n in (rows, cols))
-    modes = list(product(config.formats, config.formats))
-    jobs = []
-    for index, (m, k, n) in enumerate(product(sizes, sizes, widths)):
-        x_format, w_format = modes[index % len(modes)]
-        jobs.append(_random_job(config, rng, m, k, n, x_format, w_format))
-    return [jobs[index] for index in rng.permutation(len(jobs))]
-
-
-def random_jobs(config: EngineConfig, rng: np.random.Generator) -> list[Gemm]:
-    """GEMMs of random shapes, small and ragged, on random bit patterns."""
-    jobs = []
-    for _ in range(RANDOM_SHAPES):
-        # Log-uniform: as many small shapes as large ones.
-        m, k, n = (int(size) for size in np.exp(rng.uniform(0, np.log(6 * config.rows), 3)))
-        jobs.append(_random_job(config, rng, m, k, n, str(rng.choice(config.formats)), str(rng.choice(config.formats))))
-    return jobs
-
-
-def _random_job(config: EngineConfig, rng: np.random.Generator, m, k, n, x_format: str, w_format: str) -> Gemm:
-    kind = str(rng.choice(KINDS))
-    return Gemm(
-        x=random_codes(rng, (m, k), x_format, kind),
-        w=random_codes(rng, (k, n), w_format, kind),
-        x_format=x_format,
-        w_format=w_format,
-        out_format=str(rng.choice(list(FORMATS))),
-        saturate=bool(rng.random() < 0.5),
-    )
-
-
 def campaign_jobs(name: str, pace: int, seed: int) -> list[Gemm]:
     """The GEMMs of one run: the same for a seed whether one preset runs or all."""
     config = PRESETS[name]
     rng = np.random.default_rng([seed, list(PRESETS).index(name), pace])
-    jobs = ragged_jobs(config, rng) + random_jobs(config, rng)
+    jobs = ragged_gemms(config, rng) + random_gemms(config, rng, RANDOM_SHAPES)
     # A large array takes thousands of cycles for each: a sample.
     return jobs if config.rows * config.cols <= FLAT_PES else jobs[:LARGE_SAMPLE]
 
 
-def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool) -> bool:
-    """Run it, print what was checked, and say whether anything went wrong."""
-    console = Console()
-    console.print(f"seed {seed}, {simulator}", highlight=False)
+def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool, page: bool = False) -> bool:
+    """Run it, print what was checked, put that into README.md if asked to, and say whether anything went wrong."""
+    if page:
+        if preset or simulator != "verilator" or seed != PAGE_SEED:
+            raise InputError(f"--page: is of a whole run with --seed {PAGE_SEED}; needs that, no --config and no --sim")
+        around_table(PAGE, PAGE_COMMAND)
+    terminal = Terminal(record=page)
+    terminal.line(f"seed {seed}, {simulator}")
     table = plain_table("config", "array", "idle", "stall", "GEMMs", "cycles", "signals", "verdict")
     cycles = counted = 0
-    failed: EngineRun | None = None
+    failures: list[Section] = []
+    for name, idle, stall, run in _runs(preset, seed, simulator, waves):
+        table.add_row(*_row(name, PRESETS[name], idle, stall, run))
+        cycles += run.compared_cycles
+        counted += len(run.cycles) if (idle, stall) == (0, 0) else 0
+        if run.mismatches:
+            failures, again = run.sections(), f"make sim CONFIG={name} SEED={seed} SIM={simulator}"
+            break
+    terminal.table(table)
+    if not failures:
+        terminal.line(f"{counted} unhindered GEMMs took the cycles that golden.tensor.schedule says")
+        if preset is None and simulator == "verilator":
+            more, failures = _real_layer(terminal)
+            cycles, again = cycles + more, f"make sim SEED={seed}"
+    if failures:
+        show_failures(terminal, failures, again)
+        return True
+    terminal.line(f"RTL and golden model agree in all {cycles:,} cycles", "green")
+    if page:
+        lines = "\n".join(line.rstrip() for line in terminal.export_text().splitlines())
+        put_table(PAGE, PAGE_COMMAND, f"\n```\n{lines}\n```\n\n")
+    return False
+
+
+def _runs(preset: str | None, seed: int, simulator: str, waves: bool) -> Iterator[tuple[str, float, float, EngineRun]]:
+    """Every run as it ends: its preset, idle, stall, and what it showed."""
     with progress_bar() as progress:
         for name, (pace, (idle, stall)) in product([preset] if preset else SIMULATED, enumerate(PACES)):
             label = f"{name}, idle {idle:.0%}, stall {stall:.0%}"
@@ -111,30 +107,12 @@ def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool) 
                 waves_folder=waves_folder,
             )
             progress.remove_task(task)
-            table.add_row(*_row(name, PRESETS[name], idle, stall, run))
-            cycles += run.compared_cycles
-            counted += len(run.cycles) if (idle, stall) == (0, 0) else 0
             if run.waves:
-                progress.console.print(f"{label}: {run.waves}", markup=False, highlight=False, soft_wrap=True)
-            if run.mismatches:
-                failed = run
-                break
-    console.print(table)
-    if failed:
-        lines = [*failed.lines(), f"  reproduce make sim CONFIG={name} SEED={seed} SIM={simulator}"]
-    else:
-        console.print(f"{counted} unhindered GEMMs took the cycles that golden.tensor.schedule says", highlight=False)
-        more, lines = _real_layer(console) if preset is None and simulator == "verilator" else (0, [])
-        cycles += more
-        lines += [f"  reproduce make sim SEED={seed}"] if lines else []
-    show_failures(console, lines)
-    if not lines:
-        console.print(f"RTL and golden model agree in all {cycles:,} cycles", style="green", highlight=False)
-    return bool(lines)
+                progress.console.line(f"{label}: {run.waves}")
+            yield name, idle, stall, run
 
 
-def _row(name: str, config: EngineConfig, idle: float, stall: float, run: EngineRun) -> list[str]:
-    verdict = "[red]differs[/]" if run.mismatches else "[green]equal[/]"
+def _row(name: str, config: EngineConfig, idle: float, stall: float, run: EngineRun) -> list[str | Text]:
     return [
         name,
         f"{config.rows}x{config.cols}",
@@ -143,12 +121,16 @@ def _row(name: str, config: EngineConfig, idle: float, stall: float, run: Engine
         str(len(run.results)),
         f"{run.compared_cycles:,}",
         f"{run.compared_signals:,}",
-        verdict,
+        _verdict(run.mismatches),
     ]
 
 
-def _real_layer(console: Console) -> tuple[int, list[str]]:
-    """Every head of a real attention layer through the RTL: cycles compared, and what differs, a line each."""
+def _verdict(mismatches: int) -> Text:
+    return Text("differs", "red") if mismatches else Text("equal", "green")
+
+
+def _real_layer(terminal: Terminal) -> tuple[int, list[Section]]:
+    """Every head of a real attention layer through the RTL: cycles compared, and what differs."""
     example = np.load(EXAMPLE)
     q, k, v = example["q"], example["k"], example["v"]
     table = plain_table("config", "recipe", "cycles", "busy", "cosine", "rel. L1", "RMSE", "verdict")
@@ -168,16 +150,14 @@ def _real_layer(console: Console) -> tuple[int, list[str]]:
             f"{summary.cycles:,}",
             f"{record['utilization']:.1%}",
             *(f"{record[name]:.4f}" for name in ("cosine", "relative_l1", "rmse")),
-            "[red]differs[/]" if summary.mismatches else "[green]equal[/]",
+            _verdict(summary.mismatches),
         )
         compared += summary.compared_cycles
         failed += summary.failures
     heads, queries, channels = q.shape
-    console.print(
+    terminal.line(
         f"\nall-MiniLM-L6-v2, layer 0: {heads} heads, {queries} tokens, {channels} channels, errors against float64.\n"
-        "Matrix products and row sums on the RTL; softmax and quantisation in the golden model.",
-        highlight=False,
-        soft_wrap=True,
+        "Matrix products and row sums on the RTL; softmax and quantisation in the golden model."
     )
-    console.print(table)
+    terminal.table(table)
     return compared, failed

@@ -40,6 +40,7 @@ def run_attention(
     single = q.ndim == 2
     q, k, v = (array[None] if array.ndim == 2 else array for array in (q, k, v))
     heads, queries, channels = q.shape
+    _check_tokens(k.shape[1], config)
     options = {"recipe": recipe, "x_format": x_format, "w_format": w_format, "causal": causal}
     # Scores, then values and the row sum.
     with computing(heads * queries * k.shape[1] * (2 * channels + 1)) as advance:
@@ -62,6 +63,15 @@ def run_attention(
         notes={"cosine": error.cosine, "relative_l1": error.relative_l1, "rmse": error.rmse},
         remark="Matrix products and row sums on the engine; softmax and quantisation in the golden model.",
     )
+
+
+def _check_tokens(tokens: int, config: EngineConfig) -> None:
+    """The engine's own words would be of K, which is the keys here, and would come when the scores are done."""
+    if config.exact and tokens > config.k_max:
+        raise InputError(
+            f"K and V must have at most k_max = {config.k_max} tokens under exact accumulation, which sums over them, "
+            f"not {tokens}"
+        )
 
 
 class _Products:

@@ -64,7 +64,7 @@ def load_config(path: str) -> EngineConfig:
     InputError for a file that cannot be read, for fields unknown or missing, and for wrong values.
     """
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"--config: no file {path}; needs a preset ({', '.join(PRESETS)}) or a .toml file") from None
     except OSError as error:

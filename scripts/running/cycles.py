@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 
 from rich.table import Table
@@ -13,11 +14,13 @@ from golden.tensor.schedule import readout_cycles
 from scripts.ground.errors import InputError
 from scripts.ground.tables import plain_table
 
-__all__ = ["WORKLOADS", "Layer", "load_workloads", "run_cycles", "total"]
+__all__ = ["LARGEST", "WORKLOADS", "Layer", "load_workloads", "run_cycles", "total"]
 
 #: Real networks as matrix products; docs/performance.md says which.
 WORKLOADS = Path(__file__).with_name("workloads.csv")
 COLUMNS = ("workload", "layer", "m", "k", "n", "count")
+#: The largest size or count: beyond any product that there is, and no figure of a table becomes a float's Inf.
+LARGEST = 1 << 32
 #: What a table calls the parts of ``Losses``: of one product, and of many, where the ragged edges are one column.
 NAMES = {
     "useful": ("every PE multiplies", "used"),
@@ -54,7 +57,8 @@ def load_workloads(path: str | Path = WORKLOADS) -> dict[str, list[Layer]]:
     InputError, which names the line, if it is anything else.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        # A spreadsheet begins its file with a byte order mark.
+        with open(path, newline="", encoding="utf-8-sig") as file:
             lines = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error):
         raise InputError(f"--file: cannot read {path}; needs a CSV file of {','.join(COLUMNS)}") from None
@@ -69,8 +73,8 @@ def load_workloads(path: str | Path = WORKLOADS) -> dict[str, list[Layer]]:
             m, k, n, count = (int(size) for size in sizes)
         except ValueError:
             raise InputError(f"--file: {path}, line {number}: needs two names and four integers") from None
-        if min(m, k, n, count) < 1:
-            raise InputError(f"--file: {path}, line {number}: m, k, n and count must be 1 or more")
+        if not all(1 <= size <= LARGEST for size in (m, k, n, count)):
+            raise InputError(f"--file: {path}, line {number}: m, k, n and count must be in 1..{LARGEST}")
         workloads.setdefault(workload, []).append(Layer(name, m, k, n, count))
     if not workloads:
         raise InputError(f"--file: {path} has no layers; needs a line for each")
@@ -110,11 +114,16 @@ def gemm_table(record: dict, config: EngineConfig) -> Table:
     table = plain_table("part", "cycles", "share", text=("part",))
     pes, cycles = config.rows * config.cols, record["cycles"]
     for name, value in record["pe_cycles"].items():
-        table.add_row(
-            NAMES[name][0], f"{value / pes:,.1f}", f"{value / (pes * cycles):.1%}", end_section=name == "drain"
-        )
-    table.add_row("all", f"{cycles:,.1f}", "100.0%")
+        share = f"{value / (pes * cycles):.1%}"
+        table.add_row(NAMES[name][0], _tenths(value, pes), share, end_section=name == "drain")
+    table.add_row("all", _tenths(cycles, 1), "100.0%")
     return table
+
+
+def _tenths(numerator: int, denominator: int) -> str:
+    """A quotient to one digit after the point, of integers that a float would round."""
+    tenths = round(Fraction(10 * numerator, denominator))
+    return f"{tenths // 10:,}.{tenths % 10}"
 
 
 def workload_record(layers: list[Layer], config: EngineConfig) -> dict:
@@ -126,11 +135,11 @@ def workload_record(layers: list[Layer], config: EngineConfig) -> dict:
     return {**_record(total(layers, config), config), "layers": rows}
 
 
-def layer_table(heading: str, parts: dict[str, Losses], config: EngineConfig) -> Table:
-    """A line for each: products, thousands of cycles, and percent of them by what became of them."""
+def layer_table(heading: str, parts: Iterable[tuple[str, Losses]], config: EngineConfig) -> Table:
+    """A line for each, several of one name too: products, thousands of cycles, and percent by what became of them."""
     columns = list(dict.fromkeys(column for _, column in NAMES.values()))
     table = plain_table(heading, "GMAC", "kcycles", *columns, text=(heading,))
-    for name, part in parts.items():
+    for name, part in parts:
         percents = dict.fromkeys(columns, 0.0)
         for field, share in part.shares().items():
             percents[NAMES[field][1]] += 100 * float(share)
@@ -156,15 +165,17 @@ def run_cycles(
     if any(given):
         if not all(given) or workload or path:
             raise InputError("needs all of --m, --k and --n and neither --workload nor --file, or none of the three")
+        if max(shape) > LARGEST:
+            raise InputError(f"--m, --k and --n must be in 1..{LARGEST}, not {max(shape)}")
         record = gemm_record(*shape, config)
         return record, gemm_table(record, config)
     workloads = load_workloads(path or WORKLOADS)
     if workload is None:
         record = {name: workload_record(layers, config) for name, layers in workloads.items()}
-        totals = {name: total(layers, config) for name, layers in workloads.items()}
+        totals = [(name, total(layers, config)) for name, layers in workloads.items()]
         return {"workloads": record}, layer_table("workload", totals, config)
     if workload not in workloads:
         raise InputError(f"--workload: no {workload!r}; needs one of {', '.join(workloads)}")
     layers = workloads[workload]
-    parts = {layer.name: layer.losses(config) for layer in layers} | {"all": total(layers, config)}
+    parts = [(layer.name, layer.losses(config)) for layer in layers] + [("all", total(layers, config))]
     return {"workload": workload} | workload_record(layers, config), layer_table("layer", parts, config)

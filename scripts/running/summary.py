@@ -12,6 +12,7 @@ from arch.tensor.config import EngineConfig
 from golden.tensor.schedule import gemm_cycles, ideal_cycles, readout_cycles
 
 if TYPE_CHECKING:
+    from verif.simulation.report import Section
     from verif.tensor.engine import EngineRun
 
 __all__ = ["Summary", "summarize"]
@@ -28,8 +29,8 @@ class Summary:
         ``cycles`` is 0 where the RTL went wrong before they could be counted.
     compared_cycles, mismatches : int
         Of the RTL simulation; 0 without one.
-    failures : list of str
-        What differs, a line each.
+    failures : sequence of Section
+        What differs, as reports of ``verif.simulation.report`` have it.
     notes : dict of str to float
         Further figures, errors against float64.
     remark : str
@@ -43,7 +44,7 @@ class Summary:
     readout_cycles: int
     compared_cycles: int = 0
     mismatches: int = 0
-    failures: Sequence[str] = ()
+    failures: "Sequence[Section]" = ()
     notes: dict[str, float] = field(default_factory=dict)
     remark: str = ""
 
@@ -85,7 +86,7 @@ def summarize(shapes: Sequence[tuple[int, int, int]], run: "EngineRun | None", c
         measured = {
             "compared_cycles": run.compared_cycles,
             "mismatches": run.mismatches,
-            "failures": run.lines(),
+            "failures": run.sections(),
         }
     return Summary(
         cycles=sum(gemm_cycles(*shape, config) for shape in shapes) if run is None else sum(run.cycles),

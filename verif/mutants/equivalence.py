@@ -8,7 +8,7 @@ from pathlib import Path
 from verif.mutants.circuit import Circuit
 from verif.mutants.mutation import READ, Mutant, Mutation
 from verif.mutants.question import Question
-from verif.mutants.yosys import yosys
+from verif.proofs.yosys import yosys
 
 __all__ = ["Verdict", "broken_promises", "prove"]
 

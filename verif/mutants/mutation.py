@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from verif.mutants.known import Known
-from verif.mutants.yosys import split_modules, yosys
-from verif.simulation.simulator import REPOSITORY
+from verif.proofs.yosys import yosys
 
 __all__ = ["READ", "SELECT", "SOURCE", "Mutant", "Mutation"]
 
@@ -89,7 +88,7 @@ class Mutation:
     known: Callable[[str], Known]
     count: int
     seed: int
-    root: Path = REPOSITORY / "build" / "mutants"
+    root: Path = Path("build") / "mutants"
     commands: Sequence[str] | None = None
 
     @cached_property
@@ -120,7 +119,7 @@ class Mutation:
         """Verilog of every mutated module, by name: the number after ``+mutant=`` chooses the fault in it."""
         script = READ + "".join(_controlled(mutant) for mutant in self.mutants)
         yosys(f"{script}write_verilog -noattr mutated.v\n", self.directory, "mutate")
-        texts = split_modules(_selectable((self.directory / "mutated.v").read_text()))
+        texts = _split_modules(_selectable((self.directory / "mutated.v").read_text(encoding="utf-8")))
         changed = {mutant.module for mutant in self.mutants}
         return {name: text for name, text in texts.items() if name in changed}
 
@@ -143,3 +142,8 @@ def _selectable(text: str) -> str:
         text,
         flags=re.MULTILINE,
     )
+
+
+def _split_modules(text: str) -> dict[str, str]:
+    """The modules of a Verilog text, by name."""
+    return {m[1]: m[0] for m in re.finditer(r"^module (\w+)\b.*?^endmodule\n", text, re.DOTALL | re.MULTILINE)}

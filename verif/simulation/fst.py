@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from arch.environment import EnvironmentFault
+
 try:
     from pylibfst import ffi, lib
 except ImportError:  # no wheel for this machine
@@ -24,8 +26,15 @@ def _definitions(header: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def vcd_scopes(vcd: Path) -> tuple[dict[str, str], int]:
-    """Each signal's full name by its hierarchical one without the range, as viewers want it, and the first time."""
-    header, _, body = vcd.read_text().partition("$enddefinitions")
+    """Each signal's full name by its hierarchical one without the range, as viewers want it, and the first time.
+
+    EnvironmentFault for a file that does not end as a simulator ends it.
+    """
+    text = vcd.read_text(encoding="utf-8")
+    header, _, body = text.partition("$enddefinitions")
+    start = re.search(r"^#(\d+)", body, re.MULTILINE)
+    if start is None or not text.endswith("\n"):
+        raise EnvironmentFault(f"the waveforms are cut short: {vcd}")
     scopes, names = [], {}
     for keyword, words in _definitions(header):
         if keyword == "scope":
@@ -35,12 +44,12 @@ def vcd_scopes(vcd: Path) -> tuple[dict[str, str], int]:
         elif keyword == "var":
             name = ".".join([*scopes, words[3]])
             names[name.partition("[")[0]] = name + "".join(words[4:])
-    return names, int(re.search(r"^#(\d+)", body, re.MULTILINE)[1])
+    return names, int(start[1])
 
 
 def vcd_to_fst(vcd: Path, fst: Path) -> None:
     """Write ``fst`` with the hierarchy and all changes of ``vcd``."""
-    header, _, body = vcd.read_text().partition("$enddefinitions")
+    header, _, body = vcd.read_text(encoding="utf-8").partition("$enddefinitions")
     context = lib.fstWriterCreate(str(fst).encode(), 1)
     if context == ffi.NULL:
         raise OSError(f"{fst} cannot be written")

@@ -150,6 +150,8 @@ class Harness:
             f"  reg harness_finished {public} = 0;",
             f"  reg [2:0] harness_status {public} = {Status.RUNNING};",
             f"  reg [63:0] harness_compared {public} = 0;",
+            # Of the log: a file that lacks some was cut short.
+            f"  reg [63:0] harness_entries {public} = 0;",
             f"  bit [31:0] harness_record [0:{last}] {public};",
             f"  reg [31:0] harness_actual [0:{last}] {public};",
             "  reg [31:0] harness_difference = 0;",
@@ -267,6 +269,7 @@ class Harness:
             "`else",
             '  $fwrite(harness_log, "%u", harness_entry);',
             "`endif",
+            "  harness_entries = harness_entries + 1;",
             "end",
             f"harness_state = {self.log.state};",
         ]

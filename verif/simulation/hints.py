@@ -24,23 +24,18 @@ def earlier_or_later(at: Moment) -> str:
 
 
 def elsewhere(at: Moment) -> str:
-    """The same signal of one other lane or column, on the same wavefront."""
+    """The same signal of one other lane of its column, or one other column of its lane, on the same wavefront."""
     if not at.actual:
         return ""
     window, (down, across) = at.window, at.window.unit.skew
     found = []
     for other in window.unit.record.fields:
-        if other.name == at.field.name and other != at.field:
-            south, east = (other.row or 0) - (at.row or 0), (other.col or 0) - (at.col or 0)
+        south, east = (other.row or 0) - (at.row or 0), (other.col or 0) - (at.col or 0)
+        if other.name == at.field.name and bool(south) != bool(east):
             cycle = at.cycle + south * down + east * across
             if window.has(cycle, other) and window.value(cycle, other) == at.actual:
-                found.append((south, east, other))
-    if len(found) != 1:
-        return ""
-    ((south, east, other),) = found
-    if south and east:
-        return ""
-    return f"what lane {other.row} should have" if south else f"what column {other.col} should have"
+                found.append(f"what lane {other.row} should have" if south else f"what column {other.col} should have")
+    return found[0] if len(found) == 1 else ""
 
 
 def one_bit(at: Moment) -> str:

@@ -1,26 +1,26 @@
 """Replays a trace, as it is made, through a running simulation, and says where the device first differs."""
 
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 from cocotb_tools.check_results import get_results
 
+from arch.environment import EnvironmentFault
 from arch.record import Field
 from verif.simulation.feed import make_feed
 from verif.simulation.harness import Status, wave_name
+from verif.simulation.runs import run_folder
 from verif.simulation.simulator import Simulation
 
 __all__ = ["Mismatch", "Outcome", "replay"]
 
-# Directories of earlier runs left beside a build; waveforms may make them large.
-KEPT_RUNS = 20
+#: Files of a run, by the arguments that tell the simulator of them.
+FILES = {"log": "log", "report": "report.json", "announced": "announced"}
 
 
 @dataclass(frozen=True)
@@ -113,61 +113,67 @@ def replay(
         A piece is not uint32[cycles, words].
     SimulatorError
         The simulator crashed or hung.
+    EnvironmentFault, OSError
+        The machine kept the replay from its end: nothing is known of the device.
     """
-    runs = simulation.directory / "runs"
-    runs.mkdir(exist_ok=True)
-    _prune(runs)
-    run = Path(tempfile.mkdtemp(prefix=f"{datetime.now():%Y%m%d-%H%M%S-%f}-", dir=runs))
-    feed = make_feed(simulation, run, stall_timeout)
-    started = time.monotonic()
-    process = simulation.start(
-        "verif.simulation.cocotb_replay",
-        run,
-        [
-            f"+trace={feed.pipe}",
-            f"+log={run / 'log'}",
-            f"+report={run / 'report.json'}",
-            f"+announced={run / 'announced'}",
-            *plusargs,
-        ],
-    )
-    try:
-        feed.open(process)
-        for chunk in chunks:
-            if not feed.write(chunk):
-                break
-            if progress:
-                progress(feed.records)
-        feed.close(feed.records if expected_cycles is None else expected_cycles)
-        feed.wait()
-    finally:
-        feed.stop()
-    return _outcome(simulation, run, time.monotonic() - started)
-
-
-def _prune(runs: Path) -> None:
-    """Remove the oldest finished runs."""
-    for run in sorted(runs.iterdir(), reverse=True)[KEPT_RUNS:]:
-        if not (run / "trace").exists():  # the pipe of a run under way
-            shutil.rmtree(run, ignore_errors=True)
+    with run_folder(simulation.directory) as run:
+        started = time.monotonic()
+        feed = make_feed(simulation, run, stall_timeout)
+        files = {name: run / file for name, file in FILES.items()}
+        named = [f"+{name}={path}" for name, path in {"trace": feed.pipe, **files}.items()]
+        try:
+            feed.open(simulation.start("verif.simulation.cocotb_replay", run, [*named, *plusargs]))
+            for chunk in chunks:
+                if not feed.write(chunk):
+                    break
+                if progress:
+                    progress(feed.records)
+            feed.close(feed.records if expected_cycles is None else expected_cycles)
+            feed.wait()
+        finally:
+            feed.stop()
+        return _outcome(simulation, run, time.monotonic() - started)
 
 
 def _outcome(simulation: Simulation, run: Path, seconds: float) -> Outcome:
-    report = json.loads((run / "report.json").read_text())
+    report = _report(run)
     mismatches = []
     if report["status"] == Status.MISMATCH:
         differing = _differences(simulation.harness.fields, report["expected"], report["actual"])
         mismatches.append(Mismatch(report["compared"] - 1, differing))
-    words = simulation.harness.log.words if simulation.harness.log else 0
     return Outcome(
         compared_cycles=report["compared"],
         mismatches=mismatches,
         failure=_failure(run, report, mismatches),
-        entries=np.fromfile(run / "log", np.uint32).reshape(-1, words) if words else np.zeros((0, 0), np.uint32),
+        entries=_entries(simulation, run, report["entries"], needed=not mismatches),
         log=run / "simulator.log",
         seconds=seconds,
         cpu_seconds=report["cpu_seconds"],
     )
+
+
+def _report(run: Path) -> dict:
+    """What the simulator said; EnvironmentFault if that did not come through."""
+    path = run / FILES["report"]
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise EnvironmentFault(f"the simulator's report is cut short: {path}") from None
+    if report["status"] == Status.NO_FILE:
+        raise EnvironmentFault(f"the simulator could not open its trace or its log in {run}")
+    return report
+
+
+def _entries(simulation: Simulation, run: Path, written: int, *, needed: bool) -> np.ndarray:
+    """The log; EnvironmentFault if it does not hold all entries that were written to it, and they are needed."""
+    words = simulation.harness.log.words if simulation.harness.log else 0
+    if not words:
+        return np.zeros((0, 0), np.uint32)
+    path = run / FILES["log"]
+    there = path.stat().st_size // (4 * words)
+    if needed and there != written:
+        raise EnvironmentFault(f"the simulation's log is cut short: {path}")
+    return np.fromfile(path, np.uint32, there * words).reshape(there, words)
 
 
 def _differences(fields: Iterable[Field], expected: list[str], actual: list[str]) -> list[tuple[Field, int, int | str]]:
@@ -184,16 +190,20 @@ def _differences(fields: Iterable[Field], expected: list[str], actual: list[str]
 
 
 def _failure(run: Path, report: dict, mismatches: list[Mismatch]) -> str | None:
-    """One line; cocotb's own verdict has the last word."""
-    tests, failed = get_results(run / "results.xml")
-    if tests == 1 and failed == 0:
-        return None
+    """One line, or None: neither the report nor cocotb finds anything wrong."""
     compared = report["compared"]
     if mismatches:
         return str(mismatches[0]).partition("\n")[0]
     if report["status"] == Status.TRUNCATED:
         return f"record {compared} of the trace is cut short"
-    announced = (run / "announced").read_text()
+    announced = (run / FILES["announced"]).read_text(encoding="utf-8")
     if compared != int(announced):
         return f"{compared} cycles were compared, {announced} were announced"
-    return "nothing was compared" if compared == 0 else f"cocotb reports {failed} of {tests} tests failed"
+    if compared == 0:
+        return "nothing was compared"
+    results = run / "results.xml"
+    try:
+        tests, failed = get_results(results)
+    except (RuntimeError, ElementTree.ParseError):
+        raise EnvironmentFault(f"cocotb's verdict is missing or cut short: {results}") from None
+    return None if (tests, failed) == (1, 0) else f"cocotb reports {failed} of {tests} tests failed"

@@ -1,12 +1,21 @@
 """What a divergence means, in two dozen lines: where, what was due, what went in, and how to see it again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from arch.record import Field
 from verif.simulation.window import Input
 
-__all__ = ["CLOSE_LOOK", "FAILURE", "HEADLINE", "Difference", "Divergence", "Section", "section_lines"]
+__all__ = [
+    "CLOSE_LOOK",
+    "FAILURE",
+    "HEADLINE",
+    "Difference",
+    "Divergence",
+    "Section",
+    "labelled_lines",
+    "section_lines",
+]
 
 #: Further signals of the same cycle that are named; those beyond are counted.
 LISTED = 4
@@ -18,19 +27,24 @@ Section = tuple[str, str]
 HEADLINE, FAILURE, CLOSE_LOOK = "differs", "failure", "close look"
 
 
-def section_lines(sections: Iterable[Section]) -> list[str]:
-    """Sections as lines: a label of ten characters, then what it names."""
-    lines, indent = [], ""
+def labelled_lines(sections: Iterable[Section]) -> Iterator[tuple[str, str]]:
+    """Sections as lines, each with its section's label: the label in ten characters, then what it names."""
+    indent = ""
     for label, text in sections:
         if label in (HEADLINE, FAILURE):
-            lines.append(f"{indent}{text}")
+            yield label, f"{indent}{text}"
         elif label == CLOSE_LOOK:
             indent = "  "
-            lines.append(f"{indent}{text}")
+            yield label, f"{indent}{text}"
         else:
-            labels = [label, *[""] * text.count("\n")]
-            lines += [f"{indent}  {name:10}{line}" for name, line in zip(labels, text.split("\n"), strict=True)]
-    return lines
+            names = [label, *[""] * text.count("\n")]
+            for name, line in zip(names, text.split("\n"), strict=True):
+                yield label, f"{indent}  {name:10}{line}"
+
+
+def section_lines(sections: Iterable[Section]) -> list[str]:
+    """Sections as lines."""
+    return [line for _, line in labelled_lines(sections)]
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def investigate(
         folder = waves_folder()
         try:
             waves = str(_waves(case, at, build(), folder))
-        except SimulatorError as error:
+        except (SimulatorError, OSError) as error:
             # The report counts more than the picture of it.
             waves = f"none: {str(error).partition(chr(10))[0]}"
     return describe(at, found, waves)

@@ -11,7 +11,7 @@ from verif.simulation.harness import RESET, Harness, Log
 from verif.simulation.replay import replay
 from verif.simulation.report import FAILURE, Divergence, Section, section_lines
 from verif.simulation.rerun import Case, investigate
-from verif.simulation.simulator import BUILD_ROOT, COVERAGE, WAVES, Simulation, build
+from verif.simulation.simulator import COVERAGE, WAVES, Simulation, build
 from verif.simulation.unit import Unit
 
 __all__ = ["UnitRun", "build_unit", "simulate_unit"]
@@ -68,7 +68,7 @@ def build_unit(
     coverage: bool = False,
     resets: bool = False,
     rewrite: Callable[[str], str] | None = None,
-    root: Path = BUILD_ROOT,
+    root: Path | None = None,
 ) -> Simulation:
     """The compiled simulation of a unit.
 

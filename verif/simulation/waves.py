@@ -12,7 +12,7 @@ from verif.simulation.window import Moment
 
 __all__ = ["FOLDER", "Waves", "fresh_folder", "write_waves"]
 
-FOLDER = Path(__file__).resolve().parents[2] / "build" / "divergence"
+FOLDER = Path("build") / "divergence"
 #: Numbered folders that are kept.
 KEPT = 50
 
@@ -91,7 +91,8 @@ def write_waves(vcd: Path, at: Moment, *, start: int, last: int, root: Path) -> 
 
     What is shown is chosen for the signal that differs, and the cycle in which it does.
     """
-    folder = fresh_folder(root)
+    # The viewers may be started anywhere.
+    folder = fresh_folder(root).absolute()
     names, time = vcd_scopes(vcd)
     # The file may have a scope of the simulator's above the harness.
     prefix = next(name for name in names if name.endswith(f"{TOP}.clk")).removesuffix(f"{TOP}.clk")
@@ -106,8 +107,8 @@ def write_waves(vcd: Path, at: Moment, *, start: int, last: int, root: Path) -> 
         for heading, signals in _groups(at)
     ]
     save, commands = folder / "waves.gtkw", folder / "waves.sucl"
-    save.write_text(_gtkwave(waves, groups, time, marker))
-    commands.write_text(_surfer(waves, groups, marker))
+    save.write_text(_gtkwave(waves, groups, time, marker), encoding="utf-8")
+    commands.write_text(_surfer(waves, groups, marker), encoding="utf-8")
     return Waves(waves, save, commands, start, last)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from golden.tensor.jobs import Gemm, golden_result
 from golden.tensor.schedule import assemble, gemm_cycles, gemm_passes
 from verif.simulation.report import CLOSE_LOOK, Section
 from verif.simulation.simulate import UnitRun, build_unit, simulate_unit
-from verif.simulation.simulator import Simulation
+from verif.simulation.simulator import Simulation, SimulatorError
 from verif.tensor.unit import tensor_unit
 
 __all__ = ["EngineRun", "build_engine", "simulate"]
@@ -107,9 +108,9 @@ def simulate(
     Parameters
     ----------
     jobs : sequence of Gemm
-        None with an empty dimension.
+        At least one, none with an empty dimension.
     seed, idle, stall
-        As for ``golden.tensor.engine.TensorEngine.run``.
+        As for ``golden.tensor.engine.TensorEngine.run``, and each probability below 1: the run ends with the last GEMM.
     coverage : bool
         Count lines and toggles of the RTL, and compare ports only.
     target : str or None
@@ -119,9 +120,16 @@ def simulate(
 
     Raises
     ------
+    ValueError
+        For no GEMM, and for what is no probability below 1.
     SimulatorError
         If there is no simulator, or the build or the simulation fails.
+    EnvironmentFault, OSError
+        If the machine is the reason.
     """
+    if not jobs:
+        raise ValueError(f"jobs must hold at least one GEMM, not {jobs!r}")
+    idle, stall = _pace(idle, stall)
     unit = tensor_unit(config, registers=not coverage, target=target)
     seen = simulate_unit(
         unit,
@@ -141,8 +149,21 @@ def simulate(
     elif not run.mismatches:
         events = _Events.parse(run.entries, run.compared_cycles)
         _check_results(run, events.rows, jobs, config)
-        _check_cycles(run, events, jobs, config, unhindered=not idle and not stall)
+        _check_cycles(run, events, jobs, config, unhindered=not any((*idle, stall)))
     return run
+
+
+def _pace(idle: float | Sequence[float], stall: float) -> tuple[list[float], float]:
+    """The probabilities that each source idles and that the sink stalls; ValueError for one that lets no run end."""
+    sources = [idle] * 3 if isinstance(idle, Real) else list(idle)
+    if len(sources) != 3:
+        raise ValueError(f"idle must be one probability or three, not {idle!r}")
+    for name, given in (("idle", sources), ("stall", [stall])):
+        for probability in given:
+            # The golden model draws with 16 bits: what rounds to 1 is 1.
+            if not isinstance(probability, Real) or not 0 <= probability < 1 - 2**-17:
+                raise ValueError(f"{name} must be a probability, at least 0 and below 1, not {probability!r}")
+    return [float(probability) for probability in sources], float(stall)
 
 
 def _close_look(config: EngineConfig, job: Gemm, waves_folder, options: dict) -> list[Section]:
@@ -150,7 +171,11 @@ def _close_look(config: EngineConfig, job: Gemm, waves_folder, options: dict) ->
     smaller = replace(config, rows=min(config.rows, SMALL), cols=min(config.cols, SMALL))
     size = f"the same GEMM on a {smaller.rows}x{smaller.cols} array of the same parts"
     shared = {name: value for name, value in options.items() if name in ("simulator", "rewrite", "target")}
-    run = simulate(smaller, [job], waves_folder=waves_folder, **shared)
+    try:
+        run = simulate(smaller, [job], waves_folder=waves_folder, **shared)
+    except (SimulatorError, OSError) as error:
+        # What the large array showed counts more.
+        return [(CLOSE_LOOK, f"{size}: not run: {str(error).partition(chr(10))[0]}")]
     return [(CLOSE_LOOK, f"{size}:"), *run.sections()] if run.mismatches else [(CLOSE_LOOK, f"{size} agrees")]
 
 

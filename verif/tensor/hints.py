@@ -72,8 +72,9 @@ def other_format(at: Moment) -> str:
         return ""
     job = window.jobs[window.job]
     port, lane, fmt = ("i_activation", at.row, job.x_format) if west else ("i_weight", at.col, job.w_format)
+    late = lane * at.window.unit.skew[0 if west else 1]
     operand = at.actual >> beat_layout(config).offset("operand") if west else at.actual
-    offered = at.at(f"{port}__payload", ago=lane)
+    offered = at.at(f"{port}__payload", ago=late)
     if not offered.known or not operand:
         return ""
     code = offered.bits >> lane * config.code_bits

@@ -8,15 +8,15 @@ from itertools import combinations
 
 import numpy as np
 
-from arch.formats import ACCUMULATIONS, FORMATS, OPERAND_FORMATS
+from arch.environment import describe
+from arch.formats import ACCUMULATIONS, OPERAND_FORMATS
 from arch.tensor.config import EngineConfig
 from golden.tensor.jobs import Gemm
-from golden.tensor.schedule import gemm_cycles
 from verif.simulation.simulator import SimulatorError
 from verif.tensor.engine import simulate
-from verif.tensor.operands import CLASSES, random_operands
+from verif.tensor.workload.gemms import GemmSpec, draw_gemm
 
-__all__ = ["GemmSpec", "Run", "Verdict", "execute"]
+__all__ = ["Run", "Verdict", "execute"]
 
 # ---- what a run is drawn from --------------------------------------------------------------------
 
@@ -46,25 +46,11 @@ PSUM_MULTIPLES = (1, 2, 8)
 K_MAX = (1, 128)
 #: One configuration in so many loads any number of weight rows in a cycle; the others one.
 SEVERAL_ROWS = 1 / 3
-#: GEMMs in a run; the cycles of each (so says ``golden.tensor.schedule``), which bounds the time of a run.
-GEMMS, MAX_CYCLES = (1, 5), 400
-#: M, K and N reach so many times the array's side, where they are not at one of its boundaries.
-REACH = 6
+#: GEMMs in a run; cycles of each beside those of the shortest one, which bounds the time of a run.
+GEMMS, LONGEST = (1, 5), 400
 #: A run in three is unhindered, and its cycles must be the schedule's. In the others each port has one of these.
 UNHINDERED = 1 / 3
 PACES = (0.0, 0.1, 0.5, 0.9)
-
-
-@dataclass(frozen=True, kw_only=True)
-class GemmSpec:
-    """A GEMM but for its operands, which :meth:`Run.jobs` draws."""
-
-    shape: tuple[int, int, int]
-    x_format: str
-    w_format: str
-    out_format: str
-    saturate: bool
-    kind: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +73,7 @@ class Run:
         """The run of that number in the regressions of a seed."""
         config = draw_config(np.random.default_rng([seed, 0, index // RUNS_PER_CONFIG % CONFIGS]))
         rng = np.random.default_rng([seed, 1, index])
-        gemms = tuple(draw_gemm(rng, config) for _ in range(rng.integers(*GEMMS, endpoint=True)))
+        gemms = tuple(draw_gemm(rng, config, longest=LONGEST) for _ in range(rng.integers(*GEMMS, endpoint=True)))
         hindered = rng.random() >= UNHINDERED
         *idle, stall = (float(rng.choice(PACES)) if hindered else 0.0 for _ in range(4))
         return cls(seed=seed, index=index, config=config, gemms=gemms, idle=tuple(idle), stall=stall)
@@ -100,12 +86,7 @@ class Run:
     def jobs(self) -> list[Gemm]:
         """The GEMMs with their operands."""
         rng = np.random.default_rng([self.seed, 2, self.index])
-        jobs = []
-        for spec in self.gemms:
-            x, w = random_operands(rng, spec.shape, spec.x_format, spec.w_format, spec.kind)
-            formats = {"x_format": spec.x_format, "w_format": spec.w_format, "out_format": spec.out_format}
-            jobs.append(Gemm(x=x, w=w, saturate=spec.saturate, **formats))
-        return jobs
+        return [spec.job(rng) for spec in self.gemms]
 
     def __str__(self) -> str:
         c = self.config
@@ -122,43 +103,14 @@ def draw_config(rng: np.random.Generator) -> EngineConfig:
     formats = FORMAT_SETS[accumulation][rng.integers(len(FORMAT_SETS[accumulation]))]
     chosen = {"rows": rows, "cols": cols, "formats": formats, "accumulation": accumulation}
     if accumulation == "exact":
-        chosen["k_max"] = _log_uniform(rng, *K_MAX)
+        low, high = K_MAX
+        chosen["k_max"] = min(high, int(np.exp(rng.uniform(np.log(low), np.log(high + 1)))))
     # The rows in flight do not depend on the depth of the memory that holds them.
     least = 1 << (EngineConfig(**chosen).drain_latency + 1).bit_length()
     chosen["psum_depth"] = least * int(rng.choice(PSUM_MULTIPLES))
     if rng.random() < SEVERAL_ROWS:
         chosen["rows_per_load_cycle"] = int(rng.integers(1, rows, endpoint=True))
     return EngineConfig(**chosen)
-
-
-def draw_gemm(rng: np.random.Generator, config: EngineConfig) -> GemmSpec:
-    """A GEMM that the configuration can run, within ``MAX_CYCLES``."""
-    deepest = config.k_max if config.exact else REACH * config.rows
-    while True:
-        m = _size(rng, config.rows, also=(config.tile_m, config.tile_m + 1))
-        k = min(_size(rng, config.rows, also=(deepest,)), deepest)
-        n = _size(rng, config.cols)
-        if gemm_cycles(m, k, n, config) <= MAX_CYCLES:
-            break
-    return GemmSpec(
-        shape=(m, k, n),
-        x_format=str(rng.choice(config.formats)),
-        w_format=str(rng.choice(config.formats)),
-        out_format=str(rng.choice(list(FORMATS))),
-        saturate=bool(rng.random() < 0.5),
-        kind=str(rng.choice(CLASSES)),
-    )
-
-
-def _size(rng: np.random.Generator, side: int, also: Sequence[int] = ()) -> int:
-    """A dimension: half of them at a boundary of the array, the others as many small as large."""
-    if rng.random() < 0.5:
-        return int(rng.choice([1, max(1, side - 1), side, side + 1, 2 * side, *also]))
-    return _log_uniform(rng, 1, REACH * side)
-
-
-def _log_uniform(rng: np.random.Generator, low: int, high: int) -> int:
-    return min(high, int(np.exp(rng.uniform(np.log(low), np.log(high + 1)))))
 
 
 # ---- running it ----------------------------------------------------------------------------------
@@ -169,27 +121,36 @@ class Verdict:
     """What became of a run.
 
     report : why it failed, a line each; empty if it passed
+    not_run : why the machine could not run it to its end, in a line; it is then neither passed nor failed
     cycles, signals : compared, and signals in each cycle
     """
 
     run: Run
     report: tuple[str, ...] = ()
+    not_run: str = ""
     cycles: int = 0
     signals: int = 0
     seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
-        return not self.report
+        return not self.report and not self.not_run
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.report)
 
 
 def execute(run: Run, simulator: str, rewrite: Callable[[str], str] | None = None) -> Verdict:
     """Simulate a run and compare everything with the golden model. Whatever goes wrong is the run's verdict.
 
+    An error of the system says nothing of the design: such a run was not run.
+
     ``rewrite`` plants a bug in the emitted Verilog, as in ``verif.tensor.engine.simulate``.
     """
     started = time.monotonic()
     report: Sequence[str] = ()
+    not_run = ""
     cycles = signals = 0
     try:
         jobs = run.jobs()
@@ -199,10 +160,14 @@ def execute(run: Run, simulator: str, rewrite: Callable[[str], str] | None = Non
         cycles, signals, report = outcome.compared_cycles, outcome.compared_signals, outcome.lines()
         if not report and len(outcome.results) != len(jobs):
             report = [f"{len(outcome.results)} of {len(jobs)} GEMMs came through"]
+    except OSError as error:
+        not_run = describe(error)
+    except MemoryError:
+        not_run = "not enough memory"
     except SimulatorError as error:
         report = str(error).splitlines()
     except Exception:
         # A golden model that raises is a finding like any other, and no reason to stop the other runs.
         report = traceback.format_exc().splitlines()
     seconds = time.monotonic() - started
-    return Verdict(run=run, report=tuple(report), cycles=cycles, signals=signals, seconds=seconds)
+    return Verdict(run=run, report=tuple(report), not_run=not_run, cycles=cycles, signals=signals, seconds=seconds)

@@ -7,7 +7,7 @@ import numpy as np
 from golden.tensor.engine import explain
 from golden.tensor.schedule import Pass
 from verif.simulation.window import Moment, Window
-from verif.tensor.gemms import passes_of
+from verif.tensor.workload.program import passes_of
 
 __all__ = [
     "moved",

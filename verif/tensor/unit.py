@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.signals import engine_record
@@ -15,12 +14,12 @@ from hw.tensor.row import Row
 from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import Log
 from verif.simulation.unit import Unit
-from verif.tensor import paths
-from verif.tensor.gemms import beats_of
-from verif.tensor.paths import column_stores
+from verif.simulation.unit_bench import cells_of
+from verif.tensor.paths import column_stores, hard_product
 from verif.tensor.signals import PROBES
+from verif.tensor.workload.program import beats_of
 
-__all__ = ["FLAT_PES", "cells_of", "is_flat", "tensor_unit"]
+__all__ = ["FLAT_PES", "is_flat", "tensor_unit"]
 
 #: Arrays up to this many PEs are simulated flat, with every register compared. Larger ones are built row by row, which
 #: hides registers from the harness, and are compared at their ports.
@@ -31,11 +30,6 @@ PORTS_ONLY = "an array of that size is compared at its ports only: the cause lie
 def is_flat(config: EngineConfig) -> bool:
     """Whether the array is small enough for its registers to be compared."""
     return config.rows * config.cols <= FLAT_PES
-
-
-def cells_of(target: str) -> str:
-    """Verilog of what a target's cells do."""
-    return Path(__file__).with_name(f"{target}_cells.v").read_text(encoding="utf-8")
 
 
 def _verilog(config: EngineConfig, target: str | None) -> str:
@@ -52,7 +46,7 @@ def tensor_unit(config: EngineConfig, *, registers: bool = True, target: str | N
     registers = registers and flat
     probes = PROBES
     if target == ECP5 and config.integer_operands:
-        probes = PROBES | {"product": replace(PROBES["product"], path=paths.hard_product)}
+        probes = PROBES | {"product": replace(PROBES["product"], path=hard_product)}
     return Unit(
         name="tensor engine",
         config=config,
@@ -72,7 +66,7 @@ def tensor_unit(config: EngineConfig, *, registers: bool = True, target: str | N
         note="" if registers else PORTS_ONLY,
         hier_blocks=() if flat else (name_of(Row, config, target=target),),
         # Counters make a module's code ten times as long: it is compiled once, and in no time.
-        coverage_blocks=(name_of(ProcessingElement, config, target=target), name_of(Rounder, config, target=target)),
+        coverage_blocks=tuple(name_of(block, config, target=target) for block in (ProcessingElement, Rounder)),
         # Large arrays spend most of the time on compiling.
         opt_level=3 if flat else 1,
     )

@@ -15,7 +15,7 @@ from golden.numerics.gemm import gemm
 from golden.tensor.engine import TensorEngine
 from golden.tensor.schedule import gemm_cycles, gemm_stimulus
 from scripts.flows.bench.measure import Figure, Workload, measure
-from verif.tensor.operands import random_codes
+from verif.tensor.workload.operands import random_codes
 
 __all__ = ["GROUPS", "conversions", "cycle_models", "products"]
 

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from rich.console import Console
 from rich.table import Table
 
 from scripts.flows.bench.measure import Figure
@@ -19,11 +18,11 @@ from scripts.ground.errors import InputError
 from scripts.ground.files import make_folder, save
 from scripts.ground.pages import DOCS, around_table, put_table
 from scripts.ground.tables import plain_table
+from scripts.ground.terminal import Terminal
 
 __all__ = ["GROUPS", "run_bench"]
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-JSON = REPOSITORY / "build" / "bench" / "bench.json"
+JSON = Path("build") / "bench" / "bench.json"
 PAGE = DOCS / "performance.md"
 COMMAND = "make bench"
 #: What a run may measure, in this order; --only picks some.
@@ -69,9 +68,9 @@ def _figures(groups: Sequence[str], quick: bool, seed: int, say: Callable[[str],
 
 def _lines(table: Table) -> str:
     """The table as plain text."""
-    console = Console(width=120, no_color=True, force_terminal=False)
-    with console.capture() as capture:
-        console.print(table)
+    terminal = Terminal(no_color=True, force_terminal=False)
+    with terminal.capture() as capture:
+        terminal.table(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n") + "\n"
 
 
@@ -92,7 +91,7 @@ def run_bench(only: Sequence[str], *, quick: bool, seed: int, out: Path = JSON, 
     if page:
         around_table(PAGE, COMMAND)
     groups = [group for group in GROUPS if group in only or not only]
-    console, errors = Console(), Console(stderr=True)
+    terminal, errors = Terminal(), Terminal(stderr=True)
     table = plain_table("group", "benchmark", "median", "spread", "unit", "times", text=("group", "benchmark", "unit"))
     figures, start = [], time.perf_counter()
     with errors.status("") as status:
@@ -118,7 +117,7 @@ def run_bench(only: Sequence[str], *, quick: bool, seed: int, out: Path = JSON, 
         f"{host['cpu']}, {host['cores']} cores, {host['memory GiB']} GiB, {host['system']}\n{versions}\n"
         f"seed {seed}, {seconds:.0f} s in all; spread is min..max; times: the rate over another's of the same round\n"
     )
-    console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
-    console.print(f"all figures: {os.path.relpath(out)}", markup=False, highlight=False, soft_wrap=True)
+    terminal.print(text, soft_wrap=True, end="")
+    terminal.line(f"all figures: {os.path.relpath(out)}")
     if page:
         put_table(PAGE, COMMAND, f"\n```\n{text}```\n\n")

@@ -25,8 +25,8 @@ from verif.simulation.replay import replay
 from verif.simulation.simulator import Simulation, SimulatorError, build_bare
 from verif.simulation.stimulus import CHUNK
 from verif.tensor.engine import build_engine, simulate
-from verif.tensor.operands import random_codes
 from verif.tensor.unit import FLAT_PES
+from verif.tensor.workload.operands import random_codes
 
 __all__ = ["GROUPS", "bare_main", "builds", "emission", "flat_rates", "simulation", "whole_rate"]
 

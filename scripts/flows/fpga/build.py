@@ -60,10 +60,10 @@ class Job:
         """Verilog of the block, made for the device's family, and of its wrapper, by file name."""
         from hw.fpga.wrapper import Wrapper
         from hw.lib.emission import emit_modules
+        from hw.lib.joining import join_modules
         from hw.tensor.engine import TensorEngine
         from hw.tensor.grid import Grid
         from hw.tensor.pe import ProcessingElement
-        from hw.tensor.verilog import join_modules
 
         block = {"engine": TensorEngine, "array": Grid, "pe": ProcessingElement}[self.part](self.config)
         # An ECP5's product of integers is a hard multiplier, spelt out: without any, the Verilog for all tools will do.

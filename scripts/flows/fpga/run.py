@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from scripts.flows.fpga.build import Job, Routed, Synthesis, capacity, place_route, synthesise
@@ -16,6 +15,7 @@ from scripts.flows.fpga.report import make_record, markdown, tables
 from scripts.flows.fpga.tools import Tools, find_device, versions
 from scripts.ground.errors import InputError
 from scripts.ground.files import make_folder, save
+from scripts.ground.terminal import Terminal
 from scripts.running.configs import ChosenConfig
 
 __all__ = ["DoesNotFit", "build", "run_fpga", "steps"]
@@ -28,8 +28,8 @@ MARGIN = 1.15
 @contextmanager
 def steps():
     """A function that shows the step something is at: a line each with the time, or lines where no bar shows."""
-    console = Console(stderr=True)
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    console = Terminal(stderr=True)
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
     tasks: dict[str, int] = {}
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         start = time.perf_counter()
@@ -105,8 +105,8 @@ def run_fpga(
     record = make_record(job, name, synthesis, routed, command)
     save(folder / "report.json", json.dumps(record, indent=1) + "\n")
     save(folder / "report.md", markdown(record))
-    console = Console()
-    console.print(f"{name} on {device}", highlight=False)
+    terminal = Terminal()
+    terminal.line(f"{name} on {device}")
     for table in tables(record):
-        console.print(table)
-    console.print(f"wrote {folder}/report.json and report.md", highlight=False, soft_wrap=True)
+        terminal.table(table)
+    terminal.line(f"wrote {folder}/report.json and report.md")

@@ -6,8 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from arch.tensor.config import EngineConfig
 from scripts.flows.fpga.build import Job, Synthesis, synthesise
 from scripts.flows.fpga.fit import excess, expected
@@ -18,6 +16,7 @@ from scripts.ground.errors import InputError
 from scripts.ground.files import make_folder, save
 from scripts.ground.pages import DOCS, around_table, put_table
 from scripts.ground.tables import plain_table
+from scripts.ground.terminal import Terminal
 from scripts.running.configs import make_config
 
 __all__ = ["SIZES", "VARIANTS", "Variant", "run_sweep"]
@@ -114,7 +113,9 @@ def run_sweep(
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise ToolError("the plot needs matplotlib: pip install '.[docs]', or make fpga-sweep, which does so") from None
+        raise ToolError(
+            "the plot needs matplotlib: pip install matplotlib, or make fpga-sweep, which does so"
+        ) from None
     if docs:
         around_table(DOCS / "fpga.md", COMMAND)
     tools_used = versions(found.family)
@@ -136,20 +137,20 @@ def run_sweep(
     save(FOLDER / "sweep.json", json.dumps({"command": command, "device": found.name, "records": records}, indent=1))
     save(FOLDER / "sweep.md", page)
     draw(records, FOLDER / "sweep.svg", found.name)
-    console = Console()
+    terminal = Terminal()
     # What fits 80 columns: without GMAC/s.
     table = plain_table(
         "per PE", "LUT4-eq", "FF", "DSP", "MHz", "of", "critical path", text=("per PE", "critical path")
     )
     for row in rows(records):
         table.add_row(*row[:6], row[7])
-    console.print(table)
+    terminal.table(table)
     written = [FOLDER / f"sweep.{ending}" for ending in ("json", "md", "svg")]
     if docs:
         put_table(DOCS / "fpga.md", COMMAND, f"\n{page}\n\n")
         draw(records, DOCS / "fpga.svg", found.name)
         written += [DOCS / "fpga.md", DOCS / "fpga.svg"]
-    console.print(f"wrote {', '.join(str(path) for path in written)}", highlight=False, soft_wrap=True)
+    terminal.line(f"wrote {', '.join(str(path) for path in written)}")
 
 
 COLUMNS = ("LUT4-eq/PE", "FF/PE", "DSP/PE", "MHz", "of", "GMAC/s", "critical path")

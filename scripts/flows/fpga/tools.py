@@ -140,7 +140,7 @@ class Device:
 
 def _require(package: str) -> None:
     if importlib.util.find_spec(package.replace("-", "_")) is None:
-        raise ToolError(f"an FPGA build needs {package}: pip install '.[fpga]', or make fpga, which does so")
+        raise ToolError(f"an FPGA build needs {package}: pip install {package}, or make fpga, which does so")
 
 
 @cache

@@ -5,6 +5,7 @@ the save file, some cycles around the marker.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def main(folder: Path, out: Path) -> None:
     """Draw the waveforms in FOLDER to OUT, an SVG or PNG file."""
     context = lib.fstReaderOpen(str(folder / "waves.fst").encode())
     if context == ffi.NULL:
-        raise click.ClickException(f"{folder}/waves.fst: not a waveform; needs a folder that a divergence left")
+        click.echo(f"{folder}/waves.fst: not a waveform; needs a folder that a divergence left", err=True)
+        sys.exit(2)
     _, signals = helpers.get_scopes_signals2(context)
     handles = {name.replace(" ", ""): signal.handle for name, signal in signals.by_name.items()}
     marker = int(re.search(r"^\*-[\d.]+ (\d+) ", (folder / "waves.gtkw").read_text(), re.MULTILINE)[1])

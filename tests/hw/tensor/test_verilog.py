@@ -15,10 +15,11 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout
 from arch.tensor.presets import PRESETS
 from hw.lib.emission import plain_names
+from hw.lib.joining import join_modules
 from hw.tensor.axi import WRAPPER, axi_verilog, waivers
-from hw.tensor.verilog import describe, engine_verilog, join_modules
+from hw.tensor.verilog import describe, engine_verilog
 from verif.modules import module_text
-from verif.simulation.simulator import lint, require
+from verif.simulation.toolchain import lint, require
 
 #: One row or column, one format, the widest sums: shapes with the narrowest and widest ports.
 CORNERS = {
@@ -122,6 +123,16 @@ def test_yosys_accepts(emitted, wrapped):
 def test_icarus_accepts(emitted):
     _accepts(emitted, "iverilog", "-g2005", "-Wall", "-t", "null", "-s", "tensor_engine")
     _accepts(emitted, "iverilog", "-g2012", "-Wall", "-t", "null", "-s", WRAPPER, _wrapper(emitted).name)
+
+
+def test_engines_of_two_configurations_live_in_one_project(tmp_path):
+    files = []
+    for name in ("tiny", "fp8"):
+        files += [tmp_path / f"{name}.v", tmp_path / f"{name}_axis.sv"]
+        files[-2].write_text(engine_verilog(PRESETS[name], name=name))
+        files[-1].write_text(axi_verilog(PRESETS[name], name))
+    assert _slang(*files) == 0
+    assert len(re.findall(r"^module ", "".join(path.read_text() for path in files), re.MULTILINE)) == 2 * 18
 
 
 def test_every_module_is_emitted_once(emitted):

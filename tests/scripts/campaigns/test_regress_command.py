@@ -23,6 +23,7 @@ from test_farm import dask_warnings, die
 from scripts.campaigns import farm, regress
 from scripts.campaigns.farm import Died, FarmError
 from scripts.campaigns.regress import Regression, choose_runs, run_regression
+from scripts.ground.errors import InputError
 from verif.tensor import engine
 from verif.tensor import regress as runs_of
 from verif.tensor.regress import Run, Verdict, execute
@@ -302,6 +303,15 @@ def test_bad_input(run, arguments, message, folder):
     assert err.startswith("systolith: ") and err.count("\n") == 1
     assert re.search(message, err)
     assert not list(folder.iterdir())
+
+
+def test_an_xml_file_of_ones_own_is_not_replaced(folder):
+    Path("o.xml").write_text("my own")
+    with pytest.raises(InputError, match=r"^--out: o\.xml would be replaced and is no file of an earlier run"):
+        choose_runs(3, 1, None, "o.json")
+    regression = Regression([Run.draw(1, 0)], "icarus")
+    regression.write(folder / "o.json")
+    choose_runs(3, 1, None, "o.json")
 
 
 @dask_warnings

@@ -6,7 +6,7 @@ import pytest
 
 from scripts.ground import files
 from scripts.ground.errors import InputError
-from scripts.ground.files import check_writable, make_folder, save
+from scripts.ground.files import check_beside, check_writable, make_folder, save
 
 X = np.arange(63, dtype=np.float32).reshape(7, 9)
 
@@ -33,6 +33,14 @@ def test_save_writes_arrays_and_texts_with_the_usual_permissions(folder):
     assert (folder / "x.txt").read_bytes() == "é\n".encode()
     assert stat.S_IMODE(os.stat("x.npy").st_mode) == 0o640
     assert sorted(os.listdir()) == ["x.npy", "x.txt"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o400])
+def test_save_keeps_the_permissions_of_what_it_replaces(mode):
+    _write("x.npy", b"old")
+    os.chmod("x.npy", mode)
+    save("x.npy", X)
+    assert (np.load("x.npy") == X).all() and stat.S_IMODE(os.stat("x.npy").st_mode) == mode
 
 
 def test_save_writes_through_a_link():
@@ -93,6 +101,20 @@ def test_check_writable_refuses(path, message):
     with pytest.raises(InputError, match=message):
         check_writable(path)
     assert sorted(os.listdir()) == ["old.npy", "pipe"]
+
+
+def test_check_beside_lets_own_files_alone():
+    check_beside("e.v", "made by us", ["e.md"])
+    _write("e.md", b"somebody's own")
+    with pytest.raises(
+        InputError, match=r"^--out: e\.md would be replaced and is no file of an earlier run; needs ano"
+    ):
+        check_beside("e.v", "made by us", ["e.vlt", "e.md"])
+    _write("e.v", b"// somebody's own, too")
+    with pytest.raises(InputError, match=r"^--out: e\.md would be replaced"):
+        check_beside("e.v", "made by us", ["e.vlt", "e.md"])
+    _write("e.v", b"// made by us\n")
+    check_beside("e.v", "made by us", ["e.vlt", "e.md"])
 
 
 def test_check_writable_refuses_without_permission(monkeypatch):

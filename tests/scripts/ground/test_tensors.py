@@ -1,3 +1,4 @@
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -71,6 +72,14 @@ def _write(path: str, content: bytes) -> None:
 def test_load_refuses_damaged_files(content):
     _write("x.npy", content(_content()))
     with pytest.raises(InputError, match=r"^X: x\.npy is not a readable \.npy file of numbers$"):
+        load("x.npy", "X", (2,))
+
+
+def test_load_knows_what_numpy_makes_of_e5m2():
+    np.save("x.npy", X.astype(ml_dtypes.float8_e5m2))
+    with pytest.raises(
+        InputError, match=r"^X: x\.npy is not .*float8_e5m2\? Then save the array's \.view\(numpy\.uint8\)$"
+    ):
         load("x.npy", "X", (2,))
 
 

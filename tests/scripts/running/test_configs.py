@@ -46,6 +46,11 @@ def test_a_file():
     assert choose("--config", "own.toml") == ChosenConfig(OWN_CONFIG, "own", ("--config", "own.toml"))
 
 
+def test_a_file_may_begin_with_a_byte_order_mark():
+    Path("own.toml").write_bytes(b"\xef\xbb\xbf" + OWN.encode())
+    assert load_config("own.toml") == OWN_CONFIG
+
+
 def test_options_change_a_file_and_say_so_again():
     Path("own.toml").write_text(OWN)
     options = ("--config", "own.toml", "--rows", "8", "--formats", "e4m3, e5m2,bf16", "--k-max", "32")

@@ -1,6 +1,7 @@
 """The command ``cycles``: one product, real networks, one's own list."""
 
 import json
+import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -103,6 +104,39 @@ def test_ones_own_list(run):
     assert json.loads(run("--file", "own.csv", "--workload", "b", "--json")[1])["cycles"] > 0
 
 
+@pytest.mark.parametrize("name", ["mlp[up]", "[/]", ":smile:"])
+def test_names_of_a_list_are_printed_as_they_are(run, name):
+    Path("own.csv").write_text(f"{HEADER}{name},{name},3,4,5,1\n")
+    code, out, err = run("--file", "own.csv")
+    assert (code, err) == (0, "") and name in out
+    assert name in run("--file", "own.csv", "--workload", name)[1]
+
+
+def test_layers_of_one_name_have_a_line_each(run):
+    Path("own.csv").write_text(f"{HEADER}a,all,3,4,5,1\na,one,7,8,9,1\na,one,1,2,3,1\n")
+    words = run("--file", "own.csv", "--workload", "a")[1].split()
+    assert [word for word in words if word in ("one", "all")] == ["all", "one", "one", "all", "all"]  # of the caption
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(run):
+    Path("own.csv").write_bytes(b"\xef\xbb\xbf" + f"{HEADER}a,one,3,4,5,1\n".encode())
+    assert run("--file", "own.csv")[0] == 0
+
+
+def test_figures_too_large_for_a_float_are_exact(run):
+    sizes = 4294967295, 16383, 4294967295
+    out = run(*(word for pair in zip(("--m", "--k", "--n"), map(str, sizes), strict=True) for word in pair))[1]
+    assert f" {gemm_cycles(*sizes, PRESETS['fp8']):,}.0 " in out
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_a_narrow_terminal_loses_no_figure(run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    table = run()[1]
+    monkeypatch.setenv("COLUMNS", "500")
+    assert table == run()[1] and "\u2026" not in table
+
+
 # ---- the list -------------------------------------------------------------------------------------
 
 
@@ -131,9 +165,8 @@ def test_workloads_have_the_known_numbers_of_products():
 
 
 def test_the_list_is_part_of_the_package():
-    text = (Path(cli.__file__).parents[1] / "pyproject.toml").read_text()
-    assert WORKLOADS.parent.name == "running" and WORKLOADS.suffix == ".csv"
-    assert '"scripts.running" = ["*.csv"]' in text
+    settings = tomllib.loads((Path(cli.__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert f"*{WORKLOADS.suffix}" in settings["tool"]["setuptools"]["package-data"]["*"]
 
 
 # ---- bad input ------------------------------------------------------------------------------------
@@ -163,6 +196,9 @@ ALL = "needs all of --m, --k and --n and neither --workload nor --file, or none 
             ("--k", "16385", "--m", "1", "--n", "1"),
             f"{TOO_LONG} 16385",
         ),
+        (("--m", "9" * 400, *ONE[2:]), "--m, --k and --n must be in 1..4294967296, not 99999"),
+        (("--m", "nan"), "Invalid value for '--m': 'nan' is not a valid integer range."),
+        (("--m", "1e3"), "Invalid value for '--m': '1e3' is not a valid integer range."),
         (("--config", "big"), "Invalid value for '--config': 'big' is not one of"),
         (("--workload", "alexnet"), f"--workload: no 'alexnet'; needs one of {', '.join(load_workloads())}"),
         (("--file", "gone.csv"), "--file: cannot read gone.csv; needs a CSV file of workload,layer,m,k,n,count"),
@@ -185,7 +221,8 @@ def test_bad_input(run, arguments, message):
         (HEADER.encode() + b"a,one,3,4,5\n", "line 2: needs two names and four integers"),
         (HEADER.encode() + b"a,one,3,4,5,1,1\n", "line 2: needs two names and four integers"),
         (HEADER.encode() + b"a,one,3,4,5,1\na,two,3,4.5,5,1\n", "line 3: needs two names and four integers"),
-        (HEADER.encode() + b"a,one,3,4,0,1\n", "line 2: m, k, n and count must be 1 or more"),
+        (HEADER.encode() + b"a,one,3,4,0,1\n", "line 2: m, k, n and count must be in 1..4294967296"),
+        (HEADER.encode() + b"a,one,3,4,5," + b"9" * 400 + b"\n", "line 2: m, k, n and count must be in 1..4294967296"),
         (
             HEADER.encode() + b"a,one,3,99999,5,1\n",
             f"{TOO_LONG} 99999",

@@ -9,7 +9,8 @@ import signal
 import numpy as np
 import pytest
 
-import verif.simulation.replay
+import verif.simulation.runs
+from arch.environment import EnvironmentFault
 from arch.record import Field, record_words
 from verif.simulation.feed import HALF_BYTES, PIPE_BYTES
 from verif.simulation.harness import Harness, Log
@@ -223,7 +224,7 @@ def test_failing_model_leaves_no_simulator_behind(adder, monkeypatch):
 
 
 def test_old_runs_are_removed(adder, monkeypatch, tmp_path):
-    monkeypatch.setattr(verif.simulation.replay, "KEPT_RUNS", 1)
+    monkeypatch.setattr(verif.simulation.runs, "KEPT_RUNS", 1)
     # A copy: other processes of the test run use the build at the same time.
     shutil.copytree(adder.directory, tmp_path / "build", ignore=shutil.ignore_patterns("runs"))
     own = dataclasses.replace(adder, directory=tmp_path / "build")
@@ -254,7 +255,7 @@ def test_simulator_that_is_stopped_from_outside(adder, monkeypatch):
         while True:
             yield adder_trace(10)
 
-    with pytest.raises(SimulatorError, match="ended with code -9"):
+    with pytest.raises(EnvironmentFault, match="the simulator was killed by SIGKILL"):
         replay(adder, pieces())
 
 

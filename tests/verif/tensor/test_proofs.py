@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from verif.modules import module_text
-from verif.proofs.model import FormalError
 from verif.proofs.prover import prove
+from verif.proofs.yosys import FormalError
 from verif.tensor.proofs.properties import PROPERTIES
 
 

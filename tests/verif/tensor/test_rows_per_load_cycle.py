@@ -17,8 +17,8 @@ from verif.modules import module_text
 from verif.simulation.replay import replay
 from verif.tensor.coverage.recording import Recorder
 from verif.tensor.engine import build_engine, simulate
-from verif.tensor.interactive import run_interactive
-from verif.tensor.traffic import traffic_trace
+from verif.tensor.interactive.run import run_interactive
+from verif.tensor.workload.traffic import traffic_trace
 
 SEED = int(os.environ.get("SEED", 8))
 #: Icarus builds in a second, Verilator runs what takes many cycles.

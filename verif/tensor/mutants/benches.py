@@ -14,11 +14,11 @@ from verif.mutants.mutation import SELECT, Mutation
 from verif.simulation.harness import RESET, Harness, Log
 from verif.simulation.replay import Outcome, replay
 from verif.simulation.simulator import Simulation, SimulatorError, build
+from verif.simulation.unit_bench import Bundle, UnitBench
+from verif.tensor.blocks.units import narrower_bench, unit_benches
 from verif.tensor.mutants.assumptions import violations
-from verif.tensor.traffic import Stretch, session
 from verif.tensor.unit import tensor_unit
-from verif.tensor.unit_bench import Bundle, UnitBench
-from verif.tensor.units import narrower_bench, unit_benches
+from verif.tensor.workload.session import Stretch, session
 
 __all__ = ["EngineTraffic", "Units", "benches"]
 
@@ -87,7 +87,7 @@ class Units:
             self._traces[part] = list(self.bundle.records(bench, np.random.default_rng(self.mutation.seed)))
         outcome = replay(self.simulation, self._traces[part], plusargs=[f"+{SELECT}={number}"])
         if outcome.mismatches:
-            return self.bundle.explain(bench, outcome.mismatches[0]).partition("\n")[0]
+            return self.bundle.describe(bench, outcome.mismatches[0]).partition("\n")[0]
         return outcome.failure
 
 
@@ -111,8 +111,7 @@ class EngineTraffic:
     @cached_property
     def simulation(self) -> Simulation:
         """Built at its first use."""
-        config = self.mutation.config
-        unit = tensor_unit(config)
+        unit = tensor_unit(self.mutation.config)
         bits = f"{{{', '.join(reversed(self._violations.values()))}}}"
         log = Log(payload=bits, width=len(self._violations), state=bits, state_width=len(self._violations))
         harness = Harness(dut=unit.top, fields=(RESET, *unit.record.fields), path=unit.path, log=log)

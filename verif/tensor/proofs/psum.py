@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout
+from hw.lib.joining import join_modules
 from hw.tensor.bank import PsumBank
-from hw.tensor.verilog import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
 from verif.tensor.proofs.sequencer import CONFIG

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout, psum_layout, result_layout
+from hw.lib.joining import join_modules
 from hw.tensor.readout import Readout
 from hw.tensor.sequencer import Sequencer
-from hw.tensor.verilog import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
 from verif.tensor.proofs.arithmetic import specification

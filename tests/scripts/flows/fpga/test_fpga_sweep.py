@@ -59,7 +59,6 @@ def sweep(**changes):
 
 
 def test_every_variant_and_size_is_built(built):
-    pytest.importorskip("matplotlib")
     sweep()
     report = json.loads(Path("build/fpga/sweep.json").read_text())
     assert [(r["variant"], r["size"]) for r in report["records"]] == [(v.name, n) for v in VARIANTS for n in (2, 8)]
@@ -80,7 +79,6 @@ def test_every_variant_and_size_is_built(built):
 
 
 def test_sizes_that_are_not_asked_for(built):
-    pytest.importorskip("matplotlib")
     sweep(only=("bf16", "e4m3 exact, DSP"), sizes=None, seeds=1)
     assert [name for name, *_ in built] == [
         *("bf16 fp32 2x2", "bf16 fp32 4x4"),
@@ -89,14 +87,11 @@ def test_sizes_that_are_not_asked_for(built):
 
 
 def test_seeds_and_variants_as_asked_for(built):
-    pytest.importorskip("matplotlib")
     sweep(only=("e4m3 exact, D",), seeds=2)
     assert built == [("e4m3 exact, DSP 2x2", 2, True), ("e4m3 exact, DSP 8x8", 2, True)]
 
 
 def test_a_build_that_turns_out_too_large(built, monkeypatch):
-    pytest.importorskip("matplotlib")
-
     def build(job, name, *_):
         raise DoesNotFit(f"{name} does not fit ecp5-85k: LUTs 9 of 8; the largest that would, by estimate, is 1x1")
 
@@ -106,7 +101,6 @@ def test_a_build_that_turns_out_too_large(built, monkeypatch):
 
 
 def test_the_page_is_rewritten(built):
-    pytest.importorskip("matplotlib")
     begin, end = (f"<!-- made by {COMMAND}: {place} -->\n" for place in ("begin", "end"))
     Path("fpga.md").write_text(f"before\n{begin}old\n{end}after\n")
     sweep(docs=True)
@@ -116,7 +110,6 @@ def test_the_page_is_rewritten(built):
 
 
 def test_a_page_without_a_place_is_told_of_before_anything_is_built(built):
-    pytest.importorskip("matplotlib")
     with pytest.raises(InputError, match=r"fpga.md must hold the lines <!-- made by make fpga-sweep: begin -->"):
         sweep(docs=True)
     assert built == []

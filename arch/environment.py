@@ -1,0 +1,70 @@
+"""Faults of the machine that all this runs on: a full disk, no file handles left, a folder that takes no files.
+
+They say nothing of the design. Whoever counts what failed does not count them, and the command line has an exit code
+of its own for them.
+"""
+
+import atexit
+import errno
+import functools
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+__all__ = ["EXHAUSTED", "EnvironmentFault", "describe", "fault", "system_reason", "usable_folder"]
+
+#: Errors that no other file name would avoid.
+EXHAUSTED = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.EAGAIN,
+    }
+)
+#: As programs print them that run with LC_ALL=C.
+_REASONS = re.compile("|".join(re.escape(os.strerror(code)) for code in sorted(EXHAUSTED | {errno.EROFS})))
+
+
+class EnvironmentFault(OSError):
+    """The machine is at fault, not the design and not the user's input. The message is one line."""
+
+
+def describe(error: OSError) -> str:
+    """An error of the system in one line: the reason, then the file where one is known."""
+    if error.strerror is None:
+        return str(error) or type(error).__name__
+    return f"{error.strerror}: {os.fsdecode(error.filename)}" if error.filename else error.strerror
+
+
+def fault(error: BaseException) -> str | None:
+    """The machine's fault that an error tells of, in one line; None if it tells of none."""
+    return describe(error) if isinstance(error, OSError) else system_reason(str(error))
+
+
+def system_reason(text: str) -> str | None:
+    """The system's reason that a program gave among its output; None if it gave none."""
+    found = _REASONS.search(text)
+    return found and found[0]
+
+
+@functools.cache
+def usable_folder(folder: Path) -> Path:
+    """A folder for a cache: this one if it takes files, else an empty one that goes when the process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            # Elsewhere it would be no better.
+            raise
+        temporary = tempfile.mkdtemp(prefix="systolith-")
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        return Path(temporary)

@@ -1,0 +1,1 @@
+"""What a tensor engine is given to do: random matrix products, random passes, and their beats."""
