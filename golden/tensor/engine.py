@@ -122,8 +122,8 @@ class TensorEngine:
     def reset(self) -> None:
         """What a reset in mid-run leaves: nothing that was offered, taken or finished, but the words in PSUM."""
         memory = self._state.memory
-        self._state = _reset_state(self.config, self._hardware)._replace(memory=memory)
-        self._queues = _engine.Queues(*(queue[:0] for queue in self._queues))
+        self._state = reset_state(self.config, self._hardware)._replace(memory=memory)
+        self._queues = Queues(*(queue[:0] for queue in self._queues))
         self._pending = [[], [], [], []]
         self.forget()
 
