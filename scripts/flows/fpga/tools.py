@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from arch.environment import EnvironmentFault, system_reason
 from scripts.ground.errors import InputError
+from verif.proofs.yosys import wheel_environment
 
 __all__ = [
     "FAMILIES",
@@ -201,7 +203,7 @@ class Tools:
     def _run(self, command, folder: Path, log: Path, step: Callable[[str], str], watch: Callable[[str], None]) -> bool:
         log.unlink(missing_ok=True)
         with (folder / f"{log.stem}.err").open("w") as errors:
-            process = subprocess.Popen(command, cwd=folder, stdout=errors, stderr=errors)
+            process = subprocess.Popen(command, cwd=folder, env=wheel_environment(), stdout=errors, stderr=errors)
             try:
                 at = 0
                 while True:
@@ -224,8 +226,10 @@ class Tools:
                 if process.poll() is None:
                     process.kill()
                     process.wait()
+        text = (folder / f"{log.stem}.err").read_text(encoding="utf-8", errors="replace").strip()
+        if process.returncode and (reason := system_reason(text)):
+            raise EnvironmentFault(f"{command[2].split()[2]}: {reason}")
         if not log.exists():
-            text = (folder / f"{log.stem}.err").read_text(errors="replace").strip()
             raise ToolError(f"{command[2].split()[2]} did not start: {text.splitlines()[-1] if text else 'no output'}")
         return process.returncode == 0
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from arch.environment import EnvironmentFault
 from arch.tensor.presets import PRESETS
 from scripts.flows.verilog_files import check_icarus, output_files, run_bench, verilog_texts, write_texts
 from scripts.ground.errors import InputError
@@ -73,6 +75,17 @@ def test_verilog_that_does_not_compile_is_no_pass(written, capfd):
     Path(written["engine"]).write_text("module tensor_engine(")
     assert not run_bench(written)
     assert "syntax error" in capfd.readouterr().err
+
+
+@icarus
+def test_a_full_disk_is_no_bug(written):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(EnvironmentFault, match="iverilog: File"):
+            run_bench(written)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_without_icarus(monkeypatch):

@@ -207,7 +207,7 @@ def test_unmasked_pad_lane(k):
 
 def test_psum_address_off_by_one():
     job = ones(3, 8, 4)
-    store_beside = ("psum_bank", r"memory\[i_store\[10:1\]\] <=", "memory[i_store[10:1] + 10'h1] <=", 1)
+    store_beside = ("psum_bank", r"write__address\(i_store\[10:1\]\)", "write__address(i_store[10:1] + 10'h1)", 1)
     red = run(TINY, job, store_beside)
     # Seen in the cycle after the first store, not when the second K tile adds to what is not there.
     assert places(red) == [("stored", None, 0)]
@@ -220,7 +220,7 @@ def test_psum_address_off_by_one():
 
 def test_readout_address_off_by_one():
     job = gemm([[1], [2]], [[1, 2, 3, 4]])
-    red = run(TINY, job, ("psum_bank", r"memory\[i_read_address\]", "memory[i_read_address + 10'h1]", 1))
+    red = run(TINY, job, ("psum_bank", r"address\(i_read_address\)", "address(i_read_address + 10'h1)", 1))
     assert places(red) == [("read", None, 0)]
     assert red.divergence.cycle == first_take(job, TINY) + TINY.read_latency + 1
     assert red.divergence.term == "result row of pass 0: m = 0, n = 0..3, sum over k = 0"
