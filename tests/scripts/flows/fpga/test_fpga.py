@@ -338,7 +338,7 @@ def test_a_pe_is_built(run):
     options = ("--config", "tiny", "--part", "pe", "--device", "ecp5-25k", "--no-dsp", "--seeds", "1")
     code, out, err = run(*options)
     assert (code, err) == (0, []) and "MHz, one seed" in out
-    record = json.loads(Path("build/fpga/tiny_pe_no_dsp_ecp5-25k/report.json").read_text())
+    record = json.loads(Path("build/fpga/tiny_pe_no_dsp_ecp5-25k/report.json").read_text(encoding="utf-8"))
     job = Job(config=PRESETS["tiny"], part="pe", device=JOB.device, dsp=False)
     # Nothing is lost where block and wrapper meet: the netlist placed has the cells of both.
     merged = fpga_build._netlist(job).by_block()
