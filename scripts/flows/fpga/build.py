@@ -160,7 +160,7 @@ def _netlist(job: Job) -> Netlist:
 def synthesise(job: Job, tools: Tools, watch: Callable[[str], None]) -> Synthesis:
     """Netlist and cells of a job, made once for a text. ToolError where yosys stops."""
     done = job.folder / "synthesis.json"
-    if not done.exists():
+    if _kept(done) is None:
         job.folder.mkdir(parents=True, exist_ok=True)
         for name, text in job.sources.items():
             (job.folder / name).write_text(text, encoding="utf-8")
@@ -173,7 +173,15 @@ def synthesise(job: Job, tools: Tools, watch: Callable[[str], None]) -> Synthesi
         ]
         record = {"cells": counts[0], "wrapper": counts[1], "blocks": netlist.by_block()}
         save(done, json.dumps(record, indent=1))
-    return Synthesis(**json.loads(done.read_text(encoding="utf-8")))
+    return Synthesis(**_kept(done))
+
+
+def _kept(path: Path) -> dict | None:
+    """What an earlier run found; None if there was none, or its file is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def place_route(
@@ -194,7 +202,7 @@ def place_route(
 def _route(job: Job, cells: int, seed: int, tag: str, tools: Tools, watch: Callable[[str], None]) -> Routed:
     name = f"{tag}-{seed}"
     done = job.folder / f"{name}.json"
-    if not done.exists():
+    if _kept(done) is None:
         watch("starting")
         start = time.perf_counter()
         log, report = job.folder / f"{name}.log", job.folder / f"{name}.report.json"
@@ -218,7 +226,7 @@ def _route(job: Job, cells: int, seed: int, tag: str, tools: Tools, watch: Calla
             watch("given up")
             return routed
         save(done, json.dumps(vars(routed), indent=1))
-    record = json.loads(done.read_text(encoding="utf-8"))
+    record = _kept(done)
     record["used"] = {name: tuple(pair) for name, pair in record["used"].items()}
     watch("done")
     return Routed(**record)
