@@ -23,7 +23,7 @@ CHUNK = 1 << 16
 
 def cells_of(target: str) -> str:
     """Verilog of what a target's cells do."""
-    return Path(__file__).with_name(f"{target}_cells.v").read_text()
+    return Path(__file__).with_name(f"{target}_cells.v").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)
