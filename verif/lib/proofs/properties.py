@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from amaranth.lib import wiring
-from hw.lib.text import join_modules
 
 from hw.lib.arbiter import Arbiter
+from hw.lib.joining import join_modules
 from hw.lib.memory import SyncMemory
 from hw.lib.queue import StreamQueue
 from hw.lib.register_slice import RegisterSlice
