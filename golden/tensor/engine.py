@@ -119,6 +119,14 @@ class TensorEngine:
         self._results.clear()
         self._take_cycles.clear()
 
+    def reset(self) -> None:
+        """What a reset in mid-run leaves: nothing that was offered, taken or finished, but the words in PSUM."""
+        memory = self._state.memory
+        self._state = reset_state(self.config, self._hardware)._replace(memory=memory)
+        self._queues = Queues(*(queue[:0] for queue in self._queues))
+        self._pending = [[], [], [], []]
+        self.forget()
+
     def offer(
         self,
         commands: np.ndarray | None = None,

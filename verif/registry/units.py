@@ -9,10 +9,10 @@ import numpy as np
 from verif.coverage.hook import CoverageHook
 from verif.mutants.hook import MutantHook
 from verif.simulation.unit import Unit
+from verif.tensor.blocks.configs import UNIT_CONFIGS
 from verif.tensor.coverage.hook import COVERAGE
 from verif.tensor.mutants.hook import MUTANTS
 from verif.tensor.unit import tensor_unit
-from verif.tensor.unit_configs import UNIT_CONFIGS
 from verif.tensor.workload.gemms import random_gemms
 
 __all__ = ["UNITS", "Registered"]

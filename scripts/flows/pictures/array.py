@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from arch.tensor.presets import PRESETS
-from arch.tensor.signals import engine_fields
+from arch.tensor.signals import engine_record
 from golden.numerics.conversions import decode
 from golden.tensor.engine import TensorEngine
 from golden.tensor.positions import position_at
@@ -37,12 +37,7 @@ def _run() -> tuple[np.ndarray, TensorEngine, np.ndarray]:
 
 def _column(name: str) -> int:
     """Word of a port in a record."""
-    at = 0
-    for field in engine_fields(CONFIG):
-        if field.name == name:
-            return at
-        at += field.words
-    raise KeyError(name)
+    return engine_record(CONFIG).at(name).start
 
 
 def draw_array(path: Path) -> None:
