@@ -62,7 +62,7 @@ endmodule
 def _seeds(config: EngineConfig) -> Property:
     address = max(1, (config.psum_depth - 1).bit_length())
     width = 1 + address + config.cols.bit_length()
-    hazard = config.hazard_latency
+    hazard = config.store_latency
     harness = f"""{specification("passes")}
 module proof({ports(config)});
 {signals(config)}
