@@ -1,6 +1,10 @@
 """One stream out of several, by fixed priority."""
 
-from amaranth.hdl import Array, Cat, Module, ShapeLike, Signal, Value
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,7 +34,7 @@ class Arbiter(wiring.Component):
         The first has the highest priority.
     o : ``Out(stream.Signature(shape))``
     o_source : ``Out(range(inputs))``
-        The input that the payload on ``o`` is of; of no meaning while it is not valid.
+        The input that the payload on ``o`` is of.
     """
 
     module_name = "arbiter"
@@ -52,21 +56,24 @@ class Arbiter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        first, source = Signal(range(self.inputs)), self.o_source
-        # The input that was offered and not taken in the cycle before.
-        held = Signal()
-        held_source = Signal.like(source)
-        for index in reversed(range(self.inputs)):
-            with m.If(self.i[index].valid):
-                m.d.comb += first.eq(index)
-        payloads = Array(Value.cast(port.payload) for port in self.i)
+        valid = Cat(port.valid for port in self.i)
+        # One-hot: the input whose payload is on offer, and the one whose offer stalled in the cycle before.
+        chosen = Signal(self.inputs)
+        stalled = Signal(self.inputs)
+        first = [port.valid & ~valid[:index].any() for index, port in enumerate(self.i)]
         m.d.comb += [
-            self.o.valid.eq(Cat(port.valid for port in self.i).any()),
-            source.eq(first),
-            Value.cast(self.o.payload).eq(payloads[source]),
-            *(port.ready.eq(self.o.ready & (source == index)) for index, port in enumerate(self.i)),
+            chosen.eq(Mux(stalled.any(), stalled, Cat(first))),
+            self.o.valid.eq(valid.any()),
+            Value.cast(self.o.payload).eq(self._of_chosen(chosen, [Value.cast(port.payload) for port in self.i])),
+            self.o_source.eq(
+                self._of_chosen(chosen, [Const(index, len(self.o_source)) for index in range(self.inputs)])
+            ),
+            *(port.ready.eq(self.o.ready & chosen[index]) for index, port in enumerate(self.i)),
         ]
-        with m.If(held):
-            m.d.comb += source.eq(held_source)
-        m.d.sync += [held.eq(self.o.valid & ~self.o.ready), held_source.eq(source)]
+        m.d.sync += stalled.eq(Mux(self.o.ready, 0, chosen))
         return m
+
+    @staticmethod
+    def _of_chosen(chosen: Value, values: Sequence[Value]) -> Value:
+        """The value of the input that is chosen, 0 if none is."""
+        return reduce(or_, (Mux(bit, value, 0) for bit, value in zip(chosen, values, strict=True)))

@@ -77,7 +77,9 @@ def _report(
     """The table and the survivors, or all about one mutant; and the same as JSON."""
     record = {"config": mutation.name, "count": mutation.count, "seed": mutation.seed}
     name = "report.json" if only is None else f"report-{only}.json"
-    (mutation.directory / name).write_text(json.dumps(record | {"mutants": [_record(fate) for fate in fates]}))
+    (mutation.directory / name).write_text(
+        json.dumps(record | {"mutants": [_record(fate) for fate in fates]}), encoding="utf-8"
+    )
     if only is None:
         terminal.table(_table(mutation, fates, benches))
     again = f"systolith mutants --config {mutation.name} --count {mutation.count} --seed {mutation.seed} --only"

@@ -96,7 +96,7 @@ class Mutation:
         """Where yosys works."""
         path = self.root / f"{self.name}-{self.count}-{self.seed}"
         path.mkdir(parents=True, exist_ok=True)
-        (path / SOURCE).write_text(self.verilog)
+        (path / SOURCE).write_text(self.verilog, encoding="utf-8")
         return path
 
     @cached_property
@@ -112,7 +112,11 @@ class Mutation:
         shares = {name: share for name, share in shares.items() if share}
         lists = [f"mutate -list {share} -seed {self.seed} -o {name}.txt {name}\n" for name, share in shares.items()]
         yosys(READ + "".join(lists), self.directory, "list")
-        return [line.strip() for name in shares for line in (self.directory / f"{name}.txt").read_text().splitlines()]
+        return [
+            line.strip()
+            for name in shares
+            for line in (self.directory / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+        ]
 
     @cached_property
     def mutated(self) -> dict[str, str]:

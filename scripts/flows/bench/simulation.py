@@ -133,7 +133,7 @@ def flat_rates(config: EngineConfig, cycles: int, seed: int, rounds: int) -> dic
         with open(stimulus, "wb") as file:
             count = sum(len(piece) for piece in _records(config, cycles, seed, registers=False) if file.write(piece))
         for _ in range(rounds):
-            done = subprocess.run([program, stimulus], check=True, capture_output=True, text=True)
+            done = subprocess.run([program, stimulus], check=True, capture_output=True, encoding="utf-8")
             rates["bare"].append(count / float(done.stdout))
             for name, simulation in checked.items():
                 rates[name].append(_checked_rate(simulation, config, cycles, seed, registers=name == "registers"))

@@ -112,7 +112,9 @@ def test_a_run_that_differs_counts_nothing():
 def test_lines_are_those_of_a_run_that_agreed(tmp_path, failures):
     path = tmp_path / "coverage.dat"
     facts = {"f": "/x/source_0.v", "l": 2, "n": 3, "t": "branch", "o": "cond_then"}
-    path.write_text("C '" + "".join(f"\x01{name}\x02{value}" for name, value in facts.items()) + "' 5\n")
+    path.write_text(
+        "C '" + "".join(f"\x01{name}\x02{value}" for name, value in facts.items()) + "' 5\n", encoding="utf-8"
+    )
     ran = Ran(compared_cycles=9, failures=failures, coverage=path)
     coverage = measure([hook(CoverageRun("lines", lambda: Measured.of(ran, verilog=VERILOG)))], seed=1)
     assert coverage.lines == ((0, 0, 0) if failures else (1, 1, 0))

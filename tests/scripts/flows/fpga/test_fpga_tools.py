@@ -58,7 +58,7 @@ def test_a_missing_package(monkeypatch):
 def test_what_a_log_says(tmp_path):
     log = tmp_path / "n.log"
     assert utilization(log) == {} and error_line(log) == "stopped without a word"
-    log.write_text(LOG)
+    log.write_text(LOG, encoding="utf-8")
     assert utilization(log) == {"TRELLIS_IO": (4, 365), "TRELLIS_COMB": (91234, 83640)}
     assert error_line(log).startswith("Unable to place cell 'block.x', no BELs remaining")
 
