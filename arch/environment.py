@@ -10,6 +10,7 @@ import functools
 import os
 import re
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -28,8 +29,9 @@ EXHAUSTED = frozenset(
         errno.EAGAIN,
     }
 )
-#: As programs print them that run with LC_ALL=C.
-_REASONS = re.compile("|".join(re.escape(os.strerror(code)) for code in sorted(EXHAUSTED | {errno.EROFS})))
+#: As programs print them that run with LC_ALL=C; the last ends one whose file becomes too large.
+_TEXTS = [*map(os.strerror, sorted(EXHAUSTED | {errno.EROFS})), signal.strsignal(signal.SIGXFSZ)]
+_REASONS = re.compile("|".join(map(re.escape, _TEXTS)))
 
 
 class EnvironmentFault(OSError):

@@ -41,7 +41,10 @@ def run_formal(only: Sequence[str], *, quick: bool) -> bool:
     outcomes = _prove_all(properties)
     records = [_record(prop, outcomes[prop.name]) for prop in properties]
     report = FOLDER / "formal.json"
-    report.write_text(json.dumps({"seconds": round(time.perf_counter() - start, 1), "properties": records}, indent=1))
+    report.write_text(
+        json.dumps({"seconds": round(time.perf_counter() - start, 1), "properties": records}, indent=1),
+        encoding="utf-8",
+    )
 
     terminal = Terminal()
     table = plain_table("property", "engine", "depth", "time", "result", text=("property", "engine", "depth", "result"))

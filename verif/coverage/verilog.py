@@ -139,7 +139,7 @@ class CodeCounts:
 
 def _records(path: Path) -> Iterator[tuple[Mapping[str, str], int]]:
     """Facts and count of every point of a coverage.dat: pairs, a name after \\x01 and its value after \\x02."""
-    for line in path.read_text(errors="replace").splitlines():
+    for line in path.read_text(errors="replace", encoding="utf-8").splitlines():
         if line.startswith("C '"):
             facts, _, count = line[3:].rpartition("' ")
             yield dict(pair.split("\x02", 1) for pair in facts.split("\x01")[1:]), int(count)

@@ -35,7 +35,7 @@ def test_content_is_built_once(tmp_path, commands, simulator):
     commands.clear()
 
     path = tmp_path / "delay.v"
-    path.write_text(DELAY)
+    path.write_text(DELAY, encoding="utf-8")
     again = build([path], HARNESS, simulator=simulator, opt_level=0)
     assert again.directory == first.directory
     assert (again.directory / "finished").stat().st_mtime_ns == stamp
@@ -62,7 +62,7 @@ def test_interrupted_build_is_made_again(tmp_path, commands):
     options = {"simulator": "icarus", "root": tmp_path}
     directory = build([DELAY], HARNESS, **options).directory
     (directory / "finished").unlink()
-    (directory / "sim.vvp").write_text("half")
+    (directory / "sim.vvp").write_text("half", encoding="utf-8")
     assert replay(build([DELAY], HARNESS, **options), [delay_trace(20)]).passed
     assert len(commands) == 2
 
@@ -78,7 +78,9 @@ def test_concurrent_builds_run_once(tmp_path, commands):
 def test_hierarchical_blocks(tmp_path):
     simulation = build([DELAY], HARNESS, hier_blocks=("cell_",), opt_level=0, root=tmp_path)
     (log,) = tmp_path.rglob("build.log")
-    assert log.read_text().count("-f obj/Vcell___hierMkArgs.f") == 1, "generated twice, perhaps at a time"
+    assert log.read_text(encoding="utf-8").count("-f obj/Vcell___hierMkArgs.f") == 1, (
+        "generated twice, perhaps at a time"
+    )
     assert replay(simulation, [delay_trace(100)]).passed
     wrong = delay_trace(100)
     wrong[50, 1] ^= 1
@@ -116,7 +118,7 @@ def test_path_of_another_width_does_not_build(tmp_path):
 
 def fake_program(directory: Path, name: str, answer: str) -> Path:
     path = directory / name
-    path.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    path.write_text(f"#!/bin/sh\necho '{answer}'\n", encoding="utf-8")
     path.chmod(0o755)
     return path
 

@@ -26,7 +26,7 @@ __all__ = [
 
 def specification(name: str) -> str:
     """A specification beside this file."""
-    return (Path(__file__).with_name(f"{name}.sv")).read_text()
+    return (Path(__file__).with_name(f"{name}.sv")).read_text(encoding="utf-8")
 
 
 def split_fields(prefix: str, bus: str, layout: Layout) -> str:
