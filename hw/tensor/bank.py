@@ -2,12 +2,12 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout
-from hw.lib.blocks import delayed
+from hw.lib.blocks import delayed, place
+from hw.lib.memory import SyncMemory
 
 __all__ = ["PsumBank", "seed_shape", "store_shape"]
 
@@ -88,21 +88,26 @@ class PsumBank(wiring.Component):
         seed, store = self.i_seed, self.i_store
         from_zero = Signal()
 
-        m.submodules.memory = memory = Memory(shape=len(self.i_psum), depth=self.config.psum_depth, init=[])
-        write_port = memory.write_port()
-        seed_port = memory.read_port()
-        read_port = memory.read_port()
-        m.d.comb += [
-            write_port.en.eq(store.stores),
-            write_port.addr.eq(store.address),
-            write_port.data.eq(self.i_psum),
-            seed_port.en.eq(seed.adds),
-            seed_port.addr.eq(seed.address),
-            read_port.en.eq(self.i_advance),
-            read_port.addr.eq(self.i_read_address),
-            self.o_read.eq(read_port.data),
-        ]
-        seeded = Mux(from_zero, 0, seed_port.data)
+        # No row is seeded or read out in the cycle in which it is stored, but by commands that break the rules of
+        # docs/architecture.md.
+        memory = place(
+            m,
+            "memory",
+            SyncMemory,
+            len(self.i_psum),
+            self.config.psum_depth,
+            2,
+            "any",
+            write__en=store.stores,
+            write__address=store.address,
+            write__data=self.i_psum,
+            reads__0__en=seed.adds,
+            reads__0__address=seed.address,
+            reads__1__en=self.i_advance,
+            reads__1__address=self.i_read_address,
+            reads__1__data=self.o_read,
+        )
+        seeded = Mux(from_zero, 0, memory.reads[0].data)
         m.d.comb += self.o_psum.eq(delayed(m, seeded, self.config.product_latency - 1, "seed"))
         m.d.sync += [
             from_zero.eq(~seed.adds),

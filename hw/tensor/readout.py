@@ -4,7 +4,6 @@ from itertools import pairwise
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from arch.tensor.config import EngineConfig
@@ -13,6 +12,7 @@ from hw.arithmetic.rounder import Rounder, narrow_stages, round_stages
 from hw.fpga.ecp5 import ECP5, spread
 from hw.lib.blocks import place, struct
 from hw.lib.delay import StallingDelay
+from hw.lib.memory import SyncMemory
 
 __all__ = ["Readout", "row_shape"]
 
@@ -92,16 +92,20 @@ class Readout(wiring.Component):
             m.d.sync += address.eq(Mux(address == config.psum_depth - 1, 0, address + 1))
 
         # What is known of the row is kept beside the banks, at the same address, and read with them.
-        m.submodules.rows = rows = Memory(shape=row_shape(config), depth=config.psum_depth, init=[])
-        write_port = rows.write_port()
-        read_port = rows.read_port()
-        m.d.comb += [
-            write_port.en.eq(self.i_row_en),
-            write_port.addr.eq(self.i_row_address),
-            write_port.data.eq(self.i_row),
-            read_port.en.eq(read_en),
-            read_port.addr.eq(address),
-        ]
+        rows = place(
+            m,
+            "rows",
+            SyncMemory,
+            row_shape(config).size,
+            config.psum_depth,
+            1,
+            "any",
+            write__en=self.i_row_en,
+            write__address=self.i_row_address,
+            write__data=self.i_row,
+            reads__0__en=read_en,
+            reads__0__address=address,
+        )
 
         # Stages after the read of column 0: memory word, those of rounding, those of the conversion, result. Column c
         # is c stages behind.
@@ -113,7 +117,7 @@ class Readout(wiring.Component):
         with m.If(self.o_advance):
             m.d.sync += [
                 stages.eq(Cat(row_waits, stages)),
-                rows_ahead[0].eq(read_port.data),
+                rows_ahead[0].eq(rows.reads[0].data),
                 *(row.eq(before) for before, row in pairwise(rows_ahead)),
                 self.o.valid.eq(stages[-1]),
                 tile_ends.eq(stages[-1] & rows_ahead[-1].end),

@@ -14,7 +14,7 @@ from scripts.ground.terminal import Terminal
 from verif.mutants.campaign import Fate, judge_all, wrong_without_mutant
 from verif.mutants.hook import Bench, MutantHook
 from verif.mutants.mutation import Mutation
-from verif.tensor.mutants.hook import MUTANTS
+from verif.registry.units import UNITS
 
 __all__ = ["run_mutants"]
 
@@ -23,20 +23,27 @@ STEP = 50
 
 
 def run_mutants(
-    config: str | None, *, count: int, seed: int, only: int | None = None, hook: MutantHook = MUTANTS
+    config: str | None,
+    *,
+    count: int,
+    seed: int,
+    only: int | None = None,
+    hooks: Iterable[MutantHook] | None = None,
 ) -> bool:
     """Judge the mutants of one configuration or of all, print what became of them; True if something is wrong."""
-    if config is not None and config not in hook.configs:
-        raise InputError(f"--config: {config!r} is not one of {', '.join(hook.configs)}")
+    hooks = [unit.mutants for unit in UNITS.values()] if hooks is None else hooks
+    by_config = {name: hook for hook in hooks for name in hook.configs}
+    if config is not None and config not in by_config:
+        raise InputError(f"--config: {config!r} is not one of {', '.join(by_config)}")
     if only is not None and config is None:
         raise InputError("--only: needs the --config that the mutant is of")
     terminal = Terminal()
     wrong = False
-    for name in [config] if config else hook.configs:
-        mutation = hook.mutation(name, count=count, seed=seed)
+    for name in [config] if config else by_config:
+        mutation = by_config[name].mutation(name, count=count, seed=seed)
         if only is not None and only > len(mutation.mutants):
             raise InputError(f"--only: {name} has the mutants 1 to {len(mutation.mutants)}, not {only}")
-        wrong |= _run(terminal, mutation, only, hook.benches(mutation))
+        wrong |= _run(terminal, mutation, only, by_config[name].benches(mutation))
     return wrong
 
 

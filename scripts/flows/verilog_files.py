@@ -14,7 +14,8 @@ from hw.tensor.engine import TensorEngine
 from hw.tensor.verilog import describe, engine_verilog
 from scripts.ground.errors import InputError
 from scripts.ground.files import check_beside, check_writable, save
-from verif.tensor.verilog.bench import STREAMS, bench_gemms, bench_verilog, make_vectors
+from verif.tensor.verilog.bench import bench_verilog
+from verif.tensor.verilog.vectors import STREAMS, bench_gemms, make_vectors
 
 __all__ = ["check_icarus", "fusesoc_core", "output_files", "run_bench", "verilog_texts", "write_texts"]
 

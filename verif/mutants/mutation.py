@@ -127,6 +127,15 @@ class Mutation:
         changed = {mutant.module for mutant in self.mutants}
         return {name: text for name, text in texts.items() if name in changed}
 
+    def put_into(self, text: str) -> str:
+        """Verilog of a design with every mutated module in place of its own. ValueError if one is not there once."""
+        for name, mutated in self.mutated.items():
+            module = rf"^module {name}\b.*?^endmodule\n"
+            text, found = re.subn(module, lambda _, m=mutated: m, text, flags=re.MULTILINE | re.DOTALL)
+            if found != 1:
+                raise ValueError(f"the Verilog must have one module {name}, not {found}")
+        return text
+
 
 def _controlled(mutant: Mutant) -> str:
     """The command that puts the fault in, active while the input ``mutant`` holds its number."""

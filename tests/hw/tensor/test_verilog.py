@@ -15,7 +15,6 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout
 from arch.tensor.presets import PRESETS
 from hw.lib.emission import plain_names
-from hw.lib.joining import join_modules
 from hw.tensor.axi import WRAPPER, axi_verilog, waivers
 from hw.tensor.verilog import describe, engine_verilog
 from verif.modules import module_text
@@ -153,32 +152,6 @@ def test_the_head_says_what_it_is():
         assert fact in head
     for cycles in (config.store_latency, config.drain_latency + config.readout_latency):
         assert f": {cycles}" in head
-
-
-def test_ports_are_declared_in_the_header():
-    text = """module m(a, q, clk,
-  b);
-  input a;
-  wire a;
-  wire [1:0] c;
-  output [3:0] b;
-  reg [3:0] b = 4'h0;
-  input clk;
-  wire clk;
-  output q;
-  wire q;
-  assign q = a;
-endmodule
-"""
-    assert join_modules({"m": text}) == (
-        "module m(\n  input clk,\n  input a,\n  output reg [3:0] b = 4'h0,\n  output q\n);\n"
-        "  wire [1:0] c;\n  assign q = a;\nendmodule\n"
-    )
-
-
-def test_a_port_without_a_declaration_is_an_error():
-    with pytest.raises(ValueError, match=r"m: every port must be declared once, not a, b"):
-        join_modules({"m": "module m(a, b);\n  input a;\n  wire a;\nendmodule\n"})
 
 
 def test_wrapper_has_whole_bytes_and_axi_names():

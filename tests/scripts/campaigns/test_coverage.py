@@ -24,7 +24,7 @@ def hook(*letters: int) -> CoverageHook:
 
 def test_a_missing_stimulus_is_named(tmp_path, capsys):
     folder = tmp_path / "reports"
-    assert run_coverage(hook(0), seed=4, folder=folder)
+    assert run_coverage([hook(0)], seed=4, folder=folder)
     out, err = capsys.readouterr()
     assert "adder: short" in err
     assert "seed 4, 7 cycles compared" in out and "functional bins: 1 of 2" in out
@@ -36,7 +36,7 @@ def test_a_missing_stimulus_is_named(tmp_path, capsys):
 
 
 def test_the_table_has_bins_hit_and_declared(tmp_path, capsys):
-    run_coverage(hook(0, 1), seed=4, folder=tmp_path)
+    run_coverage([hook(0, 1)], seed=4, folder=tmp_path)
     out = capsys.readouterr().out
     assert "letter" in out and "2/2" in out and "not hit" not in out
 
@@ -54,7 +54,7 @@ def test_a_page_of_ones_own_is_not_replaced(monkeypatch, tmp_path):
     Path("index.html").write_text("my own", encoding="utf-8")
     message = "^--out: index.html would be replaced and is no file of an earlier run; needs another name$"
     with pytest.raises(InputError, match=message):
-        run_coverage(hook(0), seed=1, folder=Path())
+        run_coverage([hook(0)], seed=1, folder=Path())
     for _ in range(2):
-        assert run_coverage(hook(0), seed=1, folder=Path("reports"))
+        assert run_coverage([hook(0)], seed=1, folder=Path("reports"))
     assert Path("reports/index.html").exists()

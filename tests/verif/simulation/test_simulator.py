@@ -164,8 +164,38 @@ def test_wrong_variable(tmp_path, monkeypatch):
 
 
 def test_directory_with_a_space(tmp_path):
-    with pytest.raises(SimulatorError, match="a directory with a space in its name"):
+    with pytest.raises(
+        SimulatorError, match=r"^Verilator's make cannot build in .*/a b/\w+, for the space in its name: "
+    ):
         build([DELAY], HARNESS, root=tmp_path / "a b")
+
+
+@needs_icarus
+@pytest.mark.parametrize("waves", [False, True])
+def test_icarus_in_a_directory_with_a_space(tmp_path, waves):
+    simulation = build([DELAY], HARNESS, simulator="icarus", waves=waves, root=tmp_path / "a b")
+    outcome = replay(simulation, [delay_trace(20)])
+    assert outcome.passed and (outcome.log.parent / WAVES).exists() == waves
+
+
+def test_compiler_of_several_words(tmp_path, monkeypatch):
+    """As where a compiler's cache is in front of it."""
+    cache = tmp_path / "cache"
+    cache.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/cache.log\nexec "$@"\n')
+    cache.chmod(0o755)
+    monkeypatch.setenv("CXX", f"{cache} c++")
+    simulation = build([DELAY], HARNESS, opt_level=0, root=tmp_path / "builds")
+    assert replay(simulation, [delay_trace(20)]).passed
+    assert all(line.startswith("c++ ") for line in (tmp_path / "cache.log").read_text().splitlines())
+
+
+@pytest.mark.parametrize("words", ["gone c++", "'unclosed"])
+def test_compiler_that_is_none(tmp_path, monkeypatch, words):
+    monkeypatch.setenv("CXX", words)
+    with pytest.raises(
+        SimulatorError, match=r"^CXX=.* is not a compiler|^gone not found: Verilator needs a C\+\+ compiler"
+    ):
+        build([DELAY], HARNESS, root=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hw.tensor.pe import ProcessingElement
 from verif.simulation.unit_bench import UnitBench
 from verif.tensor.blocks import vectors
 from verif.tensor.blocks.models import ArrayModel, PsumBankModel
-from verif.tensor.paths import REGISTERS
+from verif.tensor.paths import HARD_PRODUCT, REGISTERS
 
 __all__ = ["grid_bench", "pe_bench", "psum_bank_bench"]
 
@@ -59,7 +59,7 @@ def pe_bench(key: str, config: EngineConfig, target: str | None = None) -> UnitB
     inside = ("shadow", "active", "product")
     registers = dict(REGISTERS)
     if target == ECP5 and config.integer_operands:
-        registers["product"] = "{{{pe}.product_flags, {pe}.hard_product, {pe}.product_tags}}"
+        registers["product"] = HARD_PRODUCT
 
     def values(rng):
         resets, beats, weights, psums, registers = _run_array(single, rng, 20_000)

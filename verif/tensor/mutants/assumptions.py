@@ -101,7 +101,7 @@ def _invariant(module: str, config: EngineConfig) -> str:
     if module == "readout":
         # A row on its way through the stages has a column in use.
         behind = config.readout_latency - 2 + config.cols - 1
-        stages = ("read_port__data", *(f"row_{i}" for i in range(behind)))
+        stages = ("rows__reads__0__data", *(f"row_{i}" for i in range(behind)))
         return " && ".join(f"(!stages[{i}] || {_columns_in_use(config, row)})" for i, row in enumerate(stages))
     if module == "sequencer":
         tile_m = _fields("run", command_layout(config), "tile_m")["tile_m"]
