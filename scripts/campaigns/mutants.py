@@ -11,28 +11,33 @@ from scripts.ground.errors import InputError
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
 from scripts.ground.terminal import Terminal
+from verif.lib.mutants import MUTANTS as LIB
 from verif.mutants.campaign import Fate, judge_all, wrong_without_mutant
 from verif.mutants.hook import Bench, MutantHook
 from verif.mutants.mutation import Mutation
-from verif.tensor.mutants.hook import MUTANTS
+from verif.tensor.mutants.hook import MUTANTS as TENSOR
 
 __all__ = ["run_mutants"]
 
+#: The units that take part.
+HOOKS = (TENSOR, LIB)
 #: Mutants to a line of progress, where no bar shows.
 STEP = 50
 
 
 def run_mutants(
-    config: str | None, *, count: int, seed: int, only: int | None = None, hook: MutantHook = MUTANTS
+    config: str | None, *, count: int, seed: int, only: int | None = None, hooks: Sequence[MutantHook] = HOOKS
 ) -> bool:
     """Judge the mutants of one configuration or of all, print what became of them; True if something is wrong."""
-    if config is not None and config not in hook.configs:
-        raise InputError(f"--config: {config!r} is not one of {', '.join(hook.configs)}")
+    known = {name: hook for hook in hooks for name in hook.configs}
+    if config is not None and config not in known:
+        raise InputError(f"--config: {config!r} is not one of {', '.join(known)}")
     if only is not None and config is None:
         raise InputError("--only: needs the --config that the mutant is of")
     terminal = Terminal()
     wrong = False
-    for name in [config] if config else hook.configs:
+    for name in [config] if config else known:
+        hook = known[name]
         mutation = hook.mutation(name, count=count, seed=seed)
         if only is not None and only > len(mutation.mutants):
             raise InputError(f"--only: {name} has the mutants 1 to {len(mutation.mutants)}, not {only}")
