@@ -11,6 +11,7 @@ from scripts.ground.errors import InputError
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
 from scripts.ground.terminal import Terminal
+from verif.lib.mutants import MUTANTS as LIB
 from verif.mutants.campaign import Fate, judge_all, wrong_without_mutant
 from verif.mutants.hook import Bench, MutantHook
 from verif.mutants.mutation import Mutation
@@ -31,7 +32,7 @@ def run_mutants(
     hooks: Iterable[MutantHook] | None = None,
 ) -> bool:
     """Judge the mutants of one configuration or of all, print what became of them; True if something is wrong."""
-    hooks = [unit.mutants for unit in UNITS.values()] if hooks is None else hooks
+    hooks = [*(unit.mutants for unit in UNITS.values()), LIB] if hooks is None else hooks
     by_config = {name: hook for hook in hooks for name in hook.configs}
     if config is not None and config not in by_config:
         raise InputError(f"--config: {config!r} is not one of {', '.join(by_config)}")

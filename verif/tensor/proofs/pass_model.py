@@ -4,7 +4,7 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout
 from verif.tensor.proofs.arithmetic import split_fields
 
-__all__ = ["PEEKS", "ports", "signals"]
+__all__ = ["PEEKS", "signals"]
 
 #: Registers of the sequencer.
 PEEKS = {
@@ -149,8 +149,3 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
     inv_depth: assert (occupied <= {config.psum_depth});
   end
 """
-
-
-def ports(config: EngineConfig) -> str:
-    return f"""input clk, rst, command_valid, weight_valid, activation_valid, freed,
-  input [{command_layout(config).width - 1}:0] command"""
