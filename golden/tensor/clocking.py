@@ -69,8 +69,8 @@ def run(h, tables, s, q, trace, registers, seed, quiet, until_done):
             n.rows_stored += completed
         clock_pes(pes, arrived, west, north, weight_rows, weight_operands, products, sums, h, cycle)
 
-        # A row leaves the hazard window, another becomes readable.
-        n.in_flight += moves.take - rows[(cycle - h.hazard + 1) & h.ring_mask].valid
+        # The sums of one row can be added to from now on, those of another be read out.
+        n.in_flight += moves.take - rows[(cycle - h.store_latency + 1) & h.ring_mask].valid
         n.occupied += (moves.take and executor.first != 0) - freed
         stored = rows[(cycle + 1 - h.read_latency) & h.ring_mask]
         n.rows_ready += (stored.valid & stored.last) - moves.read

@@ -31,7 +31,7 @@ COUNTERS = _fields(
     "loaded",  # and so many of its beats have
     "executor_valid",  # there is a command whose rows are taken,
     "taken",  # and so many have been
-    "in_flight",  # rows within the hazard latency
+    "in_flight",  # rows whose sums cannot be added to yet
     "occupied",  # PSUM rows of tiles in progress or not read out
     "rows_ready",  # finished rows that may be read out
     "read_row",  # the next one's PSUM row
@@ -51,7 +51,6 @@ class Hardware(NamedTuple):
     rows: int
     cols: int
     depth: int
-    hazard: int
     store_latency: int
     read_latency: int
     drain_latency: int
@@ -118,7 +117,6 @@ def build_hardware(config: EngineConfig) -> Hardware:
         rows=config.rows,
         cols=config.cols,
         depth=config.psum_depth,
-        hazard=config.hazard_latency,
         store_latency=config.store_latency,
         read_latency=config.read_latency,
         drain_latency=config.drain_latency,
