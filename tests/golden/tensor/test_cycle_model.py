@@ -15,7 +15,8 @@ from golden.numerics.gemm import gemm
 from golden.tensor.arithmetic import decode_operands, multiply
 from golden.tensor.engine import TensorEngine
 from golden.tensor.positions import Position, position_at
-from golden.tensor.schedule import assemble, gemm_passes, gemm_stimulus
+from golden.tensor.schedule import gemm_passes
+from golden.tensor.stimulus import assemble, gemm_stimulus
 
 TINY = PRESETS["tiny"]
 LIMIT = 200_000
