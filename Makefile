@@ -54,10 +54,10 @@ regress: $(READY) ## random runs on random configurations (RUNS= SEED= JOBS= ONL
 	@$(BIN)/systolith regress $(seed) $(regress)
 
 test: $(READY) ## run the tests
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto -rs
 
 test-slow: $(READY) ## run the tests that take minutes
-	$(BIN)/pytest -n auto -m slow
+	$(BIN)/pytest -n auto -rs -m slow
 
 coverage: $(READY) ## measure functional bins, lines and toggles, write build/coverage/index.html (SEED=)
 	@$(BIN)/systolith coverage $(seed)

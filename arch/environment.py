@@ -10,10 +10,11 @@ import functools
 import os
 import re
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
-__all__ = ["EXHAUSTED", "EnvironmentFault", "describe", "system_reason", "usable_folder"]
+__all__ = ["EXHAUSTED", "EnvironmentFault", "describe", "fault", "system_reason", "usable_folder"]
 
 #: Errors that no other file name would avoid.
 EXHAUSTED = frozenset(
@@ -28,8 +29,9 @@ EXHAUSTED = frozenset(
         errno.EAGAIN,
     }
 )
-#: As programs print them that run with LC_ALL=C.
-_REASONS = re.compile("|".join(re.escape(os.strerror(code)) for code in sorted(EXHAUSTED | {errno.EROFS})))
+#: As programs print them that run with LC_ALL=C; the last ends one whose file becomes too large.
+_TEXTS = [*map(os.strerror, sorted(EXHAUSTED | {errno.EROFS})), signal.strsignal(signal.SIGXFSZ)]
+_REASONS = re.compile("|".join(map(re.escape, _TEXTS)))
 
 
 class EnvironmentFault(OSError):
@@ -41,6 +43,11 @@ def describe(error: OSError) -> str:
     if error.strerror is None:
         return str(error) or type(error).__name__
     return f"{error.strerror}: {os.fsdecode(error.filename)}" if error.filename else error.strerror
+
+
+def fault(error: BaseException) -> str | None:
+    """The machine's fault that an error tells of, in one line; None if it tells of none."""
+    return describe(error) if isinstance(error, OSError) else system_reason(str(error))
 
 
 def system_reason(text: str) -> str | None:

@@ -11,6 +11,7 @@ _PLACES = {
     "arch.tensor.presets": ("PRESETS",),
     "golden.numerics.attention": ("attend", "attention", "attention_reference", "error_report"),
     "golden.numerics.conversions": ("decode", "encode"),
+    "golden.numerics.functions": ("exp", "reciprocal", "rsqrt"),
     "golden.numerics.gemm": ("gemm",),
     "golden.numerics.kv_cache": ("KVCache",),
     "golden.numerics.quantize": ("dequantize", "quantize"),

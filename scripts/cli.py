@@ -5,8 +5,10 @@ It loads nothing before it is ready for Ctrl-C: the commands and NumPy take half
 
 import os
 import sys
+from contextlib import suppress
 
-from scripts.ground.exits import BAD_INPUT, INTERRUPTED, NO_READER
+from arch.environment import fault, system_reason
+from scripts.ground.exits import BAD_INPUT, ENVIRONMENT, INTERRUPTED, NO_READER
 
 __all__ = ["main"]
 
@@ -15,17 +17,21 @@ COMPLETION = "_SYSTOLITH_COMPLETE"
 
 
 def main() -> None:
-    """Entry point: bad input ends with one line and exit code 2."""
+    """Entry point: bad input ends with one line and exit code 2, a fault of the machine with one and 3."""
     try:
         code = _run()
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(file=sys.stderr)  # the terminal has shown ^C
         code = _complain("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        if not _reader_is_gone():
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            code = NO_READER
+        elif reason := fault(error):
+            code = _complain(f"the machine fails: {reason}", ENVIRONMENT)
+            _drop_output()
+        else:
             raise
-        code = NO_READER
     sys.exit(code)
 
 
@@ -50,7 +56,7 @@ def _run() -> int:
     except Exception as error:
         if not isinstance(error, _own_errors()):
             raise
-        return _complain(str(error))
+        return _complain(str(error), ENVIRONMENT if _machine_is_why(error) else BAD_INPUT)
 
 
 def _own_errors() -> tuple[type[Exception], ...]:
@@ -62,6 +68,15 @@ def _own_errors() -> tuple[type[Exception], ...]:
     from verif.simulation.simulator import SimulatorError
 
     return FarmError, FormalError, InputError, SimulatorError, ToolError
+
+
+def _machine_is_why(error: Exception) -> bool:
+    """Whether an error of ours tells of one of the system's, or of a file in a working directory that is gone."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return system_reason(str(error)) is not None
 
 
 def _usage(error) -> str:
@@ -77,8 +92,21 @@ def _usage(error) -> str:
 
 
 def _complain(message: str, code: int = BAD_INPUT) -> int:
-    print(f"systolith: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    # Where nothing can be written the exit code says it alone.
+    with suppress(OSError):
+        print(f"systolith: {' '.join(message.split())}", file=sys.stderr, flush=True)
     return code
+
+
+def _drop_output() -> None:
+    """Give up what cannot be written: Python tries it once more when it ends, and then has an exit code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # The handle that was closed is the next to be given: no other is needed.
+            os.close(stream.fileno())
+            os.open(os.devnull, os.O_WRONLY)
 
 
 def _reader_is_gone() -> bool:

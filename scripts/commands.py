@@ -11,7 +11,7 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from scripts.flows.fpga.command import fpga
 from scripts.ground.errors import InputError
-from scripts.ground.exits import DISAGREE, INTERRUPTED
+from scripts.ground.exits import DISAGREE, ENVIRONMENT, INTERRUPTED
 from scripts.ground.files import check_writable, make_folder, save
 from scripts.ground.tensors import load
 from scripts.ground.terminal import Terminal
@@ -232,7 +232,9 @@ def regress(runs, seed, only, jobs, dask, sim, out) -> int:
     regression = run_regression(planned, simulator=sim, jobs=jobs, dask=dask, out=out)
     if regression.interrupted:
         return INTERRUPTED
-    return DISAGREE if regression.failed else 0
+    if regression.failed:
+        return DISAGREE
+    return ENVIRONMENT if regression.not_run else 0
 
 
 @cli.command()

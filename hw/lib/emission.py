@@ -5,7 +5,6 @@ import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable, Value
 from amaranth.hdl._ir import PortDirection
@@ -13,6 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.lib.assembly import Assembly
+from hw.lib.yosys import run_yosys
 
 __all__ = ["active_emission", "emit_modules", "name_of", "plain_names"]
 
@@ -146,7 +146,7 @@ def _written(converted: list[str]) -> dict[str, str]:
     if not converted:
         return {}
     script = "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in converted) + _WRITE
-    written = find_yosys(lambda version: version >= (0, 40)).run(["-q", "-"], script, ignore_warnings=True)
+    written = run_yosys(script)
     modules = re.finditer(r"^module (\w+)\b.*?^endmodule\n", written, re.DOTALL | re.MULTILINE)
     return {match[1]: match[0] for match in modules}
 

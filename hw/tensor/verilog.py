@@ -8,7 +8,7 @@ from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import activation_layout, command_layout, result_layout, weight_layout
 from hw.lib.emission import emit_modules
-from hw.lib.text import join_modules
+from hw.lib.joining import join_modules
 from hw.tensor.engine import TensorEngine
 
 __all__ = ["banner", "describe", "engine_verilog"]

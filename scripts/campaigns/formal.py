@@ -13,14 +13,11 @@ from scripts.ground.errors import InputError
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
 from scripts.ground.terminal import Terminal
-from verif.lib.proofs.properties import PROPERTIES as LIB
 from verif.proofs.prover import PROVED, Outcome, Property, prove
-from verif.tensor.proofs.properties import PROPERTIES as TENSOR
+from verif.registry.units import PROPERTIES
 
 __all__ = ["run_formal", "select"]
 
-#: Of every unit, by name.
-PROPERTIES = TENSOR | LIB
 FOLDER = Path("build") / "formal"
 #: Proofs at a time.
 JOBS = 2
@@ -44,7 +41,10 @@ def run_formal(only: Sequence[str], *, quick: bool) -> bool:
     outcomes = _prove_all(properties)
     records = [_record(prop, outcomes[prop.name]) for prop in properties]
     report = FOLDER / "formal.json"
-    report.write_text(json.dumps({"seconds": round(time.perf_counter() - start, 1), "properties": records}, indent=1))
+    report.write_text(
+        json.dumps({"seconds": round(time.perf_counter() - start, 1), "properties": records}, indent=1),
+        encoding="utf-8",
+    )
 
     terminal = Terminal()
     table = plain_table("property", "engine", "depth", "time", "result", text=("property", "engine", "depth", "result"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from junitparser import Failure, JUnitXml, TestCase, TestSuite
+from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from scripts.campaigns.farm import Died, check_address, run_on_dask, run_on_processes
 from scripts.ground.errors import InputError
@@ -88,17 +88,27 @@ class Regression:
 
     @property
     def failed(self) -> list[Verdict]:
-        return [verdict for _, verdict in sorted(self.verdicts.items()) if not verdict.passed]
+        return [verdict for _, verdict in sorted(self.verdicts.items()) if verdict.failed]
+
+    @property
+    def not_run(self) -> list[Verdict]:
+        """The machine kept them from their end."""
+        return [verdict for _, verdict in sorted(self.verdicts.items()) if verdict.not_run]
+
+    def counts(self) -> str:
+        """In words; those not run only where there are any."""
+        failed, not_run = len(self.failed), len(self.not_run)
+        text = f"{len(self.verdicts) - failed - not_run} passed, {failed} failed"
+        return f"{text}, {not_run} not run" if not_run else text
 
     def reproduce(self, run: Run) -> str:
         return f"reproduce: make regress ONLY={run.name} SIM={self.simulator}"
 
     def summary(self) -> str:
         """One line."""
-        done, failed = len(self.verdicts), len(self.failed)
         cycles = sum(verdict.cycles for verdict in self.verdicts.values())
         configs = len({verdict.run.config for verdict in self.verdicts.values()})
-        counts = f"{done} of {len(self.planned)} runs: {done - failed} passed, {failed} failed"
+        counts = f"{len(self.verdicts)} of {len(self.planned)} runs: {self.counts()}"
         return f"{counts}; {configs} configurations, {cycles:,} cycles compared"
 
     def record(self) -> dict:
@@ -107,8 +117,9 @@ class Regression:
             "seed": self.planned[0].seed,
             "simulator": self.simulator,
             "runs": len(self.planned),
-            "passed": len(self.verdicts) - len(self.failed),
+            "passed": len(self.verdicts) - len(self.failed) - len(self.not_run),
             "failed": len(self.failed),
+            "not_run": len(self.not_run),
             "interrupted": self.interrupted,
             "seconds": round(time.monotonic() - self.started, 3),
         }
@@ -117,8 +128,8 @@ class Regression:
         run = dataclasses.asdict(verdict.run)
         return {
             "run": verdict.run.name,
-            "verdict": "passed" if verdict.passed else "failed",
-            "report": list(verdict.report),
+            "verdict": "passed" if verdict.passed else "failed" if verdict.failed else "not run",
+            "report": list(verdict.report) or [verdict.not_run] * (not verdict.passed),
             "reproduce": self.reproduce(verdict.run).removeprefix("reproduce: "),
             "cycles": verdict.cycles,
             "signals": verdict.signals,
@@ -134,10 +145,12 @@ class Regression:
             text = [str(verdict.run), *verdict.report, self.reproduce(verdict.run)]
             if verdict.passed:
                 case.system_out = str(verdict.run)
-            else:
+            elif verdict.failed:
                 failure = Failure(_printable(verdict.report[0]), "divergence")
                 failure.text = _printable("\n".join(text))
                 case.result = [failure]
+            else:
+                case.result = [Error(_printable(verdict.not_run), "environment")]
             suite.add_testcase(case)
         document = JUnitXml()
         document.add_testsuite(suite)
@@ -203,8 +216,7 @@ def _showing_progress(regression: Regression, pairs: Iterator[tuple[Run, Verdict
             if isinstance(verdict, Died):
                 verdict = Verdict(run=run, report=(verdict.reason,))
             regression.verdicts[run.index] = verdict
-            done, failed = len(regression.verdicts), len(regression.failed)
-            text = f"{done - failed} passed, {failed} failed"
+            done, text = len(regression.verdicts), regression.counts()
             progress.update(task, description=text, completed=done)
             # Where no bar shows: ten lines, and one for every failure.
             if not progress.console.is_terminal and (
@@ -223,6 +235,8 @@ def _print_summary(regression: Regression, out: Path) -> None:
             terminal.line(line, "red")
     if len(failed) > SHOWN:
         terminal.line(f"and {len(failed) - SHOWN} more: {' '.join(v.run.name for v in failed[SHOWN:])}")
-    style = "red" if failed else "yellow" if regression.interrupted else "green"
+    for verdict in regression.not_run[:SHOWN]:
+        terminal.line(f"run {verdict.run.name} was not run: {verdict.not_run}", "yellow")
+    style = "red" if failed else "yellow" if regression.interrupted or regression.not_run else "green"
     terminal.line(regression.summary(), style)
     terminal.line(f"wrote {out} and {out.with_suffix('.xml')}")

@@ -3,7 +3,8 @@
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,11 @@ def make_folder(path: str) -> None:
         raise InputError(f"cannot make folder {path}: {error.strerror}; name the output with --out") from None
 
 
+@dataclass(frozen=True)
+class _Writer:
+    write: Callable[[bytes], int]
+
+
 def save(path: str | Path, data: np.ndarray | str) -> None:
     """Write a .npy file or a text at once: a reader sees the old file or the whole new one."""
     target = Path(os.path.realpath(path))
@@ -68,9 +74,10 @@ def save(path: str | Path, data: np.ndarray | str) -> None:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".systolith.")
         with os.fdopen(handle, "wb") as file:
             if isinstance(data, str):
-                file.write(data.encode())
+                file.write(data.encode("utf-8"))
             else:
-                np.save(file, data)
+                # Without the file's handle: numpy would write to that itself, and not say why it cannot.
+                np.save(_Writer(file.write), data)
         os.chmod(temporary, _mode(target))
         os.replace(temporary, target)
     except BaseException as error:

@@ -16,7 +16,9 @@ def around_table(page: Path, command: str) -> tuple[str, str]:
     InputError where the page lacks them: to be asked before anything is measured for it.
     """
     begin, end = (f"<!-- made by {command}: {place} -->\n" for place in ("begin", "end"))
-    content = page.read_text() if page.exists() else ""
+    if not page.exists():
+        raise InputError(f"no page {page}: pages belong to a checkout, and this is not one")
+    content = page.read_text(encoding="utf-8")
     head, found, rest = content.partition(begin)
     _, closed, tail = rest.partition(end)
     if not (found and closed):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from arch.environment import EXHAUSTED
 from scripts.ground.errors import InputError
 
 __all__ = ["load"]
@@ -21,6 +22,8 @@ def load(path: str, name: str, dims: tuple[int, ...]) -> np.ndarray:
     except FileNotFoundError:
         raise InputError(f"{name}: no file {path}; needs a .npy file") from None
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in EXHAUSTED:
+            raise
         # A damaged header can end in almost any exception.
         hint = E5M2_HINT if "'<f1'" in str(error) else ""
         raise InputError(f"{name}: {path} is not a readable .npy file of numbers{hint}") from None

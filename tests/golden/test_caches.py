@@ -26,7 +26,7 @@ def installed(tmp_path):
         env = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "XDG_CACHE_HOME": str(tmp_path / "caches")}
         code = "from golden.caches import cache_folder; print(cache_folder('numba'))"
         done = subprocess.run(
-            [sys.executable, "-P", "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+            [sys.executable, "-P", "-c", code], env=env, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True
         )
         return done.stdout.strip()
 

@@ -11,13 +11,13 @@ import golden
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = """
     PRESETS EngineConfig KVCache TensorEngine assemble attend attention attention_reference decode dequantize encode
-    error_report gemm gemm_cycles gemm_stimulus losses quantize utilization
+    error_report exp gemm gemm_cycles gemm_stimulus losses quantize reciprocal rsqrt utilization
 """.split()
 
 
 def fresh(code: str) -> list[str]:
     """The words that a new interpreter prints."""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()
 

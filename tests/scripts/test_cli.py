@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from given import ATTENTION, GEMM, TENSORS, golden_gemm, raiser
+from given import ATTENTION, GEMM, TENSORS, golden_gemm, off_by_one, raiser
 
 from golden.numerics.attention import attention
 from golden.numerics.conversions import encode
@@ -121,15 +121,9 @@ def test_help_names_every_recipe(run, command, recipes):
 # ---- RTL that differs -----------------------------------------------------------------------------
 
 
-def _off_by_one(text):
-    """Negative products lose the 1 of their two's complement."""
-    assert text.count("+ aligner__o[24]") == 1
-    return text.replace("+ aligner__o[24]", "+ 1'b0")
-
-
 @pytest.mark.parametrize("command", [GEMM, ATTENTION])
 def test_rtl_that_differs(run, monkeypatch, command):
-    monkeypatch.setattr("verif.tensor.engine.simulate", partial(simulate, rewrite=_off_by_one))
+    monkeypatch.setattr("verif.tensor.engine.simulate", partial(simulate, rewrite=off_by_one))
     monkeypatch.setattr(backends, "waves_folder", None)
     Path("old.npy").write_bytes(b"old")
     code, out, err = run(*command, "--backend", "rtl", "--json", "--out", "old.npy")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("tensors")
 
 
 def script(*arguments, **options):
-    return subprocess.run([SCRIPT, *arguments], capture_output=True, text=True, **options)
+    return subprocess.run([SCRIPT, *arguments], capture_output=True, encoding="utf-8", **options)
 
 
 def test_the_script_answers_help_without_the_golden_model():
@@ -27,7 +27,9 @@ def test_the_script_answers_help_without_the_golden_model():
     assert done.returncode == 0 and done.stderr == ""
     assert all(name in done.stdout for name in commands.cli.commands)
     modules = "import sys, scripts.commands; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", modules], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", modules], capture_output=True, encoding="utf-8", check=True
+    ).stdout.split()
     assert not {"numba", "amaranth", "cocotb"} & set(loaded)
 
 
@@ -51,7 +53,7 @@ def test_interrupted_while_it_loads(tensors, module):
         "from scripts.cli import main\n"
         "main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, *GEMM], capture_output=True, text=True, cwd=tensors)
+    done = subprocess.run([sys.executable, "-c", program, *GEMM], capture_output=True, encoding="utf-8", cwd=tensors)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nsystolith: interrupted\n")
 
 

@@ -17,8 +17,8 @@ def test_verilog_of_a_preset(run):
     code, out, err = run("verilog", "--config", "tiny")
     assert (code, err) == (0, "")
     assert out == "wrote build/verilog/tiny.v and beside it tiny.md, tiny_axis.sv, tiny.vlt\n"
-    assert Path("build/verilog/tiny.v").read_text() == engine_verilog(PRESETS["tiny"])
-    assert Path("build/verilog/tiny.md").read_text() == describe(PRESETS["tiny"])
+    assert Path("build/verilog/tiny.v").read_text(encoding="utf-8") == engine_verilog(PRESETS["tiny"])
+    assert Path("build/verilog/tiny.md").read_text(encoding="utf-8") == describe(PRESETS["tiny"])
 
 
 def test_verilog_of_ones_own(run, monkeypatch):
@@ -29,21 +29,23 @@ def test_verilog_of_ones_own(run, monkeypatch):
         0,
         "wrote my.v and beside it my.md, my_axis.sv, my.vlt\n",
     )
-    assert Path("my.v").read_text() == repr(config) and Path("my.md").read_text() == describe(config)
+    assert Path("my.v").read_text(encoding="utf-8") == repr(config) and Path("my.md").read_text(
+        encoding="utf-8"
+    ) == describe(config)
     name = "build/verilog/2x3_e4m3_e5m2_fp32"
     assert run("verilog", "--config", "tiny", *options)[1].startswith(f"wrote {name}.v and beside it ")
-    assert Path(f"{name}.v").read_text() == repr(config)
+    assert Path(f"{name}.v").read_text(encoding="utf-8") == repr(config)
 
 
 def test_a_page_of_ones_own_is_not_replaced(run, refused):
     """``--out README.v`` would put the engine's page over README.md; one of an earlier run may go."""
-    Path("README.md").write_text("my project")
+    Path("README.md").write_text("my project", encoding="utf-8")
     assert refused("verilog", "--config", "tiny", "--out", "README.v") == (
         "--out: README.md would be replaced and is no file of an earlier run; needs another name"
     )
     Path("README.md").unlink()
     assert [run("verilog", "--config", config, "--out", "README.v")[0] for config in ("tiny", "bf16")] == [0, 0]
-    assert Path("README.md").read_text() == describe(PRESETS["bf16"])
+    assert Path("README.md").read_text(encoding="utf-8") == describe(PRESETS["bf16"])
 
 
 def test_verilog_writes_all_files_or_none(refused):
@@ -92,8 +94,8 @@ def test_verilog_for_a_family(run, tmp_path):
     out = tmp_path / "engine.v"
     code, _, err = run("verilog", "--config", "tiny", "--target", "ecp5", "--out", str(out))
     assert code == 0, err
-    assert "CCU2C" in out.read_text()
-    assert "Tensor engine for ECP5" in out.read_text()
+    assert "CCU2C" in out.read_text(encoding="utf-8")
+    assert "Tensor engine for ECP5" in out.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("option", ["--bench", "--fusesoc", "--run"])

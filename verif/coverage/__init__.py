@@ -1,1 +1,4 @@
-"""What a run exercised: functional bins of the coverage plan, lines and toggles of the emitted Verilog."""
+"""What a run exercised: functional bins of a unit's plan, lines and toggles of its Verilog.
+
+A unit takes part by a ``verif.coverage.hook.CoverageHook``.
+"""

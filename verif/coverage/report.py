@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from verif.coverage.hook import Measured
 from verif.coverage.points import Hits
 from verif.coverage.verilog import CodeCounts, Waiver
 
@@ -27,7 +28,7 @@ class Coverage:
 
     seed : int
     hits : dict of str to Hits
-        By preset.
+        By preset, or whatever else has points of its own.
     code : CodeCounts
     failures : list of str
         Runs in which the RTL differed from the golden model: nothing of them is counted.
@@ -41,7 +42,18 @@ class Coverage:
     failures: list[str] = field(default_factory=list)
     cycles: int = 0
     seconds: float = 0.0
-    waivers: Sequence[Waiver] = ()
+    waivers: tuple[Waiver, ...] = ()
+
+    def add(self, preset: str, name: str, measured: Measured) -> None:
+        """The figures of one more run; of one that failed, its failures alone."""
+        self.cycles += measured.cycles
+        self.failures += [f"{preset}, {name}: {line}" for line in measured.failures]
+        if measured.failures:
+            return
+        if measured.hits is not None:
+            self.hits[preset].merge(measured.hits)
+        if measured.counts is not None:
+            self.code.add(measured.counts, measured.verilog)
 
     @property
     def bins(self) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from hw.lib.emission import plain_names
 
 __all__ = ["CodeCounts", "CodePoint", "Waiver"]
 
-#: The file in which ``verif.simulation.simulator`` puts the engine.
+#: The file in which ``verif.simulation.simulator`` puts the device.
 SOURCE = "source_0.v"
 #: Verilator's name of a branch, and how a person says it.
 BRANCHES = {"if": "if taken", "else": "if not taken", "cond_then": "?: first", "cond_else": "?: second"}
@@ -93,7 +93,7 @@ class CodeCounts:
         self.texts: dict[str, list[str]] = {}
 
     def add(self, path: Path, source: str) -> None:
-        """Add the counts of one run of an engine with this Verilog."""
+        """Add the counts of one run of a device with this Verilog."""
         starts = []
         for name, line, text in _modules(source):
             variants = self.texts.setdefault(name, [])
@@ -139,7 +139,7 @@ class CodeCounts:
 
 def _records(path: Path) -> Iterator[tuple[Mapping[str, str], int]]:
     """Facts and count of every point of a coverage.dat: pairs, a name after \\x01 and its value after \\x02."""
-    for line in path.read_text(errors="replace").splitlines():
+    for line in path.read_text(errors="replace", encoding="utf-8").splitlines():
         if line.startswith("C '"):
             facts, _, count = line[3:].rpartition("' ")
             yield dict(pair.split("\x02", 1) for pair in facts.split("\x01")[1:]), int(count)

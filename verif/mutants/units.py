@@ -84,5 +84,5 @@ class Units:
             self._traces[part] = list(self.bundle.records(bench, np.random.default_rng(self.mutation.seed)))
         outcome = replay(self.simulation, self._traces[part], plusargs=[f"+{SELECT}={number}"])
         if outcome.mismatches:
-            return self.bundle.explain(bench, outcome.mismatches[0]).partition("\n")[0]
+            return self.bundle.describe(bench, outcome.mismatches[0]).partition("\n")[0]
         return outcome.failure

@@ -91,10 +91,13 @@ def prove(
 def _solve(model: Model, name: str, text: str, timeout: int) -> str | None:
     """The solver's answer, or None if it ran out of time."""
     path = model.folder / f"{name}.smt2"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "verif.proofs.solve", str(path)], capture_output=True, text=True, timeout=timeout
+            [sys.executable, "-m", "verif.proofs.solve", str(path)],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
         )
     except subprocess.TimeoutExpired:
         return None

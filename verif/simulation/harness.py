@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from arch.record import Field, record_words
 
-__all__ = ["TOP", "Harness", "Log", "Status", "wave_name"]
+__all__ = ["RESET", "TOP", "Harness", "Log", "Status", "wave_name"]
 
 TOP = "harness"
 """Name of the generated module."""
+RESET = Field("i_reset", 1, drive=True)
+"""A field that is no port: while it is high the device is in reset."""
 
 
 class Status:
@@ -58,7 +60,8 @@ class Harness:
     differs from any expected value. The replay stops at the first record that differs, at the end of the trace, or at a
     record cut short. Record 0 is the first cycle after reset.
 
-    It has the ports ``clk`` and ``rst`` (synchronous, high) beside the fields, unless ``has_clock`` is false.
+    It has the ports ``clk`` and ``rst`` (synchronous, high) beside the fields, unless ``has_clock`` is false. With the
+    field ``RESET`` a record may reset it in mid-run.
 
     Parameters
     ----------
@@ -182,14 +185,16 @@ class Harness:
 
     def _device(self) -> list[str]:
         lines = []
-        connections = [".clk(clk)", ".rst(rst)"] if self.has_clock else []
+        reset = f"rst | {RESET.name}" if RESET in self.fields else "rst"
+        connections = [".clk(clk)", f".rst({reset})"] if self.has_clock else []
         for index, f in enumerate(self.fields):
             vector = f"[{f.width - 1}:0]"
             if not self._is_port(f):
                 lines.append(f"  wire {vector} harness_field_{index} = {self.path(f)};")
                 continue
             lines.append(f"  reg {vector} {f.name} = 0;" if f.drive else f"  wire {vector} {f.name};")
-            connections.append(f".{f.name}({f.name})")
+            if f != RESET:
+                connections.append(f".{f.name}({f.name})")
         return [*lines, f"  {self.dut} dut (", ",\n".join(f"    {c}" for c in connections), "  );"]
 
     def _beside(self) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from verif.simulation.harness import Harness, Log
+from verif.simulation.harness import RESET, Harness, Log
 from verif.simulation.replay import replay
 from verif.simulation.report import FAILURE, Divergence, Section, section_lines
 from verif.simulation.rerun import Case, investigate
@@ -66,20 +66,21 @@ def build_unit(
     waves: bool = False,
     window: bool = False,
     coverage: bool = False,
+    resets: bool = False,
     rewrite: Callable[[str], str] | None = None,
     root: Path | None = None,
 ) -> Simulation:
     """The compiled simulation of a unit.
 
-    ``window``: for waveforms around a difference (see ``Harness``). ``rewrite`` changes the emitted Verilog first: a
-    bench of the bench plants its bugs with it.
+    ``window``: for waveforms around a difference (see ``Harness``). ``resets``: a record begins with ``RESET``.
+    ``rewrite`` changes the emitted Verilog first: a bench of the bench plants its bugs with it.
     """
     text = unit.verilog()
     if rewrite is not None:
         text = rewrite(text)
     harness = Harness(
         dut=unit.top,
-        fields=unit.record.fields,
+        fields=(RESET, *unit.record.fields) if resets else unit.record.fields,
         path=unit.path,
         log=DIFFERENCE_LOG if window else unit.log,
         window=window,

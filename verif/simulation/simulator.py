@@ -190,7 +190,10 @@ def build(
     }
     directory = _directory(root, json.dumps(content, sort_keys=True))
     if simulator == "verilator" and " " in str(directory):
-        raise SimulatorError(f"make cannot build in a directory with a space in its name: {directory}")
+        raise SimulatorError(
+            f"Verilator's make cannot build in {directory}, for the space in its name: move the checkout or the cache, "
+            "or simulate with icarus"
+        )
     _make_once(directory, files, directory / tool.PRODUCT, lambda: tool.build(directory, list(files), options))
     return Simulation(directory, simulator, harness, waves)
 

@@ -4,20 +4,26 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from amaranth.lib import wiring
 
 from arch.record import Field
-from hw.lib.text import join_modules
+from hw.lib.joining import join_modules
 from verif.modules import plain_modules
 from verif.simulation.harness import Harness
 from verif.simulation.replay import Mismatch
 
-__all__ = ["Bundle", "UnitBench"]
+__all__ = ["Bundle", "UnitBench", "cells_of"]
 
 #: Records handed to the simulator in one piece.
 CHUNK = 1 << 16
+
+
+def cells_of(target: str) -> str:
+    """Verilog of what a target's cells do."""
+    return Path(__file__).with_name(f"{target}_cells.v").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +44,6 @@ class UnitBench:
         Of an output that means nothing at times: when it means something, as Verilog over ``pe``. Else it counts as 0.
     target : str or None
         What it is emitted for, as ``emit_modules`` takes it.
-    cells : str
-        Verilog of that target's cells.
     """
 
     name: str
@@ -50,7 +54,6 @@ class UnitBench:
     registers: Mapping[str, str] = field(default_factory=dict)
     means: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
-    cells: str = ""
 
     def modules(self) -> dict[str, str]:
         """Verilog by module name, the block's own first."""
@@ -137,7 +140,7 @@ module bundle(
     endcase
 endmodule
 """
-        cells = sorted({bench.cells for bench in self.benches})
+        cells = [cells_of(target) for target in {b.target for b in self.benches} if target]
         text = "\n".join([*texts, *cells, top])
         return self.rewrite(text) if self.rewrite else text
 
@@ -184,7 +187,7 @@ endmodule
             records[:, first : first + np.count_nonzero(~drives)] = part[:, ~drives]
             yield records
 
-    def explain(self, bench: UnitBench, mismatch: Mismatch) -> str:
+    def describe(self, bench: UnitBench, mismatch: Mismatch) -> str:
         """A mismatch in the unit's own fields."""
         ((_, expected, actual),) = mismatch.fields
         if isinstance(actual, str):

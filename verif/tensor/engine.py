@@ -75,12 +75,15 @@ class _Events:
         return [int(end - start + 1) for start, end in zip(starts, ends, strict=True)]
 
 
-def build_engine(config: EngineConfig, *, registers: bool = True, **options) -> tuple[Simulation, Sequence[Field]]:
+def build_engine(
+    config: EngineConfig, *, registers: bool = True, target: str | None = None, **options
+) -> tuple[Simulation, Sequence[Field]]:
     """The compiled simulation of a configuration and the fields of its trace.
 
-    ``registers``: compare PE registers, where the array is small enough. ``options`` as for ``build_unit``.
+    ``registers``: compare PE registers, where the array is small enough. ``target``: made of that family's cells.
+    ``options`` as for ``build_unit``.
     """
-    unit = tensor_unit(config, registers=registers)
+    unit = tensor_unit(config, registers=registers, target=target)
     return build_unit(unit, **options), unit.record.fields
 
 
@@ -92,6 +95,7 @@ def simulate(
     idle: float | Sequence[float] = 0.0,
     stall: float = 0.0,
     coverage: bool = False,
+    target: str | None = None,
     waves_folder: Callable[[], Path] | None = None,
     **options,
 ) -> EngineRun:
@@ -109,6 +113,8 @@ def simulate(
         As for ``golden.tensor.engine.TensorEngine.run``, and each probability below 1: the run ends with the last GEMM.
     coverage : bool
         Count lines and toggles of the RTL, and compare ports only.
+    target : str or None
+        Simulate the Verilog for that family, with what its cells do.
     waves_folder, options
         As for ``verif.simulation.simulate.simulate_unit``.
 
@@ -124,7 +130,7 @@ def simulate(
     if not jobs:
         raise ValueError(f"jobs must hold at least one GEMM, not {jobs!r}")
     idle, stall = _pace(idle, stall)
-    unit = tensor_unit(config, registers=not coverage)
+    unit = tensor_unit(config, registers=not coverage, target=target)
     seen = simulate_unit(
         unit,
         jobs,
@@ -137,7 +143,9 @@ def simulate(
     run = EngineRun(**vars(seen))
     if run.divergence and unit.note:
         job = jobs[run.divergence.number]
-        run.divergence = replace(run.divergence, close_look=_close_look(config, job, waves_folder, options))
+        run.divergence = replace(
+            run.divergence, close_look=_close_look(config, job, waves_folder, options | {"target": target})
+        )
     elif not run.mismatches:
         events = _Events.parse(run.entries, run.compared_cycles)
         _check_results(run, events.rows, jobs, config)
@@ -162,7 +170,7 @@ def _close_look(config: EngineConfig, job: Gemm, waves_folder, options: dict) ->
     """What the same GEMM on a smaller array shows."""
     smaller = replace(config, rows=min(config.rows, SMALL), cols=min(config.cols, SMALL))
     size = f"the same GEMM on a {smaller.rows}x{smaller.cols} array of the same parts"
-    shared = {name: value for name, value in options.items() if name in ("simulator", "rewrite")}
+    shared = {name: value for name, value in options.items() if name in ("simulator", "rewrite", "target")}
     try:
         run = simulate(smaller, [job], waves_folder=waves_folder, **shared)
     except (SimulatorError, OSError) as error:

@@ -9,8 +9,10 @@ from arch.tensor.layouts import beat_layout, seed_layout
 from hw.tensor.bank import store_shape
 
 __all__ = [
+    "HARD_PRODUCT",
     "REGISTERS",
     "column_stores",
+    "hard_product",
     "north",
     "order",
     "order_read",
@@ -35,9 +37,18 @@ REGISTERS = {
 }
 
 
+#: A product whose magnitude has its register in a hard multiplier.
+HARD_PRODUCT = "{{{pe}.product_flags, {pe}.hard_product, {pe}.product_tags}}"
+
+
 def register(_: EngineConfig, field: Field, dut: str) -> str:
     """A PE's register."""
     return REGISTERS[field.name].format(pe=f"{dut}.grid.row_{field.row}.pe_{field.col}")
+
+
+def hard_product(_: EngineConfig, field: Field, dut: str) -> str:
+    """The product where a hard multiplier holds it."""
+    return HARD_PRODUCT.format(pe=f"{dut}.grid.row_{field.row}.pe_{field.col}")
 
 
 def _lane(vector: str, index: int, width: int) -> str:

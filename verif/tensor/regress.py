@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from arch.environment import describe
 from arch.formats import ACCUMULATIONS, OPERAND_FORMATS
 from arch.tensor.config import EngineConfig
 from golden.tensor.jobs import Gemm
@@ -120,27 +121,36 @@ class Verdict:
     """What became of a run.
 
     report : why it failed, a line each; empty if it passed
+    not_run : why the machine could not run it to its end, in a line; it is then neither passed nor failed
     cycles, signals : compared, and signals in each cycle
     """
 
     run: Run
     report: tuple[str, ...] = ()
+    not_run: str = ""
     cycles: int = 0
     signals: int = 0
     seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
-        return not self.report
+        return not self.report and not self.not_run
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.report)
 
 
 def execute(run: Run, simulator: str, rewrite: Callable[[str], str] | None = None) -> Verdict:
     """Simulate a run and compare everything with the golden model. Whatever goes wrong is the run's verdict.
 
+    An error of the system says nothing of the design: such a run was not run.
+
     ``rewrite`` plants a bug in the emitted Verilog, as in ``verif.tensor.engine.simulate``.
     """
     started = time.monotonic()
     report: Sequence[str] = ()
+    not_run = ""
     cycles = signals = 0
     try:
         jobs = run.jobs()
@@ -150,10 +160,14 @@ def execute(run: Run, simulator: str, rewrite: Callable[[str], str] | None = Non
         cycles, signals, report = outcome.compared_cycles, outcome.compared_signals, outcome.lines()
         if not report and len(outcome.results) != len(jobs):
             report = [f"{len(outcome.results)} of {len(jobs)} GEMMs came through"]
+    except OSError as error:
+        not_run = describe(error)
+    except MemoryError:
+        not_run = "not enough memory"
     except SimulatorError as error:
         report = str(error).splitlines()
     except Exception:
         # A golden model that raises is a finding like any other, and no reason to stop the other runs.
         report = traceback.format_exc().splitlines()
     seconds = time.monotonic() - started
-    return Verdict(run=run, report=tuple(report), cycles=cycles, signals=signals, seconds=seconds)
+    return Verdict(run=run, report=tuple(report), not_run=not_run, cycles=cycles, signals=signals, seconds=seconds)

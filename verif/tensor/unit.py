@@ -1,18 +1,21 @@
 """The tensor engine as the simulation machinery sees it."""
 
+from dataclasses import replace
 from functools import partial
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.signals import engine_record
 from golden.tensor.engine import TensorEngine
 from hw.arithmetic.rounder import Rounder
+from hw.fpga.ecp5 import ECP5
 from hw.lib.emission import name_of
 from hw.tensor.pe import ProcessingElement
 from hw.tensor.row import Row
 from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import Log
 from verif.simulation.unit import Unit
-from verif.tensor.paths import column_stores
+from verif.simulation.unit_bench import cells_of
+from verif.tensor.paths import column_stores, hard_product
 from verif.tensor.signals import PROBES
 from verif.tensor.workload.program import beats_of
 
@@ -29,17 +32,28 @@ def is_flat(config: EngineConfig) -> bool:
     return config.rows * config.cols <= FLAT_PES
 
 
-def tensor_unit(config: EngineConfig, *, registers: bool = True) -> Unit:
-    """A tensor engine that works on GEMMs, ``registers`` compared where the array is small enough."""
+def _verilog(config: EngineConfig, target: str | None) -> str:
+    text = engine_verilog(config, target)
+    return f"{text}\n{cells_of(target)}" if target else text
+
+
+def tensor_unit(config: EngineConfig, *, registers: bool = True, target: str | None = None) -> Unit:
+    """A tensor engine that works on GEMMs, ``registers`` compared where the array is small enough.
+
+    ``target``: made of that family's cells, as ``engine_verilog`` takes it.
+    """
     flat = is_flat(config)
     registers = registers and flat
+    probes = PROBES
+    if target == ECP5 and config.integer_operands:
+        probes = PROBES | {"product": replace(PROBES["product"], path=hard_product)}
     return Unit(
         name="tensor engine",
         config=config,
         top="tensor_engine",
-        verilog=partial(engine_verilog, config),
+        verilog=partial(_verilog, config, target),
         record=engine_record(config, registers=registers),
-        probes=PROBES,
+        probes=probes,
         model=partial(TensorEngine, config, registers=registers),
         beats=partial(beats_of, config=config),
         drain=2 * config.drain_latency,
@@ -50,9 +64,9 @@ def tensor_unit(config: EngineConfig, *, registers: bool = True) -> Unit:
         log=_event_log(config),
         job="gemm",
         note="" if registers else PORTS_ONLY,
-        hier_blocks=() if flat else (name_of(Row, config),),
+        hier_blocks=() if flat else (name_of(Row, config, target=target),),
         # Counters make a module's code ten times as long: it is compiled once, and in no time.
-        coverage_blocks=(name_of(ProcessingElement, config), name_of(Rounder, config)),
+        coverage_blocks=tuple(name_of(block, config, target=target) for block in (ProcessingElement, Rounder)),
         # Large arrays spend most of the time on compiling.
         opt_level=3 if flat else 1,
     )

@@ -113,7 +113,7 @@ def run_sweep(
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise ToolError("the plot needs matplotlib: pip install '.[docs]', or make fpga-sweep, which does so") from None
+        raise ToolError("the plot needs matplotlib: pip install matplotlib, or make fpga-sweep") from None
     if docs:
         around_table(DOCS / "fpga.md", COMMAND)
     tools_used = versions(found.family)

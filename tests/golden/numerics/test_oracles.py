@@ -20,7 +20,7 @@ from golden.numerics.conversions import code_dtype, encode
 from golden.numerics.gemm import gemm
 from golden.numerics.softmax import EXP_MAX_ULP, exp_fp32
 from golden.tensor import arithmetic
-from verif.tensor.unit_vectors import fp32_psums
+from verif.tensor.blocks.vectors import fp32_psums
 
 DTYPES = {"e4m3": ml_dtypes.float8_e4m3fn, "e5m2": ml_dtypes.float8_e5m2, "bf16": ml_dtypes.bfloat16}
 FUSED = EngineConfig(rows=2, cols=2, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32")

@@ -13,7 +13,8 @@ from arch.tensor.signals import engine_fields
 from golden.numerics.conversions import encode
 from golden.numerics.gemm import gemm
 from golden.tensor.arithmetic import decode_operands, multiply
-from golden.tensor.engine import Position, TensorEngine, explain
+from golden.tensor.engine import TensorEngine
+from golden.tensor.positions import Position, position_at
 from golden.tensor.schedule import assemble, gemm_passes, gemm_stimulus
 
 TINY = PRESETS["tiny"]
@@ -150,7 +151,7 @@ def test_surroundings_of_two_passes(two_passes):
         order[t] = 1 | i << 1 | mode << 11
         requests[19 + i] = 1 | i << 1
         finishing[21 + i] = mode
-    assert (trace["finish"], trace["read_request"], trace["finishing"]) == (order, requests, finishing)
+    assert (trace["order"], trace["read_request"], trace["order_read"]) == (order, requests, finishing)
 
 
 def test_sums_are_in_the_psum_register_when_they_should_be():
@@ -272,7 +273,7 @@ def test_a_run_cut_in_pieces_is_the_same_run():
 
 
 @pytest.mark.parametrize("name", ("tiny", "bf16"))
-def test_explain_names_the_operands_of_every_product(name):
+def test_positions_name_the_operands_of_every_product(name):
     generator = rng()
     config = PRESETS[name]
     fmt = config.formats[-1]
@@ -285,22 +286,22 @@ def test_explain_names_the_operands_of_every_product(name):
     for row in range(config.rows):
         for col in range(config.cols):
             for cycle, product in enumerate(trace["product", row, col]):
-                where = explain(config, passes, taken, cycle, row, col)
+                where = position_at(config, passes, taken, cycle, row, col)
                 if where:
                     seen.add(where[1:])
                     assert product == int(multiply(xo[where.m, where.k], wo[where.k, where.n], config)) << 2 | 3
-                    assert where == explain(config, passes, taken, cycle + 1, row, col, register="psum")
-                    assert where == explain(config, passes, taken, cycle - 1, row, col, register="beat")
+                    assert where == position_at(config, passes, taken, cycle + 1, row, col, register="psum")
+                    assert where == position_at(config, passes, taken, cycle - 1, row, col, register="beat")
                 elif product & 1:
                     assert product & 2 == 0 or col >= n % config.cols
     assert len(seen) == m * k * n
-    assert explain(config, passes, taken, 0, 0, 0) is None
+    assert position_at(config, passes, taken, 0, 0, 0) is None
     # A lane not in use has the sum of the lanes above pass through.
     last = int(taken[-1])
-    through = explain(config, passes, taken, last + 2 + config.rows, config.rows - 1, 0, register="psum")
+    through = position_at(config, passes, taken, last + 2 + config.rows, config.rows - 1, 0, register="psum")
     assert through == Position(len(passes) - 1, m - 1, passes[-1].n0, k - 1)
     with pytest.raises(ValueError, match="register must be one of beat, product, psum, not 'weight'"):
-        explain(config, passes, taken, 0, 0, 0, register="weight")
+        position_at(config, passes, taken, 0, 0, 0, register="weight")
 
 
 def test_a_schedule_without_the_wait_is_wrong_and_noticed():

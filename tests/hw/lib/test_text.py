@@ -2,7 +2,7 @@
 
 import pytest
 
-from hw.lib.text import join_modules
+from hw.lib.joining import join_modules
 
 
 def test_ports_are_declared_in_the_header():

@@ -32,7 +32,7 @@ def test_proved(systolith, tmp_path):
     rows = [line.split() for line in out.splitlines() if line.strip().startswith(("decoder", "narrower"))]
     assert [(row[0], row[-1]) for row in rows] == [("decoder-e4m3_integer", "proved"), ("narrower", "proved")]
     assert "2 of 2 properties proved" in out
-    records = json.loads((tmp_path / "build/formal/formal.json").read_text())["properties"]
+    records = json.loads((tmp_path / "build/formal/formal.json").read_text(encoding="utf-8"))["properties"]
     assert [(record["property"], record["result"]) for record in records] == [
         ("decoder-e4m3_integer", "proved"),
         ("narrower", "proved"),
@@ -50,7 +50,7 @@ def test_not_proved(systolith, tmp_path, monkeypatch):
     assert "wrong: sign fails in step 0 with x_select=" in out
     assert "x_code=0xff" in out
     assert "0 of 1 properties proved" in out
-    (record,) = json.loads((tmp_path / "build/formal/formal.json").read_text())["properties"]
+    (record,) = json.loads((tmp_path / "build/formal/formal.json").read_text(encoding="utf-8"))["properties"]
     assert record["result"] == "FAILED"
     assert record["steps"][0]["x_code"] == "0xff"
 

@@ -10,9 +10,9 @@ BEGIN, END = "<!-- made by make x: begin -->\n", "<!-- made by make x: end -->\n
 
 def test_the_table_alone_is_replaced(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}old\n{END}after\n")
+    page.write_text(f"before\n{BEGIN}old\n{END}after\n", encoding="utf-8")
     put_table(page, "make x", "new\n")
-    assert page.read_text() == f"before\n{BEGIN}new\n{END}after\n"
+    assert page.read_text(encoding="utf-8") == f"before\n{BEGIN}new\n{END}after\n"
     assert around_table(page, "make x") == (f"before\n{BEGIN}", f"{END}after\n")
 
 
@@ -20,9 +20,9 @@ def test_the_table_alone_is_replaced(tmp_path):
 def test_a_page_without_a_place(tmp_path, content):
     page = tmp_path / "page.md"
     if content is not None:
-        page.write_text(content)
+        page.write_text(content, encoding="utf-8")
     with pytest.raises(
         InputError, match=r"^page.md must hold the lines <!-- made by make x: begin --> and <!-- .*order"
     ):
         put_table(page, "make x", "new\n")
-    assert content is None or page.read_text() == content
+    assert content is None or page.read_text(encoding="utf-8") == content

@@ -26,7 +26,7 @@ def dat(path, *records):
         pairs = {"f": f"/x/{file[0] if file else 'source_0.v'}", "l": line, "n": column, "t": kind, "o": comment}
         facts = "".join(f"\x01{name}\x02{value}" for name, value in pairs.items())
         lines.append(f"C '{facts}' {count}")
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 

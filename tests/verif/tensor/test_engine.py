@@ -9,21 +9,16 @@ import numpy as np
 import pytest
 
 from arch.formats import FORMATS
-from arch.record import Field
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from golden.numerics.conversions import code_dtype
 from golden.tensor.efficiency import scale_sim_cycles
 from golden.tensor.jobs import Gemm
 from golden.tensor.schedule import gemm_cycles
-from hw.tensor.verilog import engine_verilog
-from verif.simulation.harness import Harness
 from verif.simulation.replay import replay
-from verif.simulation.simulator import build
 from verif.tensor.engine import build_engine, simulate
-from verif.tensor.unit import tensor_unit
-from verif.tensor.unit_bench import cells_of
 from verif.tensor.workload.operands import random_codes
+from verif.tensor.workload.session import Stretch, session
 from verif.tensor.workload.traffic import traffic_trace
 
 SEED = int(os.environ.get("SEED", 5))
@@ -117,13 +112,15 @@ def test_ring_and_tile_boundaries(name):
 def test_engine_of_an_ecp5s_cells():
     """The Verilog that ``systolith fpga`` builds for an ECP5, with what its cells do."""
     config, simulator = CONFIGS["pipelined"]
-    made = engine_verilog(config, "ecp5") + cells_of("ecp5")
-    assert "DCCA advance_buffer" in made
     jobs = limit_jobs(config, generator(9))[:20]
-    check(config, jobs, simulator=simulator, seed=9, idle=0.3, stall=0.5, rewrite=lambda _: made)
+    options = {"simulator": simulator, "target": "ecp5", "seed": 9, "idle": 0.3, "stall": 0.5}
+    check(config, jobs, **options)
 
-    stuck = made.replace("assign CLKO = CLKI & CE;", "assign CLKO = CE;")
-    run = simulate(config, jobs, simulator=simulator, seed=9, idle=0.3, stall=0.5, rewrite=lambda _: stuck)
+    def stuck(text):
+        assert "DCCA advance_buffer" in text
+        return text.replace("assign CLKO = CLKI & CE;", "assign CLKO = CE;")
+
+    run = simulate(config, jobs, rewrite=stuck, **options)
     assert run.mismatches and "o_result" in "\n".join(run.lines())
 
 
@@ -224,31 +221,13 @@ def test_mixed_passes_back_to_back(name):
 
 def test_reset_midway():
     """Reset in full traffic, at several moments: what follows is what follows the first reset."""
-    unit = tensor_unit(WIDE)
-    fields = (Field("i_reset", 1, drive=True), *unit.record.fields)
-    ports = [f for f in fields if unit.path(f) is None]
-    declared = ", ".join(f"{'input' if f.drive else 'output'} [{f.width - 1}:0] {f.name}" for f in ports)
-    connected = ", ".join(f".{f.name}({f.name})" for f in ports[1:])
-    top = f"""
-module top(input clk, input rst, {declared});
-  tensor_engine engine(.clk(clk), .rst(rst | i_reset), {connected});
-endmodule
-"""
-
-    def path(item):
-        return unit.path(item, "dut.engine")
-
-    simulation = build([engine_verilog(WIDE), top], Harness(dut="top", fields=fields, path=path), simulator=SHORT)
-    pieces = []
-    for index in range(8):
-        # Columns not in use are never stored: the sums in them would be what PSUM held before the reset.
-        piece = traffic_trace(WIDE, generator(index), 4, whole=True, idle=0.2, stall=0.2, seed=index)
-        piece = np.concatenate([np.zeros((len(piece), 1), np.uint32), piece], axis=1)
-        if index < 7:
-            piece = piece[: len(piece) // 2 + index]
-            piece[-1, 0] = 1
-        pieces.append(piece)
-    outcome = replay(simulation, pieces)
+    simulation, _ = build_engine(WIDE, simulator=SHORT, resets=True)
+    rng = generator(7)
+    stretches = [
+        Stretch(groups=4, idle=0.2, stall=0.2, cut=int(cut), reset=1 + index % 3)
+        for index, cut in enumerate(rng.integers(1, 150, 12))
+    ]
+    outcome = replay(simulation, session(WIDE, rng, [*stretches, Stretch(groups=4)]))
     assert outcome.passed, str(outcome.mismatches[0])
 
 

@@ -10,8 +10,8 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from verif.modules import module_text
 from verif.simulation.simulator import SimulatorError
-from verif.tensor.interactive import run_interactive
-from verif.tensor.resets import RESET_STATES
+from verif.tensor.interactive.resets import RESET_STATES
+from verif.tensor.interactive.run import run_interactive
 
 HAS_ICARUS = shutil.which("iverilog") is not None
 needs_icarus = pytest.mark.skipif(not HAS_ICARUS, reason="Icarus Verilog is not installed")

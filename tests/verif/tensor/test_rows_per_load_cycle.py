@@ -17,7 +17,7 @@ from verif.modules import module_text
 from verif.simulation.replay import replay
 from verif.tensor.coverage.recording import Recorder
 from verif.tensor.engine import build_engine, simulate
-from verif.tensor.interactive import run_interactive
+from verif.tensor.interactive.run import run_interactive
 from verif.tensor.workload.traffic import traffic_trace
 
 SEED = int(os.environ.get("SEED", 8))

@@ -10,7 +10,7 @@ import pytest
 from verif.simulation.replay import replay
 from verif.simulation.simulator import build
 from verif.simulation.unit_bench import Bundle
-from verif.tensor.units import BENCHES
+from verif.tensor.blocks.units import BENCHES
 
 SEED = int(os.environ.get("SEED", 20))
 ALL = Bundle(tuple(BENCHES.values()))
@@ -34,7 +34,7 @@ def test_unit(units, name):
             yield chunk
 
     outcome = replay(units, counted())
-    assert outcome.passed, "\n".join([ALL.explain(bench, mismatch) for mismatch in outcome.mismatches])
+    assert outcome.passed, "\n".join([ALL.describe(bench, mismatch) for mismatch in outcome.mismatches])
     assert outcome.compared_cycles == records
     kind, _, config = name.partition("-")
     if kind == "multiplier":
@@ -159,7 +159,7 @@ def broken_units():
 def test_planted_bug(broken_units, bench):
     outcome = replay(broken_units, BROKEN.records(bench, np.random.default_rng(SEED)))
     (mismatch,) = outcome.mismatches
-    report = BROKEN.explain(bench, mismatch)
+    report = BROKEN.describe(bench, mismatch)
     print(report)
     assert not outcome.passed
     assert f"{bench.name}, record {mismatch.cycle}: " in report

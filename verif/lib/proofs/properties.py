@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from amaranth.lib import wiring
 
 from hw.lib.arbiter import Arbiter
+from hw.lib.joining import join_modules
 from hw.lib.memory import SyncMemory
 from hw.lib.queue import StreamQueue
 from hw.lib.register_slice import RegisterSlice
-from hw.lib.text import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
 

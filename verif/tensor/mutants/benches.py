@@ -1,13 +1,10 @@
 """The benches that mutants must not survive: those of the units, and a replay of random traffic through the engine."""
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from arch.record import Field
 from arch.tensor.config import EngineConfig
 from hw.lib.emission import name_of, plain_names
 from hw.lib.memory import SyncMemory
@@ -15,13 +12,13 @@ from hw.tensor.verilog import engine_verilog
 from verif.mutants.hook import Bench
 from verif.mutants.mutation import SELECT, Mutation
 from verif.mutants.units import Units
-from verif.simulation.harness import Harness, Log
-from verif.simulation.replay import Outcome, replay
-from verif.simulation.simulator import Simulation, SimulatorError, build
+from verif.simulation.harness import RESET, Harness, Log
+from verif.simulation.replay import ReplayResult, replay
+from verif.simulation.simulator import Simulation, build
+from verif.tensor.blocks.units import narrower_bench, unit_benches
 from verif.tensor.mutants.assumptions import violations
 from verif.tensor.unit import tensor_unit
-from verif.tensor.units import narrower_bench, unit_benches
-from verif.tensor.workload.traffic import traffic_trace
+from verif.tensor.workload.session import Stretch, session
 
 __all__ = ["EngineTraffic", "benches", "psum_memory", "units"]
 
@@ -45,20 +42,13 @@ def units(mutation: Mutation, simulator: str = "verilator") -> Units:
     return Units(mutation, {bench.name.partition("-")[0]: bench for bench in benches}, within, simulator)
 
 
-def _traffic_with_resets(config: EngineConfig, seed: int) -> Iterator[np.ndarray]:
-    """Traces of random traffic, each but the first after a reset; the bit for the reset is the first word."""
+def _stretches(config: EngineConfig, rng: np.random.Generator) -> list[Stretch]:
+    """Traffic of every pace to its end, then stretches that a reset cuts short."""
     # Tiles hold up to a ring of rows.
     groups = max(6, 960 // config.psum_depth)
-    for index, (idle, stall) in enumerate([*PACES, *[(0.2, 0.2)] * CUTS]):
-        cut = index >= len(PACES)
-        rng = np.random.default_rng([seed, index])
-        # A column that is not in use is not stored: after a reset its sums are what PSUM held before.
-        piece = traffic_trace(config, rng, 2 if cut else groups, whole=index > 0, idle=idle, stall=stall, seed=index)
-        piece = np.concatenate([np.zeros((len(piece), 1), np.uint32), piece], axis=1)
-        if cut:
-            piece = piece[: len(piece) // 2 + index]
-        piece[-1, 0] = 1
-        yield piece
+    whole = [Stretch(groups=groups, idle=idle, stall=stall) for idle, stall in PACES]
+    cuts = rng.integers(1, 2 * config.drain_latency + 4 * config.rows, CUTS)
+    return [*whole, *(Stretch(groups=2, idle=0.2, stall=0.2, cut=int(cut)) for cut in cuts)]
 
 
 @dataclass(frozen=True)
@@ -72,47 +62,28 @@ class EngineTraffic:
     @cached_property
     def simulation(self) -> Simulation:
         """Built at its first use."""
-        config = self.mutation.config
-        unit = tensor_unit(config)
-        items = (Field("i_reset", 1, drive=True), *unit.record.fields)
-        ports = [f for f in items if unit.path(f) is None]
-        declared = ", ".join(f"{'input' if f.drive else 'output'} [{f.width - 1}:0] {f.name}" for f in ports)
-        connected = ", ".join(f".{f.name}({f.name})" for f in ports[1:])
-        top = (
-            f"module top(input clk, input rst, {declared});\n"
-            f"  tensor_engine engine(.clk(clk), .rst(rst | i_reset), {connected});\nendmodule\n"
-        )
-
-        def path(item: Field) -> str | None:
-            return unit.path(item, "dut.engine")
-
+        unit = tensor_unit(self.mutation.config)
         bits = f"{{{', '.join(reversed(self._violations.values()))}}}"
         log = Log(payload=bits, width=len(self._violations), state=bits, state_width=len(self._violations))
-        harness = Harness(dut="top", fields=items, path=path, log=log)
-        return build([self._verilog(), top], harness, simulator=self.simulator, opt_level=1)
+        harness = Harness(dut=unit.top, fields=(RESET, *unit.record.fields), path=unit.path, log=log)
+        text = self.mutation.put_into(plain_names(engine_verilog(self.mutation.config)))
+        return build([text], harness, simulator=self.simulator, opt_level=1)
 
     @property
     def _violations(self) -> dict[str, str]:
-        return violations(self.mutation.known, self.mutation.config, "dut.engine")
-
-    def _verilog(self) -> str:
-        text = plain_names(engine_verilog(self.mutation.config))
-        for name, mutated in self.mutation.mutated.items():
-            text, found = re.subn(rf"^module {name}\(.*?^endmodule\n", lambda _, m=mutated: m, text, flags=re.M | re.S)
-            if found != 1:
-                raise SimulatorError(f"the emitted Verilog has {found} modules {name}")
-        return text
+        return violations(self.mutation.known, self.mutation.config, "dut")
 
     @cached_property
     def trace(self) -> list[np.ndarray]:
         """The stimulus and what is expected."""
-        return list(_traffic_with_resets(self.mutation.config, self.mutation.seed))
+        rng = np.random.default_rng(self.mutation.seed)
+        return list(session(self.mutation.config, rng, _stretches(self.mutation.config, rng)))
 
     def part(self, module: str) -> str:
         """One for all of them."""
         return self.name
 
-    def replay(self, number: int = 0) -> Outcome:
+    def replay(self, number: int = 0) -> ReplayResult:
         """The whole trace, or its beginning up to the first difference."""
         return replay(self.simulation, self.trace, plusargs=[f"+{SELECT}={number}"])
 

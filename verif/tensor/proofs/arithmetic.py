@@ -9,10 +9,10 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import operand_layout, product_layout
 from hw.arithmetic.decoder import Decoder
 from hw.arithmetic.multiplier import Multiplier
-from hw.lib.text import join_modules
+from hw.lib.joining import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
-from verif.tensor.unit_bench import UNIT_CONFIGS
+from verif.tensor.blocks.configs import UNIT_CONFIGS
 
 __all__ = [
     "arithmetic_properties",
@@ -26,7 +26,7 @@ __all__ = [
 
 def specification(name: str) -> str:
     """A specification beside this file."""
-    return (Path(__file__).with_name(f"{name}.sv")).read_text()
+    return (Path(__file__).with_name(f"{name}.sv")).read_text(encoding="utf-8")
 
 
 def split_fields(prefix: str, bus: str, layout: Layout) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from arch.tensor.config import EngineConfig
 from hw.arithmetic.fused_adder import FusedAdder
-from hw.lib.text import join_modules
+from hw.lib.joining import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
+from verif.tensor.blocks.configs import UNIT_CONFIGS
 from verif.tensor.proofs.arithmetic import max_product_exponent, product_fields, specification, split_fields
 from verif.tensor.sums import possible_sum
-from verif.tensor.unit_bench import UNIT_CONFIGS
 
 __all__ = ["fused_properties"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout
-from hw.lib.text import join_modules
+from hw.lib.joining import join_modules
 from hw.tensor.bank import PsumBank
 from verif.modules import plain_modules
 from verif.proofs.prover import Property

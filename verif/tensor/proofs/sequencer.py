@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout, psum_layout, result_layout
-from hw.lib.text import join_modules
+from hw.lib.joining import join_modules
 from hw.tensor.readout import Readout
 from hw.tensor.sequencer import Sequencer
 from verif.modules import plain_modules

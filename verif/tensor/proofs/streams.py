@@ -5,7 +5,7 @@ from functools import partial
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import activation_layout, command_layout, result_layout, weight_layout
-from hw.lib.text import join_modules
+from hw.lib.joining import join_modules
 from hw.tensor.engine import TensorEngine
 from verif.modules import plain_modules
 from verif.proofs.prover import Property

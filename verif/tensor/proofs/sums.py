@@ -7,11 +7,11 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout
 from hw.arithmetic.exact_adder import ExactAdder
 from hw.arithmetic.rounder import Narrower, Rounder
-from hw.lib.text import join_modules
+from hw.lib.joining import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
+from verif.tensor.blocks.configs import UNIT_CONFIGS
 from verif.tensor.proofs.arithmetic import max_product, product_fields, specification, split_fields
-from verif.tensor.unit_bench import UNIT_CONFIGS
 
 __all__ = ["sum_properties"]
 

@@ -1,5 +1,6 @@
 """Random passes: whatever a command may say, without a pause between tiles."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +11,15 @@ from arch.tensor.layouts import command_layout
 from golden.numerics.conversions import code_dtype
 from golden.tensor.arithmetic import add_products, decode_operands, multiply, psum_words, read_out
 from golden.tensor.engine import TensorEngine
+from verif.tensor.workload.operands import CLASSES, random_operands
+from verif.tensor.workload.program import Beats
 
-__all__ = ["GoldenModelError", "Traffic", "traffic_trace"]
+__all__ = ["FOREVER", "GoldenModelError", "Traffic", "traffic_trace"]
 
 #: Cycles after which a model that is not done never will be.
-FOREVER = 100_000
+FOREVER = 1_000_000
+#: Passes of a tile, and tiles of a group, at most.
+STEPS, TILES = 3, 4
 
 
 class GoldenModelError(Exception):
@@ -25,12 +30,15 @@ class GoldenModelError(Exception):
 class _Tile:
     """An output tile in hand: its rows and columns, its first PSUM row, and its sums so far.
 
-    steps : passes to come. taken : activation rows of the group before its last pass, None before its first.
+    steps : passes to come. terms : that its sums may still have. kind : of its operands.
+    taken : activation rows of the group before its last pass, None before its first.
     """
 
     m: int
     n: int
     steps: int
+    terms: int
+    kind: str
     base: int
     sums: np.ndarray
     taken: int | None = None
@@ -42,16 +50,26 @@ class Traffic:
     Tiles of a group interleave at random. ``expected`` are the result rows, from the arithmetic of each term.
     """
 
-    def __init__(self, config: EngineConfig, rng: np.random.Generator, groups: int, whole: bool):
-        self.config, self.rng, self.narrowest = config, rng, config.cols if whole else 1
+    def __init__(self, config: EngineConfig, rng: np.random.Generator) -> None:
+        self.config, self.rng = config, rng
         self.commands, self.weights, self.activations, self.expected = [], [], [], []
         self.base = 0
-        for _ in range(groups):
-            self._group()
 
-    def _group(self) -> None:
-        """First passes in the order of PSUM's ring, last passes too, anything between."""
-        tiles = self._tiles()
+    def groups(self, count: int, most: int | None = None) -> None:
+        """So many groups, each of up to four tiles that PSUM holds at a time, of at most ``most`` rows together."""
+        for _ in range(count):
+            sizes, free = [], min(self.config.psum_depth, most or self.config.psum_depth)
+            while free and len(sizes) < TILES:
+                sizes.append(int(self.rng.integers(1, free + 1)) if self.rng.random() < 0.7 else free)
+                free -= sizes[-1]
+            self.group(sizes)
+
+    def group(self, sizes: Sequence[int], steps: int | None = None) -> None:
+        """Tiles of so many rows each, as many as PSUM holds at most; each of so many passes, or of one to three.
+
+        First passes are in the order of PSUM's ring, last passes too, anything between.
+        """
+        tiles = [self._tile(m, steps) for m in sizes]
         started, finished, taken = 0, 0, 0
         while finished < len(tiles):
             choices = [
@@ -67,35 +85,38 @@ class Traffic:
             started = max(started, index + 1)
             finished += not tile.steps
 
-    def _tiles(self) -> list[_Tile]:
-        """Up to four that PSUM holds at a time."""
+    def _tile(self, m: int, steps: int | None) -> _Tile:
         config, rng = self.config, self.rng
-        rows, free = [], config.psum_depth
-        while free and len(rows) < 4:
-            rows.append(int(rng.integers(1, free + 1)) if rng.random() < 0.7 else free)
-            free -= rows[-1]
-        tiles = []
-        for m in rows:
-            steps, n = int(rng.integers(1, 4)), int(rng.integers(self.narrowest, config.cols + 1))
-            sums = np.zeros((m, config.cols, psum_words(config)), np.uint32)
-            tiles.append(_Tile(m=m, n=n, steps=steps, base=self.base, sums=sums))
-            self.base = (self.base + m) % config.psum_depth
-        return tiles
+        terms = config.k_max if config.exact else STEPS * config.rows
+        tile = _Tile(
+            m=m,
+            n=int(rng.integers(1, config.cols + 1)),
+            steps=min(terms, steps or int(rng.integers(1, STEPS + 1))),
+            terms=terms,
+            kind=str(rng.choice(CLASSES)),
+            base=self.base,
+            sums=np.zeros((m, config.cols, psum_words(config)), np.uint32),
+        )
+        self.base = (self.base + m) % config.psum_depth
+        return tile
 
     def _pass(self, tile: _Tile, taken: int) -> None:
         """One pass of a tile, with ``taken`` activation rows of the group before it."""
         config, rng = self.config, self.rng
-        k = int(rng.integers(1, config.rows + 1))
+        # A pass to come has a term at least. One in four has all lanes.
+        most = min(config.rows, tile.terms - (tile.steps - 1))
+        k = most if rng.random() < 0.25 else int(rng.integers(1, most + 1))
+        tile.terms -= k
         x_format, w_format = (str(name) for name in rng.choice(config.formats, 2))
         out_format, saturate = str(rng.choice(list(FORMATS))), int(rng.integers(2))
         first, last = tile.taken is None, tile.steps == 1
-        most = config.hazard_latency if first else min(config.hazard_latency, taken - tile.taken)
+        farthest = config.hazard_latency if first else min(config.hazard_latency, taken - tile.taken)
         command = command_layout(config).pack(
             tile_m=tile.m,
             tile_k=k,
             tile_n=tile.n,
             base=tile.base,
-            distance=int(rng.integers(1, most + 1)),
+            distance=int(rng.integers(1, farthest + 1)),
             first=int(first),
             last=int(last),
             x_format=FORMATS[x_format].select,
@@ -103,16 +124,12 @@ class Traffic:
             out_format=FORMATS[out_format].select,
             saturate=saturate,
         )
-        beats, lane = config.load_cycles(k), code_dtype(config.lane_format)
-        x, w = (
-            rng.integers(0, 1 << config.code_bits, (count, lanes), dtype=lane)
-            for count, lanes in ((tile.m, config.rows), (beats * config.rows_per_load_cycle, config.cols))
-        )
+        x, w = random_operands(rng, (tile.m, k, config.cols), x_format, w_format, tile.kind)
+        beats = config.load_cycles(k)
         self.commands.append(command)
-        self.weights.append(w.reshape(beats, -1))
-        self.activations.append(x)
-        x = decode_operands(x[:, :k].astype(code_dtype(x_format)), x_format, config)
-        w = decode_operands(w[:k].astype(code_dtype(w_format)), w_format, config)
+        self.weights.append(self._lanes(w, w_format, beats * config.rows_per_load_cycle).reshape(beats, -1))
+        self.activations.append(self._lanes(x.T, x_format, config.rows).T)
+        x, w = decode_operands(x, x_format, config), decode_operands(w, w_format, config)
         for row in range(k):
             tile.sums = add_products(tile.sums, multiply(x[:, row, None], w[row], config), config)
         if last:
@@ -120,34 +137,50 @@ class Traffic:
             codes[:, tile.n :] = 0
             self.expected.append(codes)
 
-    def beats(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _lanes(self, codes: np.ndarray, fmt: str, count: int) -> np.ndarray:
+        """The codes as the first of so many lanes; the other lanes, and what lies above a code, are random."""
+        dtype = code_dtype(self.config.lane_format)
+        lanes = self.rng.integers(0, 1 << self.config.code_bits, (count, codes.shape[1]), dtype=dtype)
+        above = dtype.type(np.iinfo(dtype).max & ~np.iinfo(code_dtype(fmt)).max)
+        lanes[: len(codes)] = lanes[: len(codes)] & above | codes
+        return lanes
+
+    def beats(self) -> Beats:
         """All of them, as ``golden.tensor.engine.TensorEngine.offer`` takes them."""
         dtype = np.uint64 if command_layout(self.config).width <= 64 else object
         return np.array(self.commands, dtype), np.concatenate(self.weights), np.concatenate(self.activations)
 
+    def check(self, model: TensorEngine) -> None:
+        """Compare a cycle model that has worked on all beats with the arithmetic of each term.
 
-def traffic_trace(
-    config: EngineConfig, rng: np.random.Generator, groups: int, *, whole: bool = False, **pace
-) -> np.ndarray:
-    """A trace of random traffic to its end, as ``TensorEngine.run`` gives it; ``whole``: every tile has all columns.
+        Raises
+        ------
+        GoldenModelError
+            If it is not through, or its results are others.
+        """
+        if not model.done:
+            raise GoldenModelError(f"the golden model is at work after {FOREVER:,} cycles")
+        results, expected = model.results, np.concatenate(self.expected)
+        if results.shape != expected.shape:
+            raise GoldenModelError(f"the golden model gave {len(results)} result rows, {len(expected)} were due")
+        wrong = np.argwhere(results != expected)
+        if len(wrong):
+            row, col = wrong[0]
+            actual, due = results[row, col], expected[row, col]
+            raise GoldenModelError(f"result row {row}, column {col} of the golden model is {actual:#x}, not {due:#x}")
+
+
+def traffic_trace(config: EngineConfig, rng: np.random.Generator, groups: int, **pace) -> np.ndarray:
+    """A trace of random traffic to its end, as ``TensorEngine.run`` gives it.
 
     Raises
     ------
     GoldenModelError
         If the results in it are not those of the arithmetic of each term.
     """
-    traffic, model = Traffic(config, rng, groups, whole), TensorEngine(config)
+    traffic, model = Traffic(config, rng), TensorEngine(config)
+    traffic.groups(groups)
     model.offer(*traffic.beats())
     trace = model.run(FOREVER, until_done=True, **pace)
-    if not model.done:
-        raise GoldenModelError(f"the golden model is at work after {FOREVER:,} cycles")
-    results, expected = model.results, np.concatenate(traffic.expected)
-    if results.shape != expected.shape:
-        raise GoldenModelError(f"the golden model gave {len(results)} result rows, {len(expected)} were due")
-    wrong = np.argwhere(results != expected)
-    if len(wrong):
-        row, col = wrong[0]
-        raise GoldenModelError(
-            f"result row {row}, column {col} of the golden model is {results[row, col]:#x}, not {expected[row, col]:#x}"
-        )
+    traffic.check(model)
     return trace

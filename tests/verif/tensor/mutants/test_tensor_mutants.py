@@ -66,7 +66,7 @@ def knowing(mutation: Mutation, **facts: dict) -> Mutation:
 
 def at_column(mutation: Mutation, column: int) -> Mutant:
     """Results of a column that is not in use are read out."""
-    lines = (mutation.directory / "design.v").read_text().splitlines()
+    lines = (mutation.directory / "design.v").read_text(encoding="utf-8").splitlines()
     (number,) = [n for n, line in enumerate(lines, 1) if re.search(rf"row_\d\[\d:0\] > 1'h{column};", line)]
     cell = next(m.option("cell") for m in mutation.mutants if re.search(rf"-src design.v:{number}\.", m.command))
     return Mutant(9000 + column, f"mutate -mode const1 -module readout -cell {cell} -port Y -portbit 0")

@@ -1,4 +1,4 @@
-"""Emitted modules as one text, made shorter and easier to read."""
+"""One Verilog text of emitted modules, made shorter and easier to read."""
 
 import re
 

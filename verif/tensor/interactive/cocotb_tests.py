@@ -1,6 +1,6 @@
 """Interactive benches of the tensor engine, run inside the simulator: idle, stall, reset, a full PSUM.
 
-``verif.tensor.interactive`` builds the device and starts them.
+``verif.tensor.interactive.run`` builds the device and starts them.
 """
 
 import cocotb
@@ -10,8 +10,8 @@ from golden.tensor.jobs import Gemm, golden_result
 from golden.tensor.schedule import gemm_cycles, readout_cycles
 from verif.simulation.scoreboard import CycleScoreboard
 from verif.simulation.streams import PERIOD
-from verif.tensor.engine_bench import INPUTS, EngineBench
-from verif.tensor.resets import RESET_STATES
+from verif.tensor.interactive.resets import RESET_STATES
+from verif.tensor.interactive.testbench import INPUTS, EngineBench
 
 #: A bench that takes longer has hung.
 LIMIT = {"timeout_time": 20_000 * PERIOD, "timeout_unit": "ns"}

@@ -1,4 +1,4 @@
-"""Builds a tensor engine with its ports open to cocotb and runs the benches of ``verif.tensor.cocotb_engine``."""
+"""Builds a tensor engine with its ports open to cocotb and runs the benches in ``cocotb_tests`` on it."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from hw.tensor.verilog import engine_verilog
 from verif.simulation.harness import TOP, Harness
 from verif.simulation.runs import run_folder
 from verif.simulation.simulator import Simulation, SimulatorError, build, crash, end
+from verif.tensor.interactive.resets import Reset, recorded_resets
 from verif.tensor.paths import column_stores
-from verif.tensor.resets import Reset, recorded_resets
 
 __all__ = ["InteractiveRun", "run_interactive"]
 
@@ -102,7 +102,7 @@ def run_interactive(
     root: Path | None = None,
     timeout: float = 600.0,
 ) -> InteractiveRun:
-    """Run every bench of ``verif.tensor.cocotb_engine`` on the RTL of a configuration.
+    """Run every bench of ``verif.tensor.interactive.cocotb_tests`` on the RTL of a configuration.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def run_interactive(
 
 def _run(simulation: Simulation, run: Path, plusargs: Sequence[str], timeout: float) -> dict[str, str | None]:
     """Each bench with why it failed; SimulatorError if the simulator ended without a verdict."""
-    process = simulation.start("verif.tensor.cocotb_engine", run, plusargs)
+    process = simulation.start("verif.tensor.interactive.cocotb_tests", run, plusargs)
     try:
         code = process.wait(timeout)
         results = run / "results.xml"

@@ -1,14 +1,13 @@
-"""What the units of the tensor engine are benched in: configurations, and the cells of FPGAs."""
+"""The configurations that blocks of the tensor engine are benched and proved in."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 
-__all__ = ["UNIT_CONFIGS", "cells_of"]
+__all__ = ["UNIT_CONFIGS"]
 
-#: Configurations the units are benched in: the presets, and FP8 with fp32 sums.
+#: Configurations that are benched: the presets, and FP8 with fp32 sums.
 UNIT_CONFIGS: dict[str, EngineConfig] = {
     "e4m3": PRESETS["tiny"],
     "fp8": EngineConfig(rows=3, cols=2, formats=("e4m3", "e5m2"), accumulation="exact", psum_depth=32),
@@ -17,8 +16,3 @@ UNIT_CONFIGS: dict[str, EngineConfig] = {
     "bf16": EngineConfig(rows=2, cols=3, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32", psum_depth=32),
     "fp8_fp32": EngineConfig(rows=2, cols=2, formats=("e4m3", "e5m2"), accumulation="fp32", psum_depth=32),
 }
-
-
-def cells_of(target: str) -> str:
-    """Verilog of what a target's cells do."""
-    return Path(__file__).with_name(f"{target}_cells.v").read_text()

@@ -12,10 +12,9 @@ from hw.tensor.bank import PsumBank, seed_shape, store_shape
 from hw.tensor.grid import Grid
 from hw.tensor.pe import ProcessingElement
 from verif.simulation.unit_bench import UnitBench
-from verif.tensor import unit_vectors as vectors
-from verif.tensor.models import ArrayModel, PsumBankModel
-from verif.tensor.paths import REGISTERS
-from verif.tensor.unit_bench import cells_of
+from verif.tensor.blocks import vectors
+from verif.tensor.blocks.models import ArrayModel, PsumBankModel
+from verif.tensor.paths import HARD_PRODUCT, REGISTERS
 
 __all__ = ["grid_bench", "pe_bench", "psum_bank_bench"]
 
@@ -60,7 +59,7 @@ def pe_bench(key: str, config: EngineConfig, target: str | None = None) -> UnitB
     inside = ("shadow", "active", "product")
     registers = dict(REGISTERS)
     if target == ECP5 and config.integer_operands:
-        registers["product"] = "{{{pe}.product_flags, {pe}.hard_product, {pe}.product_tags}}"
+        registers["product"] = HARD_PRODUCT
 
     def values(rng):
         resets, beats, weights, psums, registers = _run_array(single, rng, 20_000)
@@ -82,7 +81,6 @@ def pe_bench(key: str, config: EngineConfig, target: str | None = None) -> UnitB
         has_clock=True,
         registers=registers,
         target=target,
-        cells=cells_of(target) if target else "",
     )
 
 

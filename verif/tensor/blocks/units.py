@@ -17,9 +17,9 @@ from hw.arithmetic.multiplier import Multiplier
 from hw.arithmetic.rounder import Narrower, Rounder, narrow_stages, round_stages
 from hw.fpga.ecp5 import ECP5
 from verif.simulation.unit_bench import UnitBench
-from verif.tensor import unit_vectors as vectors
-from verif.tensor.array_units import grid_bench, pe_bench, psum_bank_bench
-from verif.tensor.unit_bench import UNIT_CONFIGS, cells_of
+from verif.tensor.blocks import vectors
+from verif.tensor.blocks.array_units import grid_bench, pe_bench, psum_bank_bench
+from verif.tensor.blocks.configs import UNIT_CONFIGS
 
 __all__ = ["BENCHES", "UNIT_CONFIGS", "UnitBench", "narrower_bench", "unit_benches"]
 
@@ -211,7 +211,7 @@ def _benches() -> dict[str, UnitBench]:
         benches += unit_benches(key, config)
         if config.exact:
             key = f"{key}-ecp5"
-            benches += [replace(make(key, config), target=ECP5, cells=cells_of(ECP5)) for make in (_multiplier, _adder)]
+            benches += [replace(make(key, config), target=ECP5) for make in (_multiplier, _adder)]
             benches.append(pe_bench(key, config, ECP5))
         else:
             benches += [_fused_adder(f"{key}_{n}_stages", replace(config, add_latency=n)) for n in ADD_LATENCIES[1:]]

@@ -39,7 +39,7 @@ module MULT18X18D #(
   initial
     if (REG_INPUTA_CLK != "NONE" || REG_INPUTB_CLK != "NONE" || REG_OUTPUT_CLK != "CLK0" || REG_OUTPUT_CE != "CE0" ||
         REG_OUTPUT_RST != "RST0" || RESETMODE != "SYNC" || GSR != "DISABLED") begin
-      $display("MULT18X18D: a mode that verif/tensor/ecp5_cells.v does not describe");
+      $display("MULT18X18D: a mode that verif/simulation/ecp5_cells.v does not describe");
       $fatal;
     end
 endmodule

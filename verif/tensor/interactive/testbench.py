@@ -18,7 +18,7 @@ from golden.tensor.schedule import assemble
 from verif.simulation.leash import follow_parent
 from verif.simulation.scoreboard import CycleScoreboard, ValueScoreboard
 from verif.simulation.streams import PERIOD, Monitor, Port, Sink, Source, cycle
-from verif.tensor.resets import record_reset
+from verif.tensor.interactive.resets import record_reset
 from verif.tensor.workload.gemms import draw_gemm
 from verif.tensor.workload.program import Program, packed, result_rows
 
@@ -40,7 +40,7 @@ class EngineBench:
     Parameters
     ----------
     dut
-        The module of ``verif.tensor.interactive.OpenHarness``.
+        The module of ``verif.tensor.interactive.run.OpenHarness``.
     name : str
         Of the bench: it and the run's seed give the random numbers.
     idle, stall : float

@@ -1,0 +1,1 @@
+"""Benches that drive an engine from within the simulator: idle, stall, reset, a full PSUM."""
