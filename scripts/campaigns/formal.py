@@ -13,14 +13,11 @@ from scripts.ground.errors import InputError
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
 from scripts.ground.terminal import Terminal
-from verif.lib.proofs.properties import PROPERTIES as LIB
 from verif.proofs.prover import PROVED, Proof, Property, prove
-from verif.tensor.proofs.properties import PROPERTIES as TENSOR
+from verif.registry.units import PROPERTIES
 
 __all__ = ["run_formal", "select"]
 
-#: Of every unit, by name.
-PROPERTIES = TENSOR | LIB
 FOLDER = Path("build") / "formal"
 #: Proofs at a time.
 JOBS = 2
