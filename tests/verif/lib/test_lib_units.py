@@ -87,7 +87,7 @@ def test_unit(units, name):
     print(f"seed {SEED}")
     bench = BENCHES[name]
     outcome = replay(units, ALL.records(bench, np.random.default_rng(SEED)))
-    assert outcome.passed, "\n".join(ALL.explain(bench, mismatch) for mismatch in outcome.mismatches)
+    assert outcome.passed, "\n".join(ALL.describe(bench, mismatch) for mismatch in outcome.mismatches)
     assert outcome.compared_cycles == 12_000
 
 
@@ -95,5 +95,5 @@ def test_unit(units, name):
 def test_planted_bug(units, bench):
     outcome = replay(units, ALL.records(bench, np.random.default_rng(SEED)))
     (mismatch,) = outcome.mismatches
-    print(ALL.explain(bench, mismatch))
+    print(ALL.describe(bench, mismatch))
     assert not outcome.passed

@@ -70,7 +70,7 @@ def _seeds(config: EngineConfig) -> Property:
         text="sequencer_seeds",
         ADDRESS=_address(config),
         COLUMNS=config.cols.bit_length(),
-        HAZARD=config.hazard_latency,
+        HAZARD=config.store_latency,
     )
 
 
