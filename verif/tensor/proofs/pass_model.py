@@ -70,7 +70,7 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
     """
     command = command_layout(config)
     at, bits = command.offset, command.fields
-    address = max(1, (config.psum_depth - 1).bit_length())
+    address = config.address_bits
     columns = config.cols.bit_length()
     store = 1 + address + columns
     lines = store * config.store_latency

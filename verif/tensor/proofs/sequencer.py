@@ -25,7 +25,7 @@ def _device(config: EngineConfig) -> str:
 
 
 def _passes(config: EngineConfig, name: str = "sequencer-passes") -> Property:
-    width = 1 + max(1, (config.psum_depth - 1).bit_length()) + config.cols.bit_length()
+    width = 1 + config.address_bits + config.cols.bit_length()
     top = width * config.store_latency - 1
     harness = f"""{specification("passes")}
 module proof({ports(config)});
@@ -60,7 +60,7 @@ endmodule
 
 
 def _seeds(config: EngineConfig) -> Property:
-    address = max(1, (config.psum_depth - 1).bit_length())
+    address = config.address_bits
     width = 1 + address + config.cols.bit_length()
     hazard = config.hazard_latency
     harness = f"""{specification("passes")}
@@ -122,7 +122,7 @@ endmodule
 
 def _ring(config: EngineConfig) -> Property:
     layout = command_layout(config)
-    address = max(1, (config.psum_depth - 1).bit_length())
+    address = config.address_bits
     due, count = config.read_latency, config.psum_depth.bit_length()
     age = due.bit_length()
     stages = config.readout_latency + config.cols - 2
