@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from arch.formats import FORMATS, FP32
+from arch.formats import FORMATS, FP32, SELECT_BITS
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout
 from hw.lib.blocks import place, struct
@@ -72,7 +72,7 @@ class Narrower(wiring.Component):
         Moves the pipeline; only where there is one.
     i_fp32 : ``In(32)``
         The fp32 code; a NaN is the canonical one.
-    i_select : ``In(2)``
+    i_select : ``In(SELECT_BITS)``
         ``Format.select`` of the result.
     i_saturate : ``In(1)``
         See above.
@@ -90,7 +90,9 @@ class Narrower(wiring.Component):
     def __init__(self, config: EngineConfig):
         self.config = config
         enable = {} if self.COMBINATIONAL else {"i_en": In(1)}
-        super().__init__(enable | {"i_fp32": In(32), "i_select": In(2), "i_saturate": In(1), "o_code": Out(32)})
+        super().__init__(
+            enable | {"i_fp32": In(32), "i_select": In(SELECT_BITS), "i_saturate": In(1), "o_code": Out(32)}
+        )
 
     @property
     def COMBINATIONAL(self) -> bool:
@@ -220,7 +222,7 @@ class Rounder(wiring.Component):
             {
                 "i_en": In(1),
                 "i_psum": In(psum_layout(config).width),
-                "i_select": In(2),
+                "i_select": In(SELECT_BITS),
                 "i_saturate": In(1),
                 "o_code": Out(32),
             }

@@ -5,11 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from arch.formats import SELECT_BITS
 from arch.tensor.config import EngineConfig
-from arch.tensor.layouts import command_layout
+from arch.tensor.layouts import command_layout, readout_layout, seed_layout
 from hw.lib.blocks import delayed, struct
-from hw.tensor.bank import seed_shape, store_shape
-from hw.tensor.readout import row_shape
+from hw.tensor.bank import store_shape
 
 __all__ = ["Sequencer"]
 
@@ -46,7 +46,7 @@ class Sequencer(wiring.Component):
         A weight beat is taken: its format, and one-hot the group of rows of the array it is for.
     o_activation_en, o_activation_format, o_swap, o_tile_k
         An activation row is taken: its format, first of its pass, lanes in use.
-    o_seed, o_store : ``seed_shape(config)``, ``store_shape(config)``
+    o_seed, o_store : ``seed_layout(config)``, ``store_shape(config)``
         Requests to PSUM column 0, in the cycles the array's latency asks for.
     o_row_en, o_row_address, o_row, o_finished
         To the read-out: an activation row of a last pass is taken; such a row is stored in column 0.
@@ -58,7 +58,6 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        address = range(max(2, config.psum_depth))
         super().__init__(
             {
                 "i_command": In(stream.Signature(struct(command_layout(config)))),
@@ -67,17 +66,17 @@ class Sequencer(wiring.Component):
                 "i_activation_valid": In(1),
                 "o_activation_ready": Out(1),
                 "o_weight_en": Out(1),
-                "o_weight_format": Out(2),
+                "o_weight_format": Out(SELECT_BITS),
                 "o_load": Out(config.load_cycles(config.rows)),
                 "o_activation_en": Out(1),
-                "o_activation_format": Out(2),
+                "o_activation_format": Out(SELECT_BITS),
                 "o_swap": Out(1),
                 "o_tile_k": Out(range(config.rows + 1)),
-                "o_seed": Out(seed_shape(config)),
+                "o_seed": Out(struct(seed_layout(config))),
                 "o_store": Out(store_shape(config)),
                 "o_row_en": Out(1),
-                "o_row_address": Out(address),
-                "o_row": Out(row_shape(config)),
+                "o_row_address": Out(config.address_bits),
+                "o_row": Out(struct(readout_layout(config))),
                 "o_finished": Out(1),
                 "i_freed": In(1),
             }
@@ -183,7 +182,7 @@ class Sequencer(wiring.Component):
         """Requests to PSUM and read-out, each in the cycle in which the row's wavefront is there."""
         config = self.config
         address = Signal.like(self.o_row_address)
-        seed = Signal(seed_shape(config))
+        seed = Signal(struct(seed_layout(config)))
         finished = Signal()
         store = delayed(m, Cat(self.take_row, address, self.run.tile_n), config.store_latency, "store_line")
         m.d.comb += [

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from arch.formats import SELECT_BITS
 from arch.layout import Layout
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout, operand_layout, product_layout
@@ -120,13 +121,13 @@ _SIDES = (("input", "i"), ("output", "o"), ("register", "o"))
 
 def _guards(module: str, config: EngineConfig) -> list[Guard]:
     """Addresses go with a valid bit; the format is no choice where there is one."""
-    address = max(1, (config.psum_depth - 1).bit_length())
+    address = config.address_bits
     found = []
     if module == "decoder" and len(config.formats) == 1:
-        found.append(Guard("input", "i_select", 0, 2, "1'b0"))
+        found.append(Guard("input", "i_select", 0, SELECT_BITS, "1'b0"))
     if module == "sequencer":
         if len(config.formats) == 1:
-            found += [Guard("output", f"o_{what}_format", 0, 2, "1'b0") for what in ("weight", "activation")]
+            found += [Guard("output", f"o_{what}_format", 0, SELECT_BITS, "1'b0") for what in ("weight", "activation")]
         found += [
             Guard("output", "o_row_address", 0, address, "o_row_en"),
             Guard("register", "row", 0, config.psum_depth.bit_length(), "run_valid"),

@@ -79,7 +79,7 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
 {split_fields("w", "w_command", command)}
 {split_fields("x", "x_command", command)}
 {split_fields("l", "m_load_command", command)}
-  wire [{_address_bits(config) - 1}:0] address = x_base + x_row;
+  wire [{config.address_bits - 1}:0] address = x_base + x_row;
   wire [{command.fields["tile_k"] - 1}:0] l_beats = {beats};
 {_INVARIANT}
   always @* begin
@@ -93,18 +93,14 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
 """
 
 
-def _address_bits(config: EngineConfig) -> int:
-    return max(1, (config.psum_depth - 1).bit_length())
-
-
 def _store_bits(config: EngineConfig) -> int:
     """A request to store, and in how many columns."""
-    return 1 + _address_bits(config) + config.cols.bit_length()
+    return 1 + config.address_bits + config.cols.bit_length()
 
 
 def _sequencer(config: EngineConfig) -> str:
     """The device and its outputs."""
-    address, columns, tile_k = _address_bits(config), config.cols.bit_length(), command_layout(config).fields["tile_k"]
+    address, columns, tile_k = config.address_bits, config.cols.bit_length(), command_layout(config).fields["tile_k"]
     return f"""\
   localparam LATENCY = {config.store_latency}, WIDTH = {_store_bits(config)};
   wire command_ready, weight_ready, activation_ready, weight_en, activation_en, swap, row_en, finished;
@@ -127,7 +123,7 @@ def _sequencer(config: EngineConfig) -> str:
 def _observed(config: EngineConfig) -> str:
     """What the model says, what is seen inside the device, and what was taken in the last cycles."""
     command = command_layout(config)
-    bits, address, store = command.fields, _address_bits(config), _store_bits(config)
+    bits, address, store = command.fields, config.address_bits, _store_bits(config)
     lines = store * config.store_latency
     return f"""\
   wire m_command_ready, m_weight_ready, m_activation_ready, m_command_taken, m_weight_taken, m_row_taken, m_last_row;
