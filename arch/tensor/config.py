@@ -254,13 +254,11 @@ class EngineConfig:
 
     @property
     def store_latency(self) -> int:
-        """Cycles from taking an activation row to storing column 0's partial sum in PSUM."""
-        return 1 + self.product_latency + self.rows * self.add_latency
+        """Cycles from taking an activation row to storing column 0's partial sum in PSUM.
 
-    @property
-    def hazard_latency(self) -> int:
-        """Least cycles between taking two activation rows of which the second adds to the first's PSUM row."""
-        return self.store_latency
+        A row may add to that sum if it is taken as many cycles later, or more.
+        """
+        return 1 + self.product_latency + self.rows * self.add_latency
 
     @property
     def read_latency(self) -> int:

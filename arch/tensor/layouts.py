@@ -146,7 +146,7 @@ def command_layout(config: EngineConfig) -> Layout:
     tile_k : weight rows and contraction lanes in use, 1..rows.
     tile_n : columns in use, 1..cols.
     base : PSUM row of the first activation row; row ``i`` uses ``(base + i) % psum_depth``.
-    distance : activation rows between a row and the one it adds to, at most ``hazard_latency``.
+    distance : activation rows between a row and the one it adds to, at most ``store_latency``.
     first, last : this is the first, the last pass of the output tile (both, for a single K tile).
     x_format, w_format : ``Format.select`` of activations and weights.
     out_format, saturate : how finished rows are read out; used where ``last`` is set.
@@ -156,7 +156,7 @@ def command_layout(config: EngineConfig) -> Layout:
         tile_k=config.rows.bit_length(),
         tile_n=config.cols.bit_length(),
         base=config.address_bits,
-        distance=config.hazard_latency.bit_length(),
+        distance=config.store_latency.bit_length(),
         first=1,
         last=1,
         x_format=SELECT_BITS,

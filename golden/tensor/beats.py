@@ -39,7 +39,7 @@ def _check_commands(fields: np.ndarray, config: EngineConfig) -> None:
         ("tile_m", fields, config.psum_depth),
         ("tile_k", fields, config.rows),
         ("tile_n", fields, config.cols),
-        ("distance", fields[fields["first"] == 0], config.hazard_latency),
+        ("distance", fields[fields["first"] == 0], config.store_latency),
     )
     for name, commands, high in ranges:
         bad = commands[name][(commands[name] < 1) | (commands[name] > high)]

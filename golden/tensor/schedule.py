@@ -39,7 +39,7 @@ class Pass:
     base : int
         PSUM row of the first activation row.
     distance : int
-        Activation rows between a row and the one it adds to, at most ``hazard_latency``.
+        Activation rows between a row and the one it adds to, at most ``store_latency``.
     first, last : bool
         The first, the last K tile of its output tile.
     """
@@ -107,7 +107,7 @@ def _passes(m: int, k: int, n: int, config: EngineConfig, base: int) -> Iterator
         group = _group_size(tile_m, k, n, config)
         for first_n in range(0, n, group * cols):
             columns = range(first_n, min(n, first_n + group * cols), cols)
-            distance = min(len(columns) * tile_m, config.hazard_latency)
+            distance = min(len(columns) * tile_m, config.store_latency)
             for k0 in range(0, k, rows):
                 for i, n0 in enumerate(columns):
                     yield Pass(
@@ -132,7 +132,7 @@ def block_rows(m: int, config: EngineConfig) -> int:
     """
     m = integer("m", m, 1)
     alike = _ceil(m, _ceil(m, config.tile_m))
-    return alike if alike >= config.hazard_latency else min(m, config.tile_m)
+    return alike if alike >= config.store_latency else min(m, config.tile_m)
 
 
 def _group_size(tile_m: int, k: int, n: int, config: EngineConfig) -> int:
@@ -140,7 +140,7 @@ def _group_size(tile_m: int, k: int, n: int, config: EngineConfig) -> int:
     if k <= config.rows:
         return 1
     shortest = config.load_cycles((k - 1) % config.rows + 1)
-    wanted = _ceil(config.hazard_latency, max(tile_m, shortest))
+    wanted = _ceil(config.store_latency, max(tile_m, shortest))
     return min(wanted, _ceil(n, config.cols), max(1, config.psum_capacity // tile_m))
 
 
@@ -307,7 +307,7 @@ def _group_cycles(g: int, m: int, k: int, config: EngineConfig) -> int:
     if steps == 1:
         return 0  # g is 1
     full, short = _step_cycles(m, k, config)
-    hazard = config.hazard_latency
+    hazard = config.store_latency
     return (steps - 2) * max(g * full, hazard) + (g - 1) * full + max(g * short, hazard)
 
 
@@ -338,8 +338,8 @@ def _tail(m: int, k: int, n: int, config: EngineConfig) -> _Tail:
             gap = to_next + _group_cycles(1, m, k, config)
         else:
             full, short = _step_cycles(m, k, config)
-            last = (g - 1) * full + max(g * short, config.hazard_latency)
-            gap = last - max((g - 1) * (full + short), (g - 2) * full + config.hazard_latency)
+            last = (g - 1) * full + max(g * short, config.store_latency)
+            gap = last - max((g - 1) * (full + short), (g - 2) * full + config.store_latency)
         last_store = max(last_store, last_take + config.store_latency + cols - 1 - gap)
     return _Tail(last_take, last_store)
 
@@ -352,7 +352,7 @@ def gemm_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
     - A pass may start ``max(tile_m, L(next tile_k))`` cycles after the pass before it, with L(t) = ceil(t / G) and
       G = ``rows_per_load_cycle``: its weights load while that pass runs, from its first row on. The first pass starts
       ``L(tile_k)`` cycles after the first weight beat.
-    - A pass that adds to partial sums starts at the earliest H = ``hazard_latency`` cycles after the pass of
+    - A pass that adds to partial sums starts at the earliest H = ``store_latency`` cycles after the pass of
       the same output tile one K tile before. Rows follow each other without gaps, so no other row waits.
     - So in a group of g output tiles with S > 1 K tiles, m rows, ``c = max(m, L(R))`` and ``l = max(m, L(rows of
       the last K tile))``: pass i of K step j < S - 1 starts ``j * max(g c, H) + i c`` cycles after the group's

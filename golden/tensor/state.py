@@ -118,7 +118,7 @@ def build_hardware(config: EngineConfig) -> Hardware:
         rows=config.rows,
         cols=config.cols,
         depth=config.psum_depth,
-        hazard=config.hazard_latency,
+        hazard=config.store_latency,
         store_latency=config.store_latency,
         read_latency=config.read_latency,
         drain_latency=config.drain_latency,

@@ -156,10 +156,10 @@ class Sequencer(wiring.Component):
         Whether a row may be taken is worked out a cycle early: both streams' handshakes and the weights wait for it.
         """
         config = self.config
-        in_flight = Signal(range(config.hazard_latency))
+        in_flight = Signal(range(config.store_latency))
         remain = Signal.like(in_flight)
         occupied = Signal(range(config.psum_depth + 1))
-        arrived = delayed(m, self.take_row, config.hazard_latency - 1, "in_flight_line")
+        arrived = delayed(m, self.take_row, config.store_latency - 1, "in_flight_line")
         opens = self.take_row & self.run.first
         room = Signal()
         m.d.comb += [

@@ -52,7 +52,7 @@ def two_passes():
 def test_handshakes_of_two_passes(two_passes):
     """By hand: the second pass could start 3 rows after the first, but its sums are back after 6 cycles only."""
     _, _, engine, trace = two_passes
-    assert TINY.hazard_latency == 6 and TINY.drain_latency == 11
+    assert TINY.store_latency == 6 and TINY.drain_latency == 11
     # The loader holds the first command until its fourth weight row, and takes the next one then.
     assert trace.cycles("i_command") == [0, 4]
     # The shadow plane is free again in the cycle of the first activation row.
@@ -309,7 +309,7 @@ def test_a_schedule_without_the_wait_is_wrong_and_noticed():
     x, w = ones(2, 16, 4)
     commands, weights, activations = gemm_stimulus(x, w, TINY, x_format="e4m3", w_format="e4m3")
     layout = command_layout(TINY)
-    for distance, correct in ((2, True), (TINY.hazard_latency, False)):
+    for distance, correct in ((2, True), (TINY.store_latency, False)):
         field = np.uint64(((1 << layout.fields["distance"]) - 1) << layout.offset("distance"))
         engine = TensorEngine(TINY, registers=False)
         engine.offer(commands & ~field | np.uint64(distance << layout.offset("distance")), weights, activations)

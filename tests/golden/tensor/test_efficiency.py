@@ -159,7 +159,7 @@ def grid(config, full=9):
         near = {1, 2, 3, lanes // 2, 5 * lanes + 3, *(i * lanes + j for i in (1, 2) for j in (-1, 0, 1))}
         return sorted(near)
 
-    rows = sorted({*range(1, 8), *sizes(config.rows), config.hazard_latency, config.tile_m, config.tile_m + 1})
+    rows = sorted({*range(1, 8), *sizes(config.rows), config.store_latency, config.tile_m, config.tile_m + 1})
     return product(rows, sizes(config.rows), sizes(config.cols))
 
 
@@ -207,7 +207,7 @@ def cases():
         together = min(rows, parameters.get("rows_per_load_cycle", 1))
         config = config_of(rows, cols, **parameters | {"rows_per_load_cycle": together})
         # Where sums take longer to come back than the longest blocks of M have rows, blocks wait for their own sums.
-        if config.hazard_latency <= 2 * config.tile_m - 2:
+        if config.store_latency <= 2 * config.tile_m - 2:
             yield pytest.param(config, id=f"{rows}x{cols}-{parameters}")
 
 

@@ -197,7 +197,7 @@ def test_unmasked_pad_lane(k):
     job = ones(3, k, 4)
     unmasked = ("west_edge", r"= (i_tile_k|told_\d\[\d:\d\]) > \d'h\d;", "= 1'h1;", 4)
     red = run(TINY, job, unmasked)
-    take = first_take(job, TINY) + (TINY.hazard_latency if k > TINY.rows else 0)
+    take = first_take(job, TINY) + (TINY.store_latency if k > TINY.rows else 0)
     assert places(red) == [("west", 2, None)]
     assert red.divergence.cycle == take + 2
     assert "only enable" in red.divergence.hint
@@ -273,7 +273,7 @@ BLOCKS = {
     "a seed of zero": (
         ("psum_bank", r"o_psum = from_zero \?", "o_psum = 1'h1 ?", 1),
         ones(3, 8, 4),
-        (TINY.hazard_latency + 2, ("seed", None, 0), {"tensor/bank"}),
+        (TINY.store_latency + 2, ("seed", None, 0), {"tensor/bank"}),
         "start from zero",
     ),
     "a row that never ends its tile": (

@@ -92,7 +92,7 @@ def _legal_command(config: EngineConfig, port: str) -> str:
         "tile_m": config.psum_depth,
         "tile_k": config.rows,
         "tile_n": config.cols,
-        "distance": config.hazard_latency,
+        "distance": config.store_latency,
     }
     return " && ".join(f"{at[name]} >= 1 && {at[name]} <= {top}" for name, top in largest.items())
 

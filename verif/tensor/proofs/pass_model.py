@@ -96,7 +96,7 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
   wire m_command_ready, m_weight_ready, m_activation_ready, m_command_taken, m_weight_taken, m_row_taken, m_last_row;
   wire m_executing, m_loading, m_wait_weights;
   wire [1:0] m_outstanding, m_ahead;
-  wire [{config.hazard_latency - 2}:0] m_recent;
+  wire [{config.store_latency - 2}:0] m_recent;
   wire [{command.width - 1}:0] w_command, x_command, m_load_command;
   wire [{command.width - 1}:0] d_load, d_run;
   wire d_load_valid, d_run_valid, d_swapped, d_row_is_last, d_full, d_beat_is_last;
@@ -117,14 +117,14 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
     m_store <= rst ? 0 : {{m_store, m_row_taken ? {{x_tile_n, address, 1'b1}} : {store}'b0}};
     m_seed <= rst || !m_row_taken ? 0 : {{address, !x_first, 1'b1}};
   end
-  wire [{(config.hazard_latency - 1).bit_length() - 1}:0] d_in_flight;
-  wire [{config.hazard_latency - 2}:0] d_in_flight_line;
+  wire [{(config.store_latency - 1).bit_length() - 1}:0] d_in_flight;
+  wire [{config.store_latency - 2}:0] d_in_flight_line;
   wire [{bits["tile_k"] - 1}:0] w_row;
   wire [{bits["tile_m"] - 1}:0] x_row, occupied;
   passes #(
     .COMMAND({command.width}), .K({bits["tile_k"]}), .M({bits["tile_m"]}), .TILE_M({at("tile_m")}),
     .TILE_K({at("tile_k")}), .FIRST({at("first")}), .DISTANCE({at("distance")}), .DISTANCE_BITS({bits["distance"]}),
-    .DEPTH({config.psum_depth}), .HAZARD({config.hazard_latency}),
+    .DEPTH({config.psum_depth}), .HAZARD({config.store_latency}),
     .TOGETHER({config.rows_per_load_cycle})) model (
     .clk(clk), .rst(rst), .command_valid(command_valid), .weight_valid(weight_valid),
     .activation_valid(activation_valid), .freed(freed), .command(command), .command_ready(m_command_ready),
@@ -144,7 +144,7 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
     assume (c_tile_m >= 1 && c_tile_m <= {config.psum_depth});
     assume (c_tile_k >= 1 && c_tile_k <= {config.rows});
     assume (c_tile_n >= 1 && c_tile_n <= {config.cols});
-    assume (c_distance >= 1 && c_distance <= {config.hazard_latency});
+    assume (c_distance >= 1 && c_distance <= {config.store_latency});
     {freed} (!freed || occupied != 0);
     inv_depth: assert (occupied <= {config.psum_depth});
   end

@@ -62,7 +62,7 @@ endmodule
 def _seeds(config: EngineConfig) -> Property:
     address = config.address_bits
     width = 1 + address + config.cols.bit_length()
-    hazard = config.hazard_latency
+    hazard = config.store_latency
     harness = f"""{specification("passes")}
 module proof({ports(config)});
 {signals(config)}
