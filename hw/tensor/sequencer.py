@@ -85,10 +85,10 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         command = struct(command_layout(self.config))
-        self.load = Signal(command)
-        self.load_valid = Signal()
-        self.run = Signal(command)
-        self.run_valid = Signal()
+        self.loading = Signal(command)
+        self.loading_valid = Signal()
+        self.running = Signal(command)
+        self.running_valid = Signal()
         self.swapped = Signal()
         self.hand_over = Signal()
         self.take_weight = Signal()
@@ -111,21 +111,21 @@ class Sequencer(wiring.Component):
         free = Signal()
         first_row = self.take_row & ~self.swapped
         m.d.comb += [
-            free.eq(~self.run_valid | self.swapped | first_row),
-            self.o_weight_ready.eq(self.load_valid & ~full & free),
+            free.eq(~self.running_valid | self.swapped | first_row),
+            self.o_weight_ready.eq(self.loading_valid & ~full & free),
             self.take_weight.eq(self.i_weight_valid & self.o_weight_ready),
             complete.eq(full | (self.take_weight & beat_is_last)),
-            self.hand_over.eq(self.load_valid & complete & (~self.run_valid | self.last_row)),
-            self.i_command.ready.eq(~self.load_valid | self.hand_over),
+            self.hand_over.eq(self.loading_valid & complete & (~self.running_valid | self.last_row)),
+            self.i_command.ready.eq(~self.loading_valid | self.hand_over),
             self.o_weight_en.eq(self.take_weight),
-            self.o_weight_format.eq(self.load.w_format),
+            self.o_weight_format.eq(self.loading.w_format),
             self.o_load.eq(self.take_weight << loaded),
         ]
         with m.If(self.take_weight):
             m.d.sync += [loaded.eq(loaded + 1), full.eq(beat_is_last)]
-            m.d.sync += beat_is_last.eq(loaded + 2 == _beats(self.load.tile_k, together))
+            m.d.sync += beat_is_last.eq(loaded + 2 == _beats(self.loading.tile_k, together))
         with m.If(self.i_command.ready):
-            m.d.sync += [self.load_valid.eq(self.i_command.valid), self.load.eq(self.i_command.payload)]
+            m.d.sync += [self.loading_valid.eq(self.i_command.valid), self.loading.eq(self.i_command.payload)]
             beats = _beats(self.i_command.payload.tile_k, together)
             m.d.sync += [loaded.eq(0), full.eq(0), beat_is_last.eq(beats == 1)]
 
@@ -138,17 +138,21 @@ class Sequencer(wiring.Component):
             self.take_row.eq(self.i_activation_valid & self.o_activation_ready),
             self.last_row.eq(self.take_row & row_is_last),
             self.o_activation_en.eq(self.take_row),
-            self.o_activation_format.eq(self.run.x_format),
+            self.o_activation_format.eq(self.running.x_format),
             self.o_swap.eq(~self.swapped),
-            self.o_tile_k.eq(self.run.tile_k),
+            self.o_tile_k.eq(self.running.tile_k),
         ]
         with m.If(self.take_row):
-            m.d.sync += [self.swapped.eq(1), self.row.eq(self.row + 1), row_is_last.eq(self.row + 2 == self.run.tile_m)]
+            m.d.sync += [
+                self.swapped.eq(1),
+                self.row.eq(self.row + 1),
+                row_is_last.eq(self.row + 2 == self.running.tile_m),
+            ]
         with m.If(self.last_row):
-            m.d.sync += self.run_valid.eq(0)
+            m.d.sync += self.running_valid.eq(0)
         with m.If(self.hand_over):
-            m.d.sync += [self.run.eq(self.load), self.run_valid.eq(1), self.swapped.eq(0), self.row.eq(0)]
-            m.d.sync += row_is_last.eq(self.load.tile_m == 1)
+            m.d.sync += [self.running.eq(self.loading), self.running_valid.eq(1), self.swapped.eq(0), self.row.eq(0)]
+            m.d.sync += row_is_last.eq(self.loading.tile_m == 1)
 
     def _hazards(self, m: Module) -> None:
         """Holds back rows whose partial sum is still in the array, or that have no PSUM row.
@@ -160,7 +164,7 @@ class Sequencer(wiring.Component):
         remain = Signal.like(in_flight)
         occupied = Signal(range(config.psum_depth + 1))
         arrived = delayed(m, self.take_row, config.store_latency - 1, "in_flight_line")
-        opens = self.take_row & self.run.first
+        opens = self.take_row & self.running.first
         room = Signal()
         m.d.comb += [
             remain.eq(in_flight - arrived),
@@ -174,9 +178,8 @@ class Sequencer(wiring.Component):
             settled = Mux(self.take_row, remain + 1 < command.distance, remain < command.distance)
             return Mux(command.first, room, settled)
 
-        m.d.sync += self.o_activation_ready.eq(
-            Mux(self.hand_over, may_follow(self.load), self.run_valid & ~self.last_row & may_follow(self.run))
-        )
+        goes_on = self.running_valid & ~self.last_row & may_follow(self.running)
+        m.d.sync += self.o_activation_ready.eq(Mux(self.hand_over, may_follow(self.loading), goes_on))
 
     def _wavefront(self, m: Module) -> None:
         """Requests to PSUM and read-out, each in the cycle in which the row's wavefront is there."""
@@ -184,22 +187,22 @@ class Sequencer(wiring.Component):
         address = Signal.like(self.o_row_address)
         seed = Signal(struct(seed_layout(config)))
         finished = Signal()
-        store = delayed(m, Cat(self.take_row, address, self.run.tile_n), config.store_latency, "store_line")
+        store = delayed(m, Cat(self.take_row, address, self.running.tile_n), config.store_latency, "store_line")
         m.d.comb += [
             # The ring wraps: psum_depth is a power of two.
-            address.eq(self.run.base + self.row),
+            address.eq(self.running.base + self.row),
             seed.valid.eq(self.take_row),
-            seed.adds.eq(self.take_row & ~self.run.first),
+            seed.adds.eq(self.take_row & ~self.running.first),
             seed.address.eq(address),
-            finished.eq(self.take_row & self.run.last),
+            finished.eq(self.take_row & self.running.last),
             self.o_seed.eq(delayed(m, seed, 1, "seed_line")),
             # Column 0 is always in use.
             self.o_store.eq(Cat(store, store[0])),
             self.o_row_en.eq(finished),
             self.o_row_address.eq(address),
-            self.o_row.columns.eq(self.run.tile_n),
+            self.o_row.columns.eq(self.running.tile_n),
             self.o_row.end.eq(self.last_row),
-            self.o_row.select.eq(self.run.out_format),
-            self.o_row.saturate.eq(self.run.saturate),
+            self.o_row.select.eq(self.running.out_format),
+            self.o_row.saturate.eq(self.running.saturate),
             self.o_finished.eq(delayed(m, finished, config.read_latency - 1, "finished_line")),
         ]

@@ -10,11 +10,11 @@ __all__ = ["PEEKS", "signals"]
 PEEKS = {
     f"d_{name}": f"dut.{name}"
     for name in (
-        "load",
-        "load_valid",
+        "loading",
+        "loading_valid",
         "loaded",
-        "run",
-        "run_valid",
+        "running",
+        "running_valid",
         "swapped",
         "row",
         "row_is_last",
@@ -37,12 +37,12 @@ _INVARIANT = """
     for (i = 0; i < $bits(m_recent); i = i + 1) m_count = m_count + m_recent[i];
   end
   always @* begin
-    inv_run: assert (d_run_valid == m_executing);
-    inv_run_command: assert (!m_executing || (d_run == x_command && d_row == x_row && d_swapped == (x_row != 0)));
+    inv_run: assert (d_running_valid == m_executing);
+    inv_run_command: assert (!m_executing || (d_running == x_command && d_row == x_row && d_swapped == (x_row != 0)));
     inv_row: assert (m_executing || x_row == 0);
     inv_last: assert (!m_executing || d_row_is_last == (x_row + 1 == x_tile_m));
-    inv_load: assert (d_load_valid == m_loading);
-    inv_load_command: assert (!m_loading || d_load == m_load_command);
+    inv_load: assert (d_loading_valid == m_loading);
+    inv_load_command: assert (!m_loading || d_loading == m_load_command);
     inv_loaded: assert (!m_loading || d_loaded == (m_wait_weights ? w_row : l_beats));
     inv_full: assert (!m_loading || d_full == !m_wait_weights);
     inv_last_beat: assert (!m_loading || !m_wait_weights || d_beat_is_last == (w_row + 1 == l_beats));
@@ -131,8 +131,8 @@ def _observed(config: EngineConfig) -> str:
   wire [1:0] m_outstanding, m_ahead;
   wire [{config.store_latency - 2}:0] m_recent;
   wire [{command.width - 1}:0] w_command, x_command, m_load_command;
-  wire [{command.width - 1}:0] d_load, d_run;
-  wire d_load_valid, d_run_valid, d_swapped, d_row_is_last, d_full, d_beat_is_last;
+  wire [{command.width - 1}:0] d_loading, d_running;
+  wire d_loading_valid, d_running_valid, d_swapped, d_row_is_last, d_full, d_beat_is_last;
   wire [{config.load_cycles(config.rows).bit_length() - 1}:0] d_loaded;
   wire [{bits["tile_m"] - 1}:0] d_row, d_occupied;
   wire [{config.read_latency - 2}:0] d_finished_line;
