@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout, readout_layout, result_layout
-from hw.arithmetic.rounder import Rounder, narrow_stages, round_stages
+from hw.arithmetic.rounder import Rounder
+from hw.arithmetic.stages import narrow_stages, round_stages
 from hw.fpga.ecp5 import ECP5, spread
 from hw.lib.blocks import place, struct
 from hw.lib.delay import StallingDelay

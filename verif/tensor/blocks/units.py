@@ -14,7 +14,9 @@ from hw.arithmetic.decoder import Decoder
 from hw.arithmetic.exact_adder import ExactAdder
 from hw.arithmetic.fused_adder import FusedAdder
 from hw.arithmetic.multiplier import Multiplier
-from hw.arithmetic.rounder import Narrower, Rounder, narrow_stages, round_stages
+from hw.arithmetic.narrower import Narrower
+from hw.arithmetic.rounder import Rounder
+from hw.arithmetic.stages import narrow_stages, round_stages
 from hw.fpga.ecp5 import ECP5
 from verif.simulation.unit_bench import UnitBench
 from verif.tensor.blocks import vectors
