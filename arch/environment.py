@@ -12,9 +12,11 @@ import re
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["EXHAUSTED", "EnvironmentFault", "describe", "fault", "killed_by", "system_reason", "usable_folder"]
+__all__ = ["EXHAUSTED", "EnvironmentFault", "describe", "fault", "killed_by", "named", "system_reason", "usable_folder"]
 
 #: Errors that no other file name would avoid.
 EXHAUSTED = frozenset(
@@ -46,6 +48,17 @@ _REASONS = re.compile("|".join(map(re.escape, _TEXTS)))
 
 class EnvironmentFault(OSError):
     """The machine is at fault, not the design and not the user's input. The message is one line."""
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """An error of the system that names no file, as that of a write to a full disk, names this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def describe(error: OSError) -> str:

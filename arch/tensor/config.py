@@ -277,6 +277,11 @@ class EngineConfig:
         return self.psum_depth - (self.drain_latency + 1)
 
     @property
+    def address_bits(self) -> int:
+        """Width of the number of a PSUM row."""
+        return max(1, (self.psum_depth - 1).bit_length())
+
+    @property
     def tile_m(self) -> int:
         """The most activation rows the schedule gives one pass."""
         return min(self.MAX_TILE_M, self.psum_capacity)

@@ -66,7 +66,7 @@ def put_psum(record, at, weight_rows, weight_operands, seeds, rows, memory, h, c
         asking = rows[np.uint64((cycle - 1 - c) & ring_mask)]
         record[at] = 0
         if asking.valid:
-            record[at] = 3 if asking.first else 1 | asking.address << 2
+            record[at] = 1 if asking.first else 3 | asking.address << 2
         used = rows[np.uint64((cycle - 1 - h.product_latency - c) & ring_mask)].valid != 0
         at = _put_sum(record, at + 1, used, seeds[c, 0], seeds[c, 1], f)
         storing = rows[np.uint64((cycle - h.store_latency - c) & ring_mask)]

@@ -10,7 +10,7 @@ from arch.layout import Layout
 from hw.lib.assembly import Assembly, Placed
 from hw.lib.emission import active_emission
 
-__all__ = ["delayed", "place", "struct"]
+__all__ = ["Ports", "delayed", "place", "struct"]
 
 
 def struct(layout: Layout, **nested: data.Layout) -> data.StructLayout:
@@ -31,7 +31,7 @@ def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
     return line[-len(value) :]
 
 
-class _Ports(SimpleNamespace):
+class Ports(SimpleNamespace):
     """Ports by name; those of an array by index."""
 
     def __getitem__(self, index: int) -> object:
@@ -40,7 +40,7 @@ class _Ports(SimpleNamespace):
 
 def place(
     m: Module | Assembly, name: str, block: type[wiring.Component], *parameters, **connections: ValueLike
-) -> _Ports:
+) -> Ports:
     """Put ``block(*parameters)`` into ``m`` as the submodule ``name`` and return its ports.
 
     ``connections`` are wired straight to the ports they name; what else an input needs, the caller drives through the
@@ -55,7 +55,7 @@ def place(
     """
     emission = active_emission()
     component, module = emission.module(block, parameters) if emission else (block(*parameters), None)
-    ports = _Ports()
+    ports = Ports()
     pins: dict[str, tuple[Flow, Value]] = {}
     for path, member, _ in component.signature.flatten(component):
         port = "__".join(map(str, path))
@@ -72,7 +72,7 @@ def place(
                 m.wire(value)
             parent = ports
             for part in path[:-1]:
-                parent = vars(parent).setdefault(str(part), _Ports())
+                parent = vars(parent).setdefault(str(part), Ports())
             setattr(parent, str(path[-1]), shape(value) if isinstance(shape, data.Layout) else value)
         pins[port] = member.flow, value
     if connections:

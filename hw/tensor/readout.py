@@ -3,23 +3,19 @@
 from itertools import pairwise
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from arch.tensor.config import EngineConfig
-from arch.tensor.layouts import psum_layout, result_layout
-from hw.arithmetic.rounder import Rounder, narrow_stages, round_stages
+from arch.tensor.layouts import psum_layout, readout_layout, result_layout
+from hw.arithmetic.rounder import Rounder
+from hw.arithmetic.stages import narrow_stages, round_stages
 from hw.fpga.ecp5 import ECP5, spread
 from hw.lib.blocks import place, struct
 from hw.lib.delay import StallingDelay
 from hw.lib.memory import SyncMemory
 
-__all__ = ["Readout", "row_shape"]
-
-
-def row_shape(config: EngineConfig) -> data.StructLayout:
-    """How a row of PSUM is to be read out; ``end`` marks the last row of its tile."""
-    return data.StructLayout({"columns": range(config.cols + 1), "end": 1, "select": 2, "saturate": 1})
+__all__ = ["Readout"]
 
 
 class Readout(wiring.Component):
@@ -54,15 +50,14 @@ class Readout(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        address = range(max(2, config.psum_depth))
         super().__init__(
             {
                 "i_row_en": In(1),
-                "i_row_address": In(address),
-                "i_row": In(row_shape(config)),
+                "i_row_address": In(config.address_bits),
+                "i_row": In(struct(readout_layout(config))),
                 "i_finished": In(1),
                 "o_advance": Out(1),
-                "o_read_address": Out(address),
+                "o_read_address": Out(config.address_bits),
                 "o_freed": Out(1),
                 "i_psums": In(psum_layout(config).width * config.cols),
                 "o": Out(stream.Signature(struct(result_layout(config)))),
@@ -96,7 +91,7 @@ class Readout(wiring.Component):
             m,
             "rows",
             SyncMemory,
-            row_shape(config).size,
+            readout_layout(config).width,
             config.psum_depth,
             1,
             "any",
@@ -112,7 +107,7 @@ class Readout(wiring.Component):
         last = config.cols - 1
         depth = round_stages(config) + narrow_stages(config)
         stages = Signal(depth + 1 + last)
-        rows_ahead = [Signal(row_shape(config), name=f"row_{index}") for index in range(depth + last)]
+        rows_ahead = [Signal(struct(readout_layout(config)), name=f"row_{index}") for index in range(depth + last)]
         tile_ends = Signal()
         with m.If(self.o_advance):
             m.d.sync += [

@@ -42,7 +42,9 @@ def test_golden_results_need_no_hardware(tensors, arguments):
         "from scripts.cli import main\n"
         "main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=tensors)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, encoding="utf-8", cwd=tensors
+    )
     loaded = done.stdout.splitlines()[-1].split()
     assert done.returncode == 0 and "golden.tensor.schedule" in loaded
     assert not [name for name in loaded if name.partition(".")[0] in ("verif", "hw", "amaranth", "cocotb")]

@@ -16,7 +16,7 @@ from pathlib import Path
 import cocotb_tools.config
 import find_libpython
 
-from arch.environment import EnvironmentFault, killed_by, usable_folder
+from arch.environment import EnvironmentFault, killed_by, named, usable_folder
 from golden.caches import cache_folder
 from verif.simulation import toolchain
 from verif.simulation.harness import TOP, Harness
@@ -211,7 +211,7 @@ def _make_once(directory: Path, files: Mapping[str, str], program: Path, make: C
     """Write files and make a program of them, unless it is there, whole."""
     if _whole(directory, program):
         return
-    with _locked(directory):
+    with named(directory), _locked(directory):
         if not _whole(directory, program):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir()

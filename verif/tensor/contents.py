@@ -147,7 +147,7 @@ def _row(f: dict[str, int]) -> str:
 def seed_request(config: EngineConfig, bits: int) -> str:
     """A request for a seed."""
     f = seed_layout(config).unpack(bits)
-    return "start from zero" if f["valid"] and f["first"] else _row(f)
+    return "start from zero" if f["valid"] and not f["adds"] else _row(f)
 
 
 def store(config: EngineConfig, bits: int) -> str:

@@ -341,11 +341,21 @@ def test_a_large_array_is_looked_at_in_small(monkeypatch, where):
 #: Bugs that GEMMs one at a time, each of one pair of formats and in an empty ring, cannot show; and where they show.
 BETWEEN_TILES = {
     "weights in the format of the pass before": (
-        ("sequencer", r"(o_weight_format =) load\[(\d+:\d+)\];", r"\1 run_valid ? run[\2] : load[\2];", 1),
+        (
+            "sequencer",
+            r"(o_weight_format =) loading\[(\d+:\d+)\];",
+            r"\1 running_valid ? running[\2] : loading[\2];",
+            1,
+        ),
         "north",
     ),
     "activations in the format of the next pass": (
-        ("sequencer", r"(o_activation_format =) run\[(\d+:\d+)\];", r"\1 load_valid ? load[\2] : run[\2];", 1),
+        (
+            "sequencer",
+            r"(o_activation_format =) running\[(\d+:\d+)\];",
+            r"\1 loading_valid ? loading[\2] : running[\2];",
+            1,
+        ),
         "west",
     ),
     "saturation of the next row": (

@@ -53,7 +53,7 @@ BUGS = {
         "ready|weights",
     ),
     # A row more than ``distance`` in flight.
-    "sequencer-seeds": (("sequencer", r"remain < run\[", "remain <= run["), "seed_after_store|seed_request"),
+    "sequencer-seeds": (("sequencer", r"remain < running\[", "remain <= running["), "seed_after_store|seed_request"),
     # In the cycle in which column 0 is stored.
     "sequencer-ring": (
         ("sequencer", r"o_finished = finished_line\[4\]", "o_finished = finished_line[2]"),

@@ -10,11 +10,11 @@ __all__ = ["PEEKS", "signals"]
 PEEKS = {
     f"d_{name}": f"dut.{name}"
     for name in (
-        "load",
-        "load_valid",
+        "loading",
+        "loading_valid",
         "loaded",
-        "run",
-        "run_valid",
+        "running",
+        "running_valid",
         "swapped",
         "row",
         "row_is_last",
@@ -37,12 +37,12 @@ _INVARIANT = """
     for (i = 0; i < $bits(m_recent); i = i + 1) m_count = m_count + m_recent[i];
   end
   always @* begin
-    inv_run: assert (d_run_valid == m_executing);
-    inv_run_command: assert (!m_executing || (d_run == x_command && d_row == x_row && d_swapped == (x_row != 0)));
+    inv_run: assert (d_running_valid == m_executing);
+    inv_run_command: assert (!m_executing || (d_running == x_command && d_row == x_row && d_swapped == (x_row != 0)));
     inv_row: assert (m_executing || x_row == 0);
     inv_last: assert (!m_executing || d_row_is_last == (x_row + 1 == x_tile_m));
-    inv_load: assert (d_load_valid == m_loading);
-    inv_load_command: assert (!m_loading || d_load == m_load_command);
+    inv_load: assert (d_loading_valid == m_loading);
+    inv_load_command: assert (!m_loading || d_loading == m_load_command);
     inv_loaded: assert (!m_loading || d_loaded == (m_wait_weights ? w_row : l_beats));
     inv_full: assert (!m_loading || d_full == !m_wait_weights);
     inv_last_beat: assert (!m_loading || !m_wait_weights || d_beat_is_last == (w_row + 1 == l_beats));
@@ -79,7 +79,7 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
 {split_fields("w", "w_command", command)}
 {split_fields("x", "x_command", command)}
 {split_fields("l", "m_load_command", command)}
-  wire [{_address_bits(config) - 1}:0] address = x_base + x_row;
+  wire [{config.address_bits - 1}:0] address = x_base + x_row;
   wire [{command.fields["tile_k"] - 1}:0] l_beats = {beats};
 {_INVARIANT}
   always @* begin
@@ -93,18 +93,14 @@ def signals(config: EngineConfig, freed: str = "assume") -> str:
 """
 
 
-def _address_bits(config: EngineConfig) -> int:
-    return max(1, (config.psum_depth - 1).bit_length())
-
-
 def _store_bits(config: EngineConfig) -> int:
     """A request to store, and in how many columns."""
-    return 1 + _address_bits(config) + config.cols.bit_length()
+    return 1 + config.address_bits + config.cols.bit_length()
 
 
 def _sequencer(config: EngineConfig) -> str:
     """The device and its outputs."""
-    address, columns, tile_k = _address_bits(config), config.cols.bit_length(), command_layout(config).fields["tile_k"]
+    address, columns, tile_k = config.address_bits, config.cols.bit_length(), command_layout(config).fields["tile_k"]
     return f"""\
   localparam LATENCY = {config.store_latency}, WIDTH = {_store_bits(config)};
   wire command_ready, weight_ready, activation_ready, weight_en, activation_en, swap, row_en, finished;
@@ -127,7 +123,7 @@ def _sequencer(config: EngineConfig) -> str:
 def _observed(config: EngineConfig) -> str:
     """What the model says, what is seen inside the device, and what was taken in the last cycles."""
     command = command_layout(config)
-    bits, address, store = command.fields, _address_bits(config), _store_bits(config)
+    bits, address, store = command.fields, config.address_bits, _store_bits(config)
     lines = store * config.store_latency
     return f"""\
   wire m_command_ready, m_weight_ready, m_activation_ready, m_command_taken, m_weight_taken, m_row_taken, m_last_row;
@@ -135,8 +131,8 @@ def _observed(config: EngineConfig) -> str:
   wire [1:0] m_outstanding, m_ahead;
   wire [{config.store_latency - 2}:0] m_recent;
   wire [{command.width - 1}:0] w_command, x_command, m_load_command;
-  wire [{command.width - 1}:0] d_load, d_run;
-  wire d_load_valid, d_run_valid, d_swapped, d_row_is_last, d_full, d_beat_is_last;
+  wire [{command.width - 1}:0] d_loading, d_running;
+  wire d_loading_valid, d_running_valid, d_swapped, d_row_is_last, d_full, d_beat_is_last;
   wire [{config.load_cycles(config.rows).bit_length() - 1}:0] d_loaded;
   wire [{bits["tile_m"] - 1}:0] d_row, d_occupied;
   wire [{config.read_latency - 2}:0] d_finished_line;

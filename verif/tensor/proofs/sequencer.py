@@ -45,17 +45,13 @@ def _property(
     )
 
 
-def _address(config: EngineConfig) -> int:
-    return max(1, (config.psum_depth - 1).bit_length())
-
-
 def _passes(config: EngineConfig, name: str = "sequencer-passes") -> Property:
     return _property(
         name,
         config,
         "every pass once, in order, with tile_k weight rows and tile_m activation rows; ready as documented",
         text="sequencer_passes",
-        ADDRESS=_address(config),
+        ADDRESS=config.address_bits,
         COLUMNS=config.cols.bit_length(),
         STORED=config.store_latency,
         FINISHED=config.read_latency - 1,
@@ -68,7 +64,7 @@ def _seeds(config: EngineConfig) -> Property:
         config,
         "no PSUM row is read as a seed before the pass before it has stored it",
         text="sequencer_seeds",
-        ADDRESS=_address(config),
+        ADDRESS=config.address_bits,
         COLUMNS=config.cols.bit_length(),
         HAZARD=config.store_latency,
     )
