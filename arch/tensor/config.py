@@ -256,7 +256,8 @@ class EngineConfig:
     def store_latency(self) -> int:
         """Cycles from taking an activation row to storing column 0's partial sum in PSUM.
 
-        A row may add to that sum if it is taken as many cycles later, or more.
+        Also the least between taking two rows of which the second adds to the first's PSUM row: column 0's sum is read
+        a cycle after the row is taken, and a sum can be read from the cycle after its store on.
         """
         return 1 + self.product_latency + self.rows * self.add_latency
 

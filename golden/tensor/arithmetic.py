@@ -126,9 +126,8 @@ def multiply(x_operands: np.ndarray, w_operands: np.ndarray, config: EngineConfi
         if operands.dtype != np.uint32:
             raise TypeError(f"{name} must be uint32, not {operands.dtype}")
     payloads = np.empty(x.shape, np.uint64)
-    rounding.multiply_all(
-        np.ascontiguousarray(x).reshape(-1), np.ascontiguousarray(w).reshape(-1), widths(config), payloads.reshape(-1)
-    )
+    # Copies: NumPy warns of who looks whether a broadcast array may be written to, as Numba does.
+    rounding.multiply_all(np.array(x).reshape(-1), np.array(w).reshape(-1), widths(config), payloads.reshape(-1))
     return payloads
 
 

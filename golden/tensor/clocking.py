@@ -25,7 +25,7 @@ def run(h, tables, s, q, trace, registers, seed, quiet, until_done):
     loader, executor = loaders[0], executors[0]
     presented, position, rows, row_operands = s.presented, s.position, s.rows, s.row_operands
     weight_rows, weight_operands, pes, seeds = s.weight_rows, s.weight_operands, s.pes, s.seeds
-    memory, finished, result = s.memory, s.finished, s.result
+    memory, orders, result = s.memory, s.orders, s.result
     stages, stage_words, read_words = s.stages, s.stage_words, s.read_words
     products, sums, narrow, operands = s.products, s.sums, tables.narrow, tables.operands
     commands, weights, activations, command_fields = q.commands, q.weights, q.activations, q.command_fields
@@ -44,7 +44,7 @@ def run(h, tables, s, q, trace, registers, seed, quiet, until_done):
         row = rows[entry]
         row.valid = 0
         if moves.take:
-            enter_row(row, finished, executor, n.taken, moves.pass_ends, h.depth)
+            enter_row(row, orders, executor, n.taken, moves.pass_ends, h.depth)
             beat = activations[position[ACTIVATION]]
             decode(beat, h.code_bits, operands[executor.x_format], row_operands[entry])
         weight_rows[entry] = -1
@@ -58,10 +58,10 @@ def run(h, tables, s, q, trace, registers, seed, quiet, until_done):
         if registers:
             at = put_array(record, at, pes, west)
             at = put_psum(record, at, weight_rows, weight_operands, arrived, rows, memory, h, cycle)
-            put_readout(record, at, n, finished, stages, read_words, row, moves, h)
+            put_readout(record, at, n, orders, stages, read_words, row, moves, h)
 
         freed = moves.advance and advance_readout(
-            n, memory, finished, stages, stage_words, read_words, result, narrow, moves.read, h
+            n, memory, orders, stages, stage_words, read_words, result, narrow, moves.read, h
         )
         stores, completed = access_psum(rows, memory, asked, pes, h, cycle)
         if stores:
@@ -69,8 +69,8 @@ def run(h, tables, s, q, trace, registers, seed, quiet, until_done):
             n.rows_stored += completed
         clock_pes(pes, arrived, west, north, weight_rows, weight_operands, products, sums, h, cycle)
 
-        # A row leaves the hazard window, another becomes readable.
-        n.in_flight += moves.take - rows[(cycle - h.hazard + 1) & h.ring_mask].valid
+        # The sums of one row can be added to from now on, those of another be read out.
+        n.in_flight += moves.take - rows[(cycle - h.store_latency + 1) & h.ring_mask].valid
         n.occupied += (moves.take and executor.first != 0) - freed
         stored = rows[(cycle + 1 - h.read_latency) & h.ring_mask]
         n.rows_ready += (stored.valid & stored.last) - moves.read

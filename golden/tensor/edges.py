@@ -24,7 +24,7 @@ def decode(beat, code_bits, table, operands):
 
 
 @kernel
-def enter_row(row, finished, executor, taken, pass_ends, depth):
+def enter_row(row, orders, executor, taken, pass_ends, depth):
     """Note the activation row that is taken in this cycle, and how it is read out where its pass is the last."""
     address = (executor.base + taken) & (depth - 1)
     row.valid = 1
@@ -35,11 +35,11 @@ def enter_row(row, finished, executor, taken, pass_ends, depth):
     row.lanes = executor.tile_k
     row.columns = executor.tile_n
     if executor.last:
-        finish = finished[address]
-        finish.columns = executor.tile_n
-        finish.out_format = executor.out_format
-        finish.saturate = executor.saturate
-        finish.end = pass_ends
+        order = orders[address]
+        order.columns = executor.tile_n
+        order.out_format = executor.out_format
+        order.saturate = executor.saturate
+        order.end = pass_ends
 
 
 @kernel

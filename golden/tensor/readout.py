@@ -13,12 +13,12 @@ __all__ = ["advance_readout"]
 
 
 @kernel
-def advance_readout(n, memory, finished, stages, stage_words, read_words, result, narrow, read, h):
+def advance_readout(n, memory, orders, stages, stage_words, read_words, result, narrow, read, h):
     """One advance; True if the last column has read its row, which frees it in PSUM."""
     slot, oldest = n.advances % stages.size, (n.advances + 1) % stages.size
     stages[slot].valid = read
     if read:
-        stages[slot] = finished[n.read_row]
+        stages[slot] = orders[n.read_row]
         stages[slot].valid = 1
         stages[slot].address = n.read_row
         n.read_row = (n.read_row + 1) & (h.depth - 1)

@@ -78,15 +78,15 @@ def put_psum(record, at, weight_rows, weight_operands, seeds, rows, memory, h, c
 
 
 @kernel
-def put_readout(record, at, n, finished, stages, read_words, row, moves, h):
-    """Write what the columns have read, and what is noted, asked for and found of finished rows, to the last word."""
+def put_readout(record, at, n, orders, stages, read_words, row, moves, h):
+    """Write what the columns have read, and the orders that are given, asked for and found, to the last word."""
     # What column c gives was read in the last advance, and its row by column 0 c advances before.
     for c in range(h.cols):
         seen = stages[(n.advances - 1 - c) % stages.size].valid != 0
         at = _put_sum(record, at, seen, read_words[c, 0], read_words[c, 1], h.arithmetic)
     record[at] = 0
     if moves.take and row.last:
-        record[at] = 1 | row.address << 1 | _mode(finished[row.address], h) << h.mode_at
+        record[at] = 1 | row.address << 1 | _mode(orders[row.address], h) << h.mode_at
     record[at + 1] = 1 | n.read_row << 1 if moves.read else 0
     second = stages[(n.advances - 2) % stages.size]
     record[at + 2] = _mode(second, h) if second.valid else 0

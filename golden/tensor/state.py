@@ -22,8 +22,8 @@ COMMAND = _fields(
 )
 #: An activation row on its way.
 ROW = _fields("valid", "swap", "address", "first", "last", "lanes", "columns")
-#: How a finished row of PSUM is read out and, in the read-out, which it is.
-READ = _fields("valid", "address", "columns", "out_format", "saturate", "end")
+#: An order to read a row of PSUM out; which row, only the read-out knows.
+ORDER = _fields("valid", "address", "columns", "out_format", "saturate", "end")
 #: Single numbers. Cycles are -1 before there is one.
 COUNTERS = _fields(
     "cycle",  # simulated so far
@@ -31,7 +31,7 @@ COUNTERS = _fields(
     "loaded",  # and so many of its beats have
     "executor_valid",  # there is a command whose rows are taken,
     "taken",  # and so many have been
-    "in_flight",  # rows within the hazard latency
+    "in_flight",  # rows whose sums cannot be added to yet
     "occupied",  # PSUM rows of tiles in progress or not read out
     "rows_ready",  # finished rows that may be read out
     "read_row",  # the next one's PSUM row
@@ -51,7 +51,6 @@ class Hardware(NamedTuple):
     rows: int
     cols: int
     depth: int
-    hazard: int
     store_latency: int
     read_latency: int
     drain_latency: int
@@ -91,8 +90,8 @@ class State(NamedTuple):
     weight_operands: np.ndarray  # int64[ring, load_rows * C]
     seeds: np.ndarray  # int64[product_latency + 1, C, 2]: what is read of PSUM, by the cycle it arrives in
     memory: np.ndarray  # int64[depth, C, 2]: PSUM, in limbs
-    finished: np.ndarray  # READ[depth]: how the rows of last passes are read out
-    stages: np.ndarray  # READ[stages]: rows in the read-out, by the number of the advance that read column 0
+    orders: np.ndarray  # ORDER[depth]: how a row is read out, by its PSUM row
+    stages: np.ndarray  # ORDER[stages]: rows in the read-out, by the number of the advance that read column 0
     stage_words: np.ndarray  # uint32[stages, C]: their codes
     read_words: np.ndarray  # int64[C, 2]: what each column last read for read-out, in limbs
     result: np.ndarray  # uint32[C + 1]: the payload of o_result
@@ -118,7 +117,6 @@ def build_hardware(config: EngineConfig) -> Hardware:
         rows=config.rows,
         cols=config.cols,
         depth=config.psum_depth,
-        hazard=config.store_latency,
         store_latency=config.store_latency,
         read_latency=config.read_latency,
         drain_latency=config.drain_latency,
@@ -166,8 +164,8 @@ def reset_state(config: EngineConfig, hardware: Hardware) -> State:
         weight_operands=np.zeros((ring, config.rows_per_load_cycle * cols), np.int64),
         seeds=np.zeros((config.product_latency + 1, cols, 2), np.int64),
         memory=np.zeros((config.psum_depth, cols, 2), np.int64),
-        finished=np.zeros(config.psum_depth, READ),
-        stages=np.zeros(stages, READ),
+        orders=np.zeros(config.psum_depth, ORDER),
+        stages=np.zeros(stages, ORDER),
         stage_words=np.zeros((stages, cols), np.uint32),
         read_words=np.zeros((cols, 2), np.int64),
         result=np.zeros(cols + 1, np.uint32),

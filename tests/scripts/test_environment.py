@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from given import GEMM
 
-from arch.environment import EnvironmentFault, describe, fault, usable_folder
+from arch.environment import EnvironmentFault, describe, fault, named, usable_folder
 from hw.lib import yosys
 from scripts.campaigns import regress
 from scripts.ground import files
@@ -215,7 +215,13 @@ def test_commands_without_a_home(tensors):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_what_an_error_says():
+def test_what_an_error_says(tmp_path):
+    with pytest.raises(OSError) as raised, named(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert describe(raised.value) == f"No space left on device: {tmp_path}"
+    with pytest.raises(EnvironmentFault) as raised, named(tmp_path):
+        raise EnvironmentFault("cut short: log")
+    assert describe(raised.value) == "cut short: log"
     assert describe(OSError(errno.EMFILE, "Too many open files")) == "Too many open files"
     assert describe(OSError("3 requested and 0 written")) == "3 requested and 0 written"
     assert describe(TimeoutError()) == "TimeoutError"

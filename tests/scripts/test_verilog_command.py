@@ -22,7 +22,7 @@ def test_verilog_of_a_preset(run):
 
 
 def test_verilog_of_ones_own(run, monkeypatch):
-    monkeypatch.setattr("scripts.flows.verilog_files.engine_verilog", lambda config, target: repr(config))
+    monkeypatch.setattr("scripts.flows.verilog_files.engine_verilog", lambda config, target, **_: repr(config))
     options = ("--rows", "2", "--cols", "3", "--formats", "e5m2, e4m3", "--accumulation", "fp32")
     config = EngineConfig(rows=2, cols=3, formats=("e4m3", "e5m2"), accumulation="fp32")
     assert run("verilog", "--config", "tiny", *options, "--out", "my.v")[:2] == (
@@ -79,15 +79,15 @@ def test_verilog_where_no_folder_can_be_made(refused):
 def test_sim_passes_its_options_on(run, monkeypatch):
     calls = []
 
-    def fake(preset, *, seed, simulator, waves):
-        calls.append((preset, seed, simulator, waves))
+    def fake(preset, *, seed, simulator, waves, page):
+        calls.append((preset, seed, simulator, waves, page))
         return len(calls) == 2
 
     monkeypatch.setattr(sim, "run_campaign", fake)
     assert run("sim", "--config", "tiny", "--seed", "7", "--sim", "icarus", "--waves")[0] == 0
     assert run("sim")[0] == 1
-    assert calls[0] == ("tiny", 7, "icarus", True)
-    assert calls[1][0] is None and calls[1][2:] == ("verilator", False) and 0 <= calls[1][1] < 1 << 32
+    assert calls[0] == ("tiny", 7, "icarus", True, False)
+    assert calls[1][0] is None and calls[1][2:] == ("verilator", False, False) and 0 <= calls[1][1] < 1 << 32
 
 
 def test_verilog_for_a_family(run, tmp_path):

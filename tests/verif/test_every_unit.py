@@ -168,10 +168,10 @@ def test_a_difference_is_placed_and_its_waveforms_kept(name, tmp_path):
 def test_coverage_of_the_adder_is_measured(monkeypatch):
     """Its plan and its runs are all that it gives; with both numbers small there is no carry."""
     # Lines would take a build with Verilator.
-    assert measure(ADDER.coverage, seed=SEED).complaints() == ["lines: none were counted"]
+    assert measure([ADDER.coverage], seed=SEED).complaints() == ["lines: none were counted"]
     jobs = adder.random_sums
     monkeypatch.setattr(adder, "random_sums", lambda *args: [adder.Sums(job.pairs & 3) for job in jobs(*args)])
-    lines = measure(ADDER.coverage, seed=SEED).complaints()
+    lines = measure([ADDER.coverage], seed=SEED).complaints()
     assert any("carry" in line and "yes" in line for line in lines), lines
 
 
@@ -202,3 +202,11 @@ def test_an_entry_without_a_probe_is_refused():
     unit = unit_of("adder")
     with pytest.raises(ValueError, match="every compared entry of adder must have a probe, and waits has none"):
         replace(unit, probes={name: probe for name, probe in unit.probes.items() if name != "waits"})
+
+
+def test_a_whole_unit_is_small():
+    """docs/contributing.md says how many lines it takes, and so does the head of this file."""
+    lines = sum(
+        len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "tests/verif/adder").glob("*.py")
+    )
+    assert abs(lines - 310) < 10, lines

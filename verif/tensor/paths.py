@@ -73,7 +73,7 @@ def seed_request(config: EngineConfig, field: Field, dut: str) -> str:
     """A request for a seed."""
     request = f"{dut}.psum_{field.col}.i_seed"
     # Without ``adds`` there is no address.
-    return f"({request}[1] ? {request} : {field.width}'d0 | {request}[0])"
+    return f"({request}[1] ? {request} : {{{field.width - 1}'d0, {request}[0]}})"
 
 
 def seed(config: EngineConfig, field: Field, dut: str) -> str:

@@ -12,7 +12,8 @@ from arch.tensor.signals import engine_record
 from golden.numerics.conversions import code_dtype, decode, encode
 from golden.numerics.gemm import gemm
 from golden.tensor.engine import TensorEngine
-from golden.tensor.schedule import gemm_cycles, gemm_stimulus
+from golden.tensor.schedule import gemm_cycles
+from golden.tensor.stimulus import gemm_stimulus
 from scripts.flows.bench.measure import Figure, Workload, measure
 from verif.tensor.workload.operands import random_codes
 

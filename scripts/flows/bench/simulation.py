@@ -18,7 +18,7 @@ from arch.tensor.presets import PRESETS
 from arch.tensor.signals import engine_fields, engine_record
 from golden.tensor.engine import TensorEngine
 from golden.tensor.jobs import Gemm
-from golden.tensor.schedule import gemm_beats
+from golden.tensor.stimulus import gemm_beats
 from hw.tensor.verilog import engine_verilog
 from scripts.flows.bench.measure import Figure, growth, ratio
 from verif.simulation.replay import replay

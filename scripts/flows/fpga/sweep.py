@@ -109,7 +109,7 @@ def run_sweep(
 ) -> None:
     """Build them all, print the table, write build/fpga/sweep.json, .md and .svg; with ``docs`` docs/fpga.* too."""
     chosen, found = choose(only), find_device(device)
-    wanted = {variant: parse_sizes(sizes) if sizes else variant.sizes for variant in chosen}
+    wanted = {variant: variant.sizes if sizes is None else parse_sizes(sizes) for variant in chosen}
     try:
         import matplotlib  # noqa: F401
     except ImportError:

@@ -14,7 +14,8 @@ from arch.tensor.signals import engine_record
 from golden.numerics.conversions import decode
 from golden.tensor.engine import TensorEngine
 from golden.tensor.positions import position_at
-from golden.tensor.schedule import gemm_passes, gemm_stimulus
+from golden.tensor.schedule import gemm_passes
+from golden.tensor.stimulus import gemm_stimulus
 from scripts.ground.pages import DOCS
 
 CONFIG = PRESETS["tiny"]

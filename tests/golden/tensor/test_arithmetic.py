@@ -238,6 +238,12 @@ def test_shapes_broadcast_and_nothing_is_overwritten():
     ).all()
 
 
+def test_one_operand_broadcasts_without_a_warning():
+    config = PRESETS["tiny"]
+    one = decode_operands(np.array([0x38], np.uint8), "e4m3", config)
+    assert multiply(one[:, None], one, config).tolist() == [[multiply(one, one, config)[0]]]
+
+
 def test_refusals():
     tiny = PRESETS["tiny"]
     with pytest.raises(ValueError, match="format must be one of e4m3, not 'bf16'"):

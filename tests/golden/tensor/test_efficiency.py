@@ -12,7 +12,8 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from golden.tensor.efficiency import Losses, losses, scale_sim_cycles
 from golden.tensor.engine import TensorEngine
-from golden.tensor.schedule import gemm_beats, gemm_cycles, gemm_passes, ideal_cycles, utilization
+from golden.tensor.schedule import gemm_cycles, gemm_passes, ideal_cycles, utilization
+from golden.tensor.stimulus import gemm_beats
 
 
 def config_of(rows, cols, psum_depth=1024, **parameters):

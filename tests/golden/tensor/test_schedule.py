@@ -13,18 +13,8 @@ from arch.tensor.presets import PRESETS
 from golden.numerics.conversions import encode
 from golden.numerics.gemm import gemm
 from golden.tensor.engine import TensorEngine
-from golden.tensor.schedule import (
-    Pass,
-    assemble,
-    block_rows,
-    gemm_beats,
-    gemm_cycles,
-    gemm_passes,
-    gemm_stimulus,
-    ideal_cycles,
-    readout_cycles,
-    utilization,
-)
+from golden.tensor.schedule import Pass, block_rows, gemm_cycles, gemm_passes, ideal_cycles, readout_cycles, utilization
+from golden.tensor.stimulus import assemble, gemm_beats, gemm_stimulus
 
 TINY = PRESETS["tiny"]
 

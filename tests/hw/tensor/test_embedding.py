@@ -16,7 +16,7 @@ from arch.layout import Layout
 from arch.record import Field, record_words
 from golden.numerics.conversions import encode
 from golden.numerics.gemm import gemm
-from golden.tensor.schedule import assemble, gemm_beats
+from golden.tensor.stimulus import assemble, gemm_beats
 from hw.tensor.row import Row
 from verif.simulation.harness import Harness
 from verif.simulation.replay import replay

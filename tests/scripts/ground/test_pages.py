@@ -16,13 +16,17 @@ def test_the_table_alone_is_replaced(tmp_path):
     assert around_table(page, "make x") == (f"before\n{BEGIN}", f"{END}after\n")
 
 
-@pytest.mark.parametrize("content", [None, "", BEGIN, END + BEGIN, BEGIN.strip() + END])
+def test_no_page(tmp_path):
+    with pytest.raises(InputError, match=r"^no page .*page\.md: pages belong to a checkout, and this is not one"):
+        around_table(tmp_path / "page.md", "make x")
+
+
+@pytest.mark.parametrize("content", ["", BEGIN, END + BEGIN, BEGIN.strip() + END])
 def test_a_page_without_a_place(tmp_path, content):
     page = tmp_path / "page.md"
-    if content is not None:
-        page.write_text(content, encoding="utf-8")
+    page.write_text(content, encoding="utf-8")
     with pytest.raises(
         InputError, match=r"^page.md must hold the lines <!-- made by make x: begin --> and <!-- .*order"
     ):
         put_table(page, "make x", "new\n")
-    assert content is None or page.read_text(encoding="utf-8") == content
+    assert page.read_text(encoding="utf-8") == content

@@ -79,6 +79,9 @@ def test_names_tell_configurations_apart():
     ("text", "message"),
     [
         ("rows = ", "--config: own.toml is not TOML: Invalid value"),
+        (f"rows = {'9' * 5000}", "--config: own.toml is not TOML: Exceeds the limit"),
+        (f"rows = {'[' * 5000}", "--config: own.toml is not TOML: maximum recursion depth exceeded"),
+        (OWN.replace("2", "nan", 1), "--config: own.toml: rows must be an int, not nan"),
         (OWN + "speed = 3\nsize = 1\n", "--config: own.toml: no field speed, size; takes rows, cols, formats, accumul"),
         ("rows = 4\nformats = []\n", "--config: own.toml: needs cols, accumulation"),
         (OWN.replace("2", '"2"', 1), "--config: own.toml: rows must be an int, not '2'"),

@@ -203,6 +203,8 @@ ALL = "needs all of --m, --k and --n and neither --workload nor --file, or none 
         (("--workload", "alexnet"), f"--workload: no 'alexnet'; needs one of {', '.join(load_workloads())}"),
         (("--file", "gone.csv"), "--file: cannot read gone.csv; needs a CSV file of workload,layer,m,k,n,count"),
         (("--file", "."), "--file: cannot read .; needs a CSV file"),
+        (("--file", ""), "--file: cannot read ; needs a CSV file"),
+        ((*ONE, "--file", ""), ALL),
         (("resnet50",), "Got unexpected extra argument (resnet50)"),
     ],
 )

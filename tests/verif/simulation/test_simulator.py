@@ -181,12 +181,12 @@ def test_icarus_in_a_directory_with_a_space(tmp_path, waves):
 def test_compiler_of_several_words(tmp_path, monkeypatch):
     """As where a compiler's cache is in front of it."""
     cache = tmp_path / "cache"
-    cache.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/cache.log\nexec "$@"\n')
+    cache.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/cache.log\nexec "$@"\n', encoding="utf-8")
     cache.chmod(0o755)
     monkeypatch.setenv("CXX", f"{cache} c++")
     simulation = build([DELAY], HARNESS, opt_level=0, root=tmp_path / "builds")
     assert replay(simulation, [delay_trace(20)]).passed
-    assert all(line.startswith("c++ ") for line in (tmp_path / "cache.log").read_text().splitlines())
+    assert all(line.startswith("c++ ") for line in (tmp_path / "cache.log").read_text(encoding="utf-8").splitlines())
 
 
 @pytest.mark.parametrize("words", ["gone c++", "'unclosed"])

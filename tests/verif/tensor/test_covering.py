@@ -154,7 +154,7 @@ FAULTS = {
     ),
     "a table of an ECP5's multiplier, of bf16 alone": (
         lambda c: c.target and "bf16" in c.config.formats,
-        lambda _: changed("multiplier", r"16'h7888(?=[^;]*product_row_6_low_6)", "16'h3888"),
+        lambda _: changed("multiplier", r"INIT0\(16'h7888\)(?=[^;]*product_row_6_low_4)", "INIT0(16'h3888)"),
     ),
 }
 

@@ -283,7 +283,7 @@ BLOCKS = {
         "only end",
     ),
     "how to read out, a row further": (
-        ("readout", r"rows\[i_row_address\] <=", "rows[i_row_address + 10'h1] <=", 1),
+        ("readout", r"write__address\(i_row_address\)", "write__address(i_row_address + 10'h1)", 1),
         ones(1, 1, 1),
         (TINY.read_latency + 2, ("order_read", None, None), {"tensor/readout"}),
         "",

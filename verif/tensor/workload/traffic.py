@@ -36,6 +36,7 @@ class _Tile:
 
     m: int
     n: int
+    whole: bool
     steps: int
     terms: int
     kind: str
@@ -64,12 +65,13 @@ class Traffic:
                 free -= sizes[-1]
             self.group(sizes)
 
-    def group(self, sizes: Sequence[int], steps: int | None = None) -> None:
+    def group(self, sizes: Sequence[int], *, steps: int | None = None, whole: bool = False) -> None:
         """Tiles of so many rows each, as many as PSUM holds at most; each of so many passes, or of one to three.
 
-        First passes are in the order of PSUM's ring, last passes too, anything between.
+        First passes are in the order of PSUM's ring, last passes too, anything between. ``whole``: all lanes and
+        columns are in use.
         """
-        tiles = [self._tile(m, steps) for m in sizes]
+        tiles = [self._tile(m, steps, whole) for m in sizes]
         started, finished, taken = 0, 0, 0
         while finished < len(tiles):
             choices = [
@@ -85,12 +87,13 @@ class Traffic:
             started = max(started, index + 1)
             finished += not tile.steps
 
-    def _tile(self, m: int, steps: int | None) -> _Tile:
+    def _tile(self, m: int, steps: int | None, whole: bool) -> _Tile:
         config, rng = self.config, self.rng
         terms = config.k_max if config.exact else STEPS * config.rows
         tile = _Tile(
             m=m,
-            n=int(rng.integers(1, config.cols + 1)),
+            n=config.cols if whole else int(rng.integers(1, config.cols + 1)),
+            whole=whole,
             steps=min(terms, steps or int(rng.integers(1, STEPS + 1))),
             terms=terms,
             kind=str(rng.choice(CLASSES)),
@@ -105,7 +108,7 @@ class Traffic:
         config, rng = self.config, self.rng
         # A pass to come has a term at least. One in four has all lanes.
         most = min(config.rows, tile.terms - (tile.steps - 1))
-        k = most if rng.random() < 0.25 else int(rng.integers(1, most + 1))
+        k = most if tile.whole or rng.random() < 0.25 else int(rng.integers(1, most + 1))
         tile.terms -= k
         x_format, w_format = (str(name) for name in rng.choice(config.formats, 2))
         out_format, saturate = str(rng.choice(list(FORMATS))), int(rng.integers(2))
@@ -145,10 +148,11 @@ class Traffic:
         lanes[: len(codes)] = lanes[: len(codes)] & above | codes
         return lanes
 
-    def beats(self) -> Beats:
-        """All of them, as ``golden.tensor.engine.TensorEngine.offer`` takes them."""
+    def beats(self, first: int = 0) -> Beats:
+        """Those from a pass on, as ``golden.tensor.engine.TensorEngine.offer`` takes them."""
         dtype = np.uint64 if command_layout(self.config).width <= 64 else object
-        return np.array(self.commands, dtype), np.concatenate(self.weights), np.concatenate(self.activations)
+        weights, activations = np.concatenate(self.weights[first:]), np.concatenate(self.activations[first:])
+        return np.array(self.commands[first:], dtype), weights, activations
 
     def check(self, model: TensorEngine) -> None:
         """Compare a cycle model that has worked on all beats with the arithmetic of each term.

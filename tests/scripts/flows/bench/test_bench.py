@@ -153,10 +153,12 @@ class TestCommand:
 
     def test_page_without_a_place(self, two_groups, tmp_path, monkeypatch):
         """Told before anything is measured."""
-        monkeypatch.setattr(bench, "PAGE", tmp_path / "performance.md")
+        page = tmp_path / "performance.md"
+        page.write_text("no place", encoding="utf-8")
+        monkeypatch.setattr(bench, "PAGE", page)
         with pytest.raises(InputError, match=r"performance.md must hold the lines <!-- made by make bench: begin -->"):
             run_bench([], quick=False, seed=1, out=tmp_path / "bench.json", page=True)
-        assert not list(tmp_path.iterdir())
+        assert list(tmp_path.iterdir()) == [page]
 
     def test_our_page_has_a_place(self):
         assert all(around_table(bench.PAGE, COMMAND))
