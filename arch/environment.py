@@ -10,10 +10,13 @@ import functools
 import os
 import re
 import shutil
+import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["EXHAUSTED", "EnvironmentFault", "describe", "fault", "system_reason", "usable_folder"]
+__all__ = ["EXHAUSTED", "EnvironmentFault", "describe", "fault", "killed_by", "named", "system_reason", "usable_folder"]
 
 #: Errors that no other file name would avoid.
 EXHAUSTED = frozenset(
@@ -28,12 +31,34 @@ EXHAUSTED = frozenset(
         errno.EAGAIN,
     }
 )
+#: Signals from outside: somebody's, a limit's, the system's when memory runs out or a file in memory finds no room.
+_OUTSIDE = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGKILL,
+    signal.SIGTERM,
+    signal.SIGBUS,
+    signal.SIGXCPU,
+    signal.SIGXFSZ,
+)
 #: As programs print them that run with LC_ALL=C.
-_REASONS = re.compile("|".join(re.escape(os.strerror(code)) for code in sorted(EXHAUSTED | {errno.EROFS})))
+_TEXTS = [*map(os.strerror, sorted(EXHAUSTED | {errno.EROFS})), signal.strsignal(signal.SIGXFSZ), "std::bad_alloc"]
+_REASONS = re.compile("|".join(map(re.escape, _TEXTS)))
 
 
 class EnvironmentFault(OSError):
     """The machine is at fault, not the design and not the user's input. The message is one line."""
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """An error of the system that names no file, as that of a write to a full disk, names this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def describe(error: OSError) -> str:
@@ -52,6 +77,11 @@ def system_reason(text: str) -> str | None:
     """The system's reason that a program gave among its output; None if it gave none."""
     found = _REASONS.search(text)
     return found and found[0]
+
+
+def killed_by(code: int | None) -> str | None:
+    """The signal from outside that ended a process with this exit code; None for any other end."""
+    return signal.Signals(-code).name if code is not None and -code in _OUTSIDE else None
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["ACCUMULATIONS", "BF16", "E4M3", "E5M2", "FORMATS", "FP32", "OPERAND_FORMATS", "Format"]
+__all__ = ["ACCUMULATIONS", "BF16", "E4M3", "E5M2", "FORMATS", "FP32", "OPERAND_FORMATS", "SELECT_BITS", "Format"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,8 @@ E5M2 = Format(name="e5m2", select=3, exp_bits=5, man_bits=2, bias=15, has_inf=Tr
 
 #: Every format by name. Operands are any but fp32; results may be any.
 FORMATS = {fmt.name: fmt for fmt in (FP32, BF16, E4M3, E5M2)}
+#: Width of ``Format.select``.
+SELECT_BITS = max(fmt.select for fmt in FORMATS.values()).bit_length()
 #: ``exact``: fixed point, never rounds before read-out. ``fp32``: a chain of fused multiply-adds.
 ACCUMULATIONS = ("exact", "fp32")
 #: Formats an array can be built for, in the order every listing uses.

@@ -122,6 +122,11 @@ class Record:
         """A field by its name and place; KeyError if there is none."""
         return self._places[name, row, col][0]
 
+    def pack(self, values: Iterable[int]) -> list[int]:
+        """The words of one record, of a value for each field in order."""
+        pairs = zip(self.fields, values, strict=True)
+        return [value >> 32 * word & 0xFFFFFFFF for field, value in pairs for word in range(field.words)]
+
     def index(self, field: Field) -> int:
         """Its number in the record."""
         return self._places[field.name, field.row, field.col][1]

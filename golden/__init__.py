@@ -17,7 +17,8 @@ _PLACES = {
     "golden.numerics.quantize": ("dequantize", "quantize"),
     "golden.tensor.efficiency": ("losses",),
     "golden.tensor.engine": ("TensorEngine",),
-    "golden.tensor.schedule": ("assemble", "gemm_cycles", "gemm_stimulus", "utilization"),
+    "golden.tensor.schedule": ("gemm_cycles", "utilization"),
+    "golden.tensor.stimulus": ("assemble", "gemm_stimulus"),
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names}
 

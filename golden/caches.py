@@ -1,5 +1,6 @@
 """Where caches live: beside the sources in a checkout, in the user's cache folder everywhere else."""
 
+import os
 from pathlib import Path
 
 __all__ = ["cache_folder"]
@@ -17,7 +18,9 @@ def cache_folder(name: str) -> Path:
     # Only an installed package needs it.
     from platformdirs import user_cache_path
 
-    return user_cache_path("systolith", appauthor=False) / name
+    folder = user_cache_path("systolith", appauthor=False)
+    # A user without a home has "~" for one, which is no folder to make wherever the process happens to be.
+    return (folder if folder.is_absolute() else Path(os.devnull)) / name
 
 
 def _is_checkout(folder: Path) -> bool:

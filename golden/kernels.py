@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import numba
+import numpy
 from numba import njit
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
@@ -94,7 +95,8 @@ class _KernelCache(NullCache):
 @cache
 def _folder() -> Path:
     """The folder of these sources, this compiler and its settings, in NUMBA_CACHE_DIR where that is set."""
-    digest = hashlib.sha256(f"{numba.__version__} {sys.implementation.cache_tag} {numba.config.BOUNDSCHECK}".encode())
+    versions = numba.__version__, numpy.__version__, sys.implementation.cache_tag, numba.config.BOUNDSCHECK
+    digest = hashlib.sha256(repr(versions).encode())
     packages = Path(__file__).parents[1]
     # Kernels have facts compiled into them.
     for path in sorted([*packages.glob("arch/**/*.py"), *packages.glob("golden/**/*.py")]):

@@ -56,8 +56,7 @@ def _run() -> int:
     except Exception as error:
         if not isinstance(error, _own_errors()):
             raise
-        # An error of theirs may be the system's, told in their words.
-        return _complain(str(error), ENVIRONMENT if system_reason(str(error)) else BAD_INPUT)
+        return _complain(str(error), ENVIRONMENT if _machine_is_why(error) else BAD_INPUT)
 
 
 def _own_errors() -> tuple[type[Exception], ...]:
@@ -69,6 +68,15 @@ def _own_errors() -> tuple[type[Exception], ...]:
     from verif.simulation.simulator import SimulatorError
 
     return FarmError, FormalError, InputError, SimulatorError, ToolError
+
+
+def _machine_is_why(error: Exception) -> bool:
+    """Whether an error of ours tells of one of the system's, or of a file in a working directory that is gone."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return system_reason(str(error)) is not None
 
 
 def _usage(error) -> str:

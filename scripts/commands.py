@@ -115,8 +115,6 @@ def attention(q_path, k_path, v_path, preset, x_format, w_format, recipe, causal
 
 def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) -> int:
     """Write the result if the run was right, print the summary, and give the exit code."""
-    from scripts.running.failures import command_line, show_failures
-
     if out and not summary.mismatches:
         save(out, summary.result)
     record = {"backend": backend, "config": preset} | summary.record()
@@ -127,6 +125,8 @@ def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) 
         if out and not summary.mismatches:
             click.echo(f"wrote {click.format_filename(out)}")
     if summary.failures:
+        from scripts.running.failures import command_line, show_failures
+
         show_failures(Terminal(stderr=True), summary.failures, command_line())
     if out and summary.mismatches:
         click.echo(f"{click.format_filename(out)} not written", err=True)
@@ -266,7 +266,7 @@ def formal(only, quick) -> int:
 
 
 @cli.command()
-@click.option("--config", help="tiny or small_fp32.  [default: both]")
+@click.option("--config", help="tiny, small_fp32 or lib.  [default: all]")
 @click.option("--count", type=click.IntRange(1, 60_000), default=200, show_default=True, help="Mutants of each.")
 @click.option("--seed", type=click.IntRange(0, (1 << 31) - 1), default=1, show_default=True, help="Of their choice.")
 @click.option("--only", type=click.IntRange(1), help="This mutant alone, and what it does.")

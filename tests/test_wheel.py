@@ -85,7 +85,7 @@ def test_installed_commands(run, tmp_path):
     np.save(tmp_path / "W.npy", np.ones((4, 2), np.float32))
     run("gemm", "X.npy", "W.npy", "--config", "tiny", "--out", "Y.npy")
     assert (np.load(tmp_path / "Y.npy") == 4).all()
-    assert "Llama" in run("cycles")
+    assert "resnet50" in run("cycles")
 
 
 def test_installed_verilog(run, installed, tmp_path):

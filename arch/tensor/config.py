@@ -254,13 +254,12 @@ class EngineConfig:
 
     @property
     def store_latency(self) -> int:
-        """Cycles from taking an activation row to storing column 0's partial sum in PSUM."""
-        return 1 + self.product_latency + self.rows * self.add_latency
+        """Cycles from taking an activation row to storing column 0's partial sum in PSUM.
 
-    @property
-    def hazard_latency(self) -> int:
-        """Least cycles between taking two activation rows of which the second adds to the first's PSUM row."""
-        return self.store_latency
+        Also the least between taking two rows of which the second adds to the first's PSUM row: column 0's sum is read
+        a cycle after the row is taken, and a sum can be read from the cycle after its store on.
+        """
+        return 1 + self.product_latency + self.rows * self.add_latency
 
     @property
     def read_latency(self) -> int:
@@ -276,6 +275,11 @@ class EngineConfig:
     def psum_capacity(self) -> int:
         """PSUM rows that tiles in progress may hold so that an unstalled read-out never holds them up."""
         return self.psum_depth - (self.drain_latency + 1)
+
+    @property
+    def address_bits(self) -> int:
+        """Width of the number of a PSUM row."""
+        return max(1, (self.psum_depth - 1).bit_length())
 
     @property
     def tile_m(self) -> int:

@@ -1,5 +1,6 @@
 """Bit layouts of everything that crosses a port or sits in a register, least significant field first."""
 
+from arch.formats import SELECT_BITS
 from arch.layout import Layout
 from arch.tensor.config import EngineConfig
 
@@ -103,33 +104,29 @@ def pe_registers(config: EngineConfig) -> dict[str, int]:
     return {name: layout.width for name, layout in pe_layouts(config).items()}
 
 
-def _address_bits(config: EngineConfig) -> int:
-    return max(1, (config.psum_depth - 1).bit_length())
-
-
 def seed_layout(config: EngineConfig) -> Layout:
-    """A column's request for the sum a row adds to. ``first``: start from zero, the address does not matter."""
-    return Layout(valid=1, first=1, address=_address_bits(config))
+    """A column's request for what a row adds to: a stored sum if it ``adds``, else zero, whatever the address."""
+    return Layout(valid=1, adds=1, address=config.address_bits)
 
 
 def store_layout(config: EngineConfig) -> Layout:
     """A column's request to store the sum that leaves the array."""
-    return Layout(valid=1, address=_address_bits(config))
+    return Layout(valid=1, address=config.address_bits)
 
 
 def read_layout(config: EngineConfig) -> Layout:
     """The read-out's request for a finished row."""
-    return Layout(valid=1, address=_address_bits(config))
+    return Layout(valid=1, address=config.address_bits)
 
 
 def readout_layout(config: EngineConfig) -> Layout:
     """How a row is read out: the columns in use, whether it ends its tile, ``Format.select``, ``saturate``."""
-    return Layout(columns=config.cols.bit_length(), end=1, select=2, saturate=1)
+    return Layout(columns=config.cols.bit_length(), end=1, select=SELECT_BITS, saturate=1)
 
 
 def order_layout(config: EngineConfig) -> Layout:
     """The order to read a PSUM row out, given when its last activation row is taken: which row, and how."""
-    return Layout(valid=1, address=_address_bits(config), **readout_layout(config).fields)
+    return Layout(valid=1, address=config.address_bits, **readout_layout(config).fields)
 
 
 def weight_layout(config: EngineConfig) -> Layout:
@@ -149,7 +146,7 @@ def command_layout(config: EngineConfig) -> Layout:
     tile_k : weight rows and contraction lanes in use, 1..rows.
     tile_n : columns in use, 1..cols.
     base : PSUM row of the first activation row; row ``i`` uses ``(base + i) % psum_depth``.
-    distance : activation rows between a row and the one it adds to, at most ``hazard_latency``.
+    distance : activation rows between a row and the one it adds to, at most ``store_latency``.
     first, last : this is the first, the last pass of the output tile (both, for a single K tile).
     x_format, w_format : ``Format.select`` of activations and weights.
     out_format, saturate : how finished rows are read out; used where ``last`` is set.
@@ -158,13 +155,13 @@ def command_layout(config: EngineConfig) -> Layout:
         tile_m=config.psum_depth.bit_length(),
         tile_k=config.rows.bit_length(),
         tile_n=config.cols.bit_length(),
-        base=max(1, (config.psum_depth - 1).bit_length()),
-        distance=config.hazard_latency.bit_length(),
+        base=config.address_bits,
+        distance=config.store_latency.bit_length(),
         first=1,
         last=1,
-        x_format=2,
-        w_format=2,
-        out_format=2,
+        x_format=SELECT_BITS,
+        w_format=SELECT_BITS,
+        out_format=SELECT_BITS,
         saturate=1,
     )
 

@@ -11,7 +11,15 @@ from golden.checks import plain
 from golden.numerics.conversions import encode
 from golden.numerics.gemm import gemm
 from golden.numerics.hadamard import inverse_sqrt
-from golden.numerics.kv_cache import BLOCK, RECIPES, KVCache, check_heads, check_pair, check_scale, quantize_rows
+from golden.numerics.kv_cache import (
+    ATTENTION_RECIPES,
+    BLOCK,
+    KVCache,
+    check_heads,
+    check_pair,
+    check_scale,
+    quantize_rows,
+)
 from golden.numerics.softmax import softmax_numerator
 
 __all__ = ["P_SCALE", "ErrorReport", "attend", "attention", "attention_reference", "error_report"]
@@ -47,7 +55,7 @@ def attention(
     k, v : float32[Hkv, T, D]
         Keys and values. H is a multiple of Hkv; query head ``h`` uses head ``h // (H / Hkv)``.
     recipe : str
-        Which numbers share a scale: a name in ``golden.numerics.kv_cache.RECIPES``.
+        Which numbers share a scale: a name in ``golden.numerics.kv_cache.ATTENTION_RECIPES``.
     x_format, w_format : str
         Formats of what moves through the array (q and the softmax numerators) and of what stays in it
         (k and v).
@@ -118,7 +126,7 @@ def attend(
     if matmul is None:
         matmul = partial(gemm, accumulation=accumulation)
     matmul = partial(_checked, matmul, x_format=x_format, w_format=cache.w_format)
-    recipe = RECIPES[cache.recipe]
+    recipe = ATTENTION_RECIPES[cache.recipe]
     q_codes, q_scales = quantize_rows("q", q, x_format, recipe, check_scale("q_scale", q_scale, (heads,)))
 
     out = np.empty_like(q, order="C")

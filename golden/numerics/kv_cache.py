@@ -10,7 +10,16 @@ from golden.numerics.conversions import code_dtype, encode
 from golden.numerics.hadamard import rotate
 from golden.numerics.quantize import quantize
 
-__all__ = ["BLOCK", "RECIPES", "KVCache", "Recipe", "check_heads", "check_pair", "check_scale", "quantize_rows"]
+__all__ = [
+    "ATTENTION_RECIPES",
+    "BLOCK",
+    "KVCache",
+    "Recipe",
+    "check_heads",
+    "check_pair",
+    "check_scale",
+    "quantize_rows",
+]
 
 #: Channels that share a scale in the recipe ``per-block``.
 BLOCK = 32
@@ -36,7 +45,7 @@ class Recipe:
 
 
 #: The recipes of attention by name. Operands in bf16 have scale 1 whatever the recipe.
-RECIPES = {
+ATTENTION_RECIPES = {
     "per-tensor": Recipe(rows="per-tensor", values="per-tensor"),
     "per-token": Recipe(rows="per-token", values="per-channel"),
     "per-block": Recipe(rows="per-block", values="per-channel"),
@@ -120,7 +129,7 @@ class KVCache:
     Parameters
     ----------
     recipe : str
-        A name in ``RECIPES``.
+        A name in ``ATTENTION_RECIPES``.
     w_format : str
         Format of the codes: ``"e4m3"``, ``"e5m2"`` or ``"bf16"``.
     k_scale : float32[heads], optional
@@ -148,8 +157,8 @@ class KVCache:
         k_scale: np.ndarray | None = None,
         v_scale: np.ndarray | None = None,
     ) -> None:
-        if recipe not in RECIPES:
-            raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, not {recipe!r}")
+        if recipe not in ATTENTION_RECIPES:
+            raise ValueError(f"recipe must be one of {', '.join(ATTENTION_RECIPES)}, not {recipe!r}")
         if w_format not in OPERAND_FORMATS:
             raise ValueError(f"w_format must be one of {', '.join(OPERAND_FORMATS)}, not {w_format!r}")
         self.recipe = recipe
@@ -181,7 +190,7 @@ class KVCache:
             )
         k_scale = check_scale("k_scale", self.k_scale, (heads,))
         v_scale = check_scale("v_scale", self.v_scale, (heads, channels))
-        recipe = RECIPES[self.recipe]
+        recipe = ATTENTION_RECIPES[self.recipe]
         if v_scale is None:
             v_scale = np.stack(
                 [np.broadcast_to(quantize(h, self.w_format, recipe=recipe.values).scale[0], channels) for h in v]

@@ -109,7 +109,7 @@ def _processors(threads: int) -> list[set[int]]:
     if threads < 2 or not hasattr(os, "sched_setaffinity"):
         return anywhere
     try:
-        fields = Path("/proc/thread-self/stat").read_text().rpartition(")")[2].split()
+        fields = Path("/proc/thread-self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return anywhere
     # Field 39 of proc(5), of which the name in brackets is the second.

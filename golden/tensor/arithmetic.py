@@ -10,7 +10,7 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import operand_layout, product_layout, psum_layout
 from golden.checks import plain
 from golden.numerics.conversions import check_codes, known_format
-from golden.tensor import rounding as _pe
+from golden.tensor import rounding
 
 __all__ = ["add_products", "decode_operands", "multiply", "psum_words", "read_out", "round_psums"]
 
@@ -127,7 +127,7 @@ def multiply(x_operands: np.ndarray, w_operands: np.ndarray, config: EngineConfi
             raise TypeError(f"{name} must be uint32, not {operands.dtype}")
     payloads = np.empty(x.shape, np.uint64)
     # Copies: NumPy warns of who looks whether a broadcast array may be written to, as Numba does.
-    _pe.multiply_all(np.array(x).reshape(-1), np.array(w).reshape(-1), widths(config), payloads.reshape(-1))
+    rounding.multiply_all(np.array(x).reshape(-1), np.array(w).reshape(-1), widths(config), payloads.reshape(-1))
     return payloads
 
 
@@ -155,7 +155,7 @@ def add_products(psums: np.ndarray, products: np.ndarray, config: EngineConfig) 
     shape = np.broadcast_shapes(psums.shape[:-1], products.shape)
     sums = np.array(np.broadcast_to(psums, (*shape, psums.shape[-1])), order="C")
     flat = np.ascontiguousarray(np.broadcast_to(products, shape)).reshape(-1)
-    _pe.add_all(sums.reshape(-1, psums.shape[-1]), flat, widths(config))
+    rounding.add_all(sums.reshape(-1, psums.shape[-1]), flat, widths(config))
     return sums
 
 
@@ -173,7 +173,7 @@ def round_psums(psums: np.ndarray, config: EngineConfig) -> np.ndarray:
     """
     psums = _checked_psums(psums, config)
     codes = np.empty(psums.shape[:-1], np.uint32)
-    _pe.round_all(np.ascontiguousarray(psums).reshape(-1, psums.shape[-1]), widths(config), codes.reshape(-1))
+    rounding.round_all(np.ascontiguousarray(psums).reshape(-1, psums.shape[-1]), widths(config), codes.reshape(-1))
     return codes
 
 
@@ -190,7 +190,7 @@ def read_out(psums: np.ndarray, config: EngineConfig, fmt: str | Format, *, satu
     """
     fmt = known_format("format", fmt, tuple(FORMATS))
     codes = round_psums(psums, config)
-    _pe.narrow_all(codes.reshape(-1), narrow_table()[fmt.select], int(saturate))
+    rounding.narrow_all(codes.reshape(-1), narrow_table()[fmt.select], int(saturate))
     return codes
 
 

@@ -1,5 +1,6 @@
-"""Scalar kernels of ``golden.tensor.arithmetic``: int64 throughout, a wide sum as two 64-bit patterns (``lo``, ``hi``).
+"""The arithmetic of one PE and of the read-out, kernel by kernel: products, sums, and their rounding.
 
+Everything is int64, a wide sum two 64-bit patterns (``lo``, ``hi``).
 ``f`` is ``golden.tensor.arithmetic.Widths``. Mixing int64 and uint64 gives float64 in numba, hence the signed limbs:
 shifts to the right are arithmetic, and every value that must be unsigned is masked.
 """
@@ -7,6 +8,7 @@ shifts to the right are arithmetic, and every value that must be unsigned is mas
 import numpy as np
 
 from golden.kernels import kernel
+from golden.tensor.words import load_hi, load_lo, store
 
 _INF = 0x7F800000
 _NAN = 0x7FC00000
@@ -181,58 +183,6 @@ def narrow(code, fmt, saturate):
     # The sign goes above the magnitude: bit 7, 15 or 31.
     width = 8 if nan < 1 << 8 else 16 if nan < 1 << 16 else 32
     return result | (code >> 31 & 1) << width - 1
-
-
-# Unsigned subscripts spare the test for a negative one.
-
-
-@kernel
-def load_pair(words, at, count):
-    """Up to 64 bits at ``words[at:]``, in one word or, where ``count`` says so, in two."""
-    value = np.int64(words[np.uint64(at)])
-    if count > 1:
-        value |= np.int64(words[np.uint64(at + 1)]) << 32
-    return value
-
-
-@kernel
-def store_pair(words, at, value, count):
-    """Write up to 64 bits to ``words[at:]``, likewise."""
-    words[np.uint64(at)] = value & 0xFFFFFFFF
-    if count > 1:
-        words[np.uint64(at + 1)] = value >> 32 & 0xFFFFFFFF
-
-
-@kernel
-def load_product(words, at, f):
-    """The product register, tags at bit 0, at ``words[at:]``."""
-    return load_pair(words, at, f.product_words)
-
-
-@kernel
-def store_product(words, at, product, f):
-    """Write a product register to ``words[at:]``."""
-    store_pair(words, at, product, f.product_words)
-
-
-@kernel
-def load_lo(words, at, f):
-    """The low limb of a psum at ``words[at:]``."""
-    return load_pair(words, at, f.psum_words)
-
-
-@kernel
-def load_hi(words, at, f):
-    """The high limb of a psum at ``words[at:]``."""
-    return np.int64(words[np.uint64(at + 2)]) if f.psum_words > 2 else np.int64(0)
-
-
-@kernel
-def store(words, at, lo, hi, f):
-    """Write a psum's limbs to ``words[at:]``."""
-    store_pair(words, at, lo, f.psum_words)
-    if f.psum_words > 2:
-        words[np.uint64(at + 2)] = hi & 0xFFFFFFFF
 
 
 @kernel

@@ -1,29 +1,23 @@
-"""How a GEMM is cut into passes, what crosses the ports for it, and how many cycles it takes, in closed form."""
+"""How a GEMM is cut into passes, and how many cycles it takes, in closed form."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
-from arch.formats import FORMATS
 from arch.tensor.config import EngineConfig
-from arch.tensor.layouts import command_layout
-from golden.checks import integer, plain
-from golden.numerics.conversions import check_codes, code_dtype, known_format
+from golden.checks import integer
 
 __all__ = [
     "Pass",
-    "assemble",
     "block_rows",
-    "gemm_beats",
+    "each_pass",
     "gemm_cycles",
     "gemm_passes",
     "gemm_sizes",
-    "gemm_stimulus",
     "ideal_cycles",
     "next_base",
     "readout_cycles",
+    "runnable_sizes",
     "utilization",
 ]
 
@@ -39,7 +33,7 @@ class Pass:
     base : int
         PSUM row of the first activation row.
     distance : int
-        Activation rows between a row and the one it adds to, at most ``hazard_latency``.
+        Activation rows between a row and the one it adds to, at most ``store_latency``.
     first, last : bool
         The first, the last K tile of its output tile.
     """
@@ -68,7 +62,13 @@ def gemm_passes(m: int, k: int, n: int, config: EngineConfig, *, base: int = 0) 
     ValueError
         If a size is negative, ``k`` exceeds ``k_max`` under exact accumulation, or there is no such PSUM row.
     """
-    return list(_passes(*_runnable_sizes(m, k, n, config), config, _checked_base(base, config)))
+    return list(each_pass(m, k, n, config, base=base))
+
+
+def each_pass(m: int, k: int, n: int, config: EngineConfig, *, base: int = 0) -> Iterator[Pass]:
+    """The same one by one; what is wrong is said before the first is asked for."""
+    base = integer("base", base, 0, config.psum_depth - 1)
+    return _passes(*runnable_sizes(m, k, n, config), config, base)
 
 
 def next_base(passes: Sequence[Pass], config: EngineConfig) -> int:
@@ -84,16 +84,12 @@ def gemm_sizes(m: int, k: int, n: int) -> tuple[int, int, int]:
     return sizes
 
 
-def _runnable_sizes(m: int, k: int, n: int, config: EngineConfig) -> tuple[int, int, int]:
+def runnable_sizes(m: int, k: int, n: int, config: EngineConfig) -> tuple[int, int, int]:
     """The same, if an engine of the configuration can hold so long a sum."""
     m, k, n = gemm_sizes(m, k, n)
     if config.exact and k > config.k_max:
         raise ValueError(f"K must be at most k_max = {config.k_max} under exact accumulation, not {k}")
     return m, k, n
-
-
-def _checked_base(base: int, config: EngineConfig) -> int:
-    return integer("base", base, 0, config.psum_depth - 1)
 
 
 def _passes(m: int, k: int, n: int, config: EngineConfig, base: int) -> Iterator[Pass]:
@@ -107,7 +103,7 @@ def _passes(m: int, k: int, n: int, config: EngineConfig, base: int) -> Iterator
         group = _group_size(tile_m, k, n, config)
         for first_n in range(0, n, group * cols):
             columns = range(first_n, min(n, first_n + group * cols), cols)
-            distance = min(len(columns) * tile_m, config.hazard_latency)
+            distance = min(len(columns) * tile_m, config.store_latency)
             for k0 in range(0, k, rows):
                 for i, n0 in enumerate(columns):
                     yield Pass(
@@ -132,7 +128,7 @@ def block_rows(m: int, config: EngineConfig) -> int:
     """
     m = integer("m", m, 1)
     alike = _ceil(m, _ceil(m, config.tile_m))
-    return alike if alike >= config.hazard_latency else min(m, config.tile_m)
+    return alike if alike >= config.store_latency else min(m, config.tile_m)
 
 
 def _group_size(tile_m: int, k: int, n: int, config: EngineConfig) -> int:
@@ -140,153 +136,12 @@ def _group_size(tile_m: int, k: int, n: int, config: EngineConfig) -> int:
     if k <= config.rows:
         return 1
     shortest = config.load_cycles((k - 1) % config.rows + 1)
-    wanted = _ceil(config.hazard_latency, max(tile_m, shortest))
+    wanted = _ceil(config.store_latency, max(tile_m, shortest))
     return min(wanted, _ceil(n, config.cols), max(1, config.psum_capacity // tile_m))
 
 
 def _ceil(a: int, b: int) -> int:
     return -(-a // b)
-
-
-def gemm_beats(
-    x_codes: np.ndarray,
-    w_codes: np.ndarray,
-    config: EngineConfig,
-    *,
-    x_format: str,
-    w_format: str,
-    out_format: str = "fp32",
-    saturate: bool = True,
-    base: int = 0,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """What crosses the input ports for a GEMM, one pass at a time.
-
-    Parameters
-    ----------
-    x_codes : uint8 or uint16[M, K]
-        Activations, codes of ``x_format``.
-    w_codes : uint8 or uint16[K, N]
-        Weights, codes of ``w_format``.
-    x_format, w_format : str
-        Formats of the configuration.
-    out_format : str
-        How results are read out: any format.
-    base : int
-        As for :func:`gemm_passes`.
-    saturate : bool
-        Overflow and Inf of results become the largest finite number of ``out_format``; in fp32 Inf stays.
-
-    Yields
-    ------
-    commands : uint64[1], or object[1] where ``command_layout`` has more than 64 bits
-    weights : uint8 or uint16[ceil(tile_k / G), G * C], G = rows_per_load_cycle
-    activations : uint8 or uint16[tile_m, R]
-        As ``golden.tensor.engine.TensorEngine.offer`` takes them; lanes not in use are zero.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a wrong dtype, shape or format, and as :func:`gemm_passes`; before the first pass is asked for.
-    """
-    x_format = known_format("x_format", x_format, config.formats)
-    w_format = known_format("w_format", w_format, config.formats)
-    x_codes, w_codes = plain("x_codes", x_codes), plain("w_codes", w_codes)
-    for name, codes, fmt in (("x_codes", x_codes, x_format), ("w_codes", w_codes, w_format)):
-        check_codes(name, codes, fmt)
-        if codes.ndim != 2:
-            raise ValueError(f"{name} must be a matrix, not of shape {codes.shape}")
-    if x_codes.shape[1] != w_codes.shape[0]:
-        raise ValueError(f"x_codes and w_codes must agree in K, not {x_codes.shape} and {w_codes.shape}")
-    _runnable_sizes(*x_codes.shape, w_codes.shape[1], config)
-    modes = {
-        "x_format": x_format.select,
-        "w_format": w_format.select,
-        "out_format": known_format("out_format", out_format, tuple(FORMATS)).select,
-        "saturate": int(bool(saturate)),
-    }
-    # Copies: the beats are made later than this, one pass at a time.
-    return _beats(x_codes.copy(), w_codes.copy(), config, modes, _checked_base(base, config))
-
-
-def _beats(
-    x_codes: np.ndarray, w_codes: np.ndarray, config: EngineConfig, modes: dict[str, int], base: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    layout = command_layout(config)
-    dtype = np.uint64 if layout.width <= 64 else object
-    lane = code_dtype(config.lane_format)
-    for p in _passes(*x_codes.shape, w_codes.shape[1], config, base):
-        command = layout.pack(
-            tile_m=p.tile_m,
-            tile_k=p.tile_k,
-            tile_n=p.tile_n,
-            base=p.base,
-            distance=p.distance,
-            first=int(p.first),
-            last=int(p.last),
-            **modes,
-        )
-        beats, together = config.load_cycles(p.tile_k), config.rows_per_load_cycle
-        weights = np.zeros((beats * together, config.cols), lane)
-        weights[: p.tile_k, : p.tile_n] = w_codes[p.k0 : p.k0 + p.tile_k, p.n0 : p.n0 + p.tile_n]
-        activations = np.zeros((p.tile_m, config.rows), lane)
-        activations[:, : p.tile_k] = x_codes[p.m0 : p.m0 + p.tile_m, p.k0 : p.k0 + p.tile_k]
-        yield np.array([command], dtype), weights.reshape(beats, -1), activations
-
-
-def gemm_stimulus(
-    x_codes: np.ndarray,
-    w_codes: np.ndarray,
-    config: EngineConfig,
-    *,
-    x_format: str,
-    w_format: str,
-    out_format: str = "fp32",
-    saturate: bool = True,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All beats of a GEMM at once: commands, weights, activations, as :func:`gemm_beats` joined."""
-    beats = gemm_beats(
-        x_codes, w_codes, config, x_format=x_format, w_format=w_format, out_format=out_format, saturate=saturate
-    )
-    lane = code_dtype(config.lane_format)
-    dtype = np.uint64 if command_layout(config).width <= 64 else object
-    weights = np.zeros((0, config.rows_per_load_cycle * config.cols), lane)
-    none = (np.zeros(0, dtype), weights, np.zeros((0, config.rows), lane))
-    commands, weights, activations = (np.concatenate(part) for part in zip(none, *beats, strict=True))
-    return commands, weights, activations
-
-
-def assemble(result_rows: np.ndarray, m: int, k: int, n: int, config: EngineConfig) -> np.ndarray:
-    """The result matrix from the rows that left through ``o_result``, in order.
-
-    Parameters
-    ----------
-    result_rows : uint32[m * N tiles, C]
-        As ``golden.tensor.engine.TensorEngine.results``.
-
-    Returns
-    -------
-    uint32[m, n]
-        Codes of the out format, zero-extended; all zero if ``k`` is 0.
-    """
-    m, k, n = _runnable_sizes(m, k, n, config)
-    result_rows = plain("result_rows", result_rows)
-    if result_rows.dtype != np.uint32:
-        raise TypeError(f"result_rows must be uint32, not {result_rows.dtype}")
-    codes = np.zeros((m, n), np.uint32)
-    tiles = _ceil(n, config.cols)
-    expected = m * tiles if k else 0
-    if result_rows.shape != (expected, config.cols):
-        raise ValueError(f"result_rows must have shape {(expected, config.cols)}, not {result_rows.shape}")
-    if not expected:
-        return codes
-    at = 0
-    block = block_rows(m, config)
-    for m0 in range(0, m, block):
-        rows = min(block, m - m0)
-        part = result_rows[at : at + rows * tiles].reshape(tiles, rows, config.cols).swapaxes(0, 1)
-        codes[m0 : m0 + rows] = part.reshape(rows, tiles * config.cols)[:, :n]
-        at += rows * tiles
-    return codes
 
 
 class _Tail(NamedTuple):
@@ -307,7 +162,7 @@ def _group_cycles(g: int, m: int, k: int, config: EngineConfig) -> int:
     if steps == 1:
         return 0  # g is 1
     full, short = _step_cycles(m, k, config)
-    hazard = config.hazard_latency
+    hazard = config.store_latency
     return (steps - 2) * max(g * full, hazard) + (g - 1) * full + max(g * short, hazard)
 
 
@@ -338,8 +193,8 @@ def _tail(m: int, k: int, n: int, config: EngineConfig) -> _Tail:
             gap = to_next + _group_cycles(1, m, k, config)
         else:
             full, short = _step_cycles(m, k, config)
-            last = (g - 1) * full + max(g * short, config.hazard_latency)
-            gap = last - max((g - 1) * (full + short), (g - 2) * full + config.hazard_latency)
+            last = (g - 1) * full + max(g * short, config.store_latency)
+            gap = last - max((g - 1) * (full + short), (g - 2) * full + config.store_latency)
         last_store = max(last_store, last_take + config.store_latency + cols - 1 - gap)
     return _Tail(last_take, last_store)
 
@@ -352,7 +207,7 @@ def gemm_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
     - A pass may start ``max(tile_m, L(next tile_k))`` cycles after the pass before it, with L(t) = ceil(t / G) and
       G = ``rows_per_load_cycle``: its weights load while that pass runs, from its first row on. The first pass starts
       ``L(tile_k)`` cycles after the first weight beat.
-    - A pass that adds to partial sums starts at the earliest H = ``hazard_latency`` cycles after the pass of
+    - A pass that adds to partial sums starts at the earliest H = ``store_latency`` cycles after the pass of
       the same output tile one K tile before. Rows follow each other without gaps, so no other row waits.
     - So in a group of g output tiles with S > 1 K tiles, m rows, ``c = max(m, L(R))`` and ``l = max(m, L(rows of
       the last K tile))``: pass i of K step j < S - 1 starts ``j * max(g c, H) + i c`` cycles after the group's
@@ -367,7 +222,7 @@ def gemm_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
     There are at most two kinds of M blocks (full, last) and two kinds of groups (whole, last) in each. The last
     store is the last row's last column, unless N is ragged and a pass on a full-width tile ends later.
     """
-    m, k, n = _runnable_sizes(m, k, n, config)
+    m, k, n = runnable_sizes(m, k, n, config)
     if 0 in (m, k, n):
         return 0
     block = block_rows(m, config)
@@ -380,7 +235,7 @@ def gemm_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
 
 def readout_cycles(m: int, k: int, n: int, config: EngineConfig) -> int:
     """Cycles from a GEMM's last store to its last row's transfer on ``o_result``, with a sink that never stalls."""
-    m, k, n = _runnable_sizes(m, k, n, config)
+    m, k, n = runnable_sizes(m, k, n, config)
     if 0 in (m, k, n):
         return 0
     tail = _tail(m, k, n, config)

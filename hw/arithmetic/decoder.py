@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from arch.formats import Format
+from arch.formats import SELECT_BITS, Format
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import operand_layout
 from hw.lib.blocks import struct
@@ -24,7 +24,7 @@ class Decoder(wiring.Component):
     -------
     i_code : ``In(config.code_bits)``
         The code, in the low bits.
-    i_select : ``In(2)``
+    i_select : ``In(SELECT_BITS)``
         ``Format.select`` of the code.
     o : ``Out(operand_layout(config))``
         The operand.
@@ -38,7 +38,7 @@ class Decoder(wiring.Component):
         super().__init__(
             {
                 "i_code": In(config.code_bits),
-                "i_select": In(2),
+                "i_select": In(SELECT_BITS),
                 "o": Out(struct(operand_layout(config))),
             }
         )

@@ -1,193 +1,33 @@
 """Read-out rounding of one column: a partial sum becomes an fp32 code, then a code of the result format."""
 
-from itertools import groupby
+from typing import NamedTuple
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from arch.formats import FORMATS, FP32
+from arch.formats import FP32, SELECT_BITS
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout
+from hw.arithmetic.narrower import Narrower
+from hw.arithmetic.stages import Stages, extra_stages, narrow_stages, round_stages
 from hw.lib.blocks import place, struct
 
-__all__ = ["Narrower", "Rounder", "narrow_stages", "round_stages"]
+__all__ = ["Rounder"]
 
-#: Registers beyond those of a read-out of 4 stages, in the order in which they shorten the longest path most: between
-#: normalising and rounding an exact sum, before the conversion's shifter, behind PSUM, within normalising, behind the
-#: conversion's rounding, behind its shifter, within normalising a second time.
-_EXTRA = ("normalised", "shift", "word", "coarse", "rounded", "moved", "fine")
-
-
-def _extra(config: EngineConfig) -> tuple[str, ...]:
-    return _EXTRA[: config.readout_latency - 4]
+#: Bits of an fp32 significand, hidden bit included.
+SIGNIFICAND = FP32.man_bits + 1
+#: What rounding looks at: a guard bit, and a sticky bit for all below it.
+KEPT = SIGNIFICAND + 2
 
 
-def round_stages(config: EngineConfig) -> int:
-    """Registers from a sum to its fp32 code."""
-    return 2 + len({"normalised", "word", "coarse", "fine"} & set(_extra(config)))
+class _Sum(NamedTuple):
+    """A sum on its way: its size, how many places it was moved up by (bits, lowest first), its sign, and its flags."""
 
-
-def narrow_stages(config: EngineConfig) -> int:
-    """Registers within the conversion of an fp32 code to the result format."""
-    return len({"shift", "rounded", "moved"} & set(_extra(config)))
-
-
-class _Stages:
-    """Registers that move together while ``enable`` is high."""
-
-    def __init__(self, m: Module, enable: Value):
-        self._m, self._enable = m, enable
-
-    def __call__(self, name: str, *values: Value) -> list[Signal]:
-        """The values an enabled cycle later, in registers named after the stage."""
-        registers = [Signal(len(value), name=f"{name}_{index}") for index, value in enumerate(values)]
-        with self._m.If(self._enable):
-            self._m.d.sync += [register.eq(value) for register, value in zip(registers, values, strict=True)]
-        return registers
-
-
-def _exceeds(value: Value, limit: int) -> Value:
-    """``value > limit`` without a carry chain: a limit is a few runs of equal bits."""
-    exceeds: Value = Const(0, 1)
-    low = 0
-    for one, run in groupby(limit >> index & 1 for index in range(len(value))):
-        high = low + len(list(run))
-        exceeds = value[low:high].all() & exceeds if one else value[low:high].any() | exceeds
-        low = high
-    return exceeds
-
-
-class Narrower(wiring.Component):
-    """Converts an fp32 code to the format selected: to nearest even, subnormals included. fp32 passes unchanged.
-
-    ``saturate``: overflow and Inf become the largest finite number. Otherwise overflow becomes Inf, or NaN in a
-    format without Inf. NaN becomes the format's canonical code, with a positive sign.
-
-    Latency: ``narrow_stages(config)`` cycles in which ``i_en`` is high, by default 0 (combinational).
-
-    Members
-    -------
-    i_en : ``In(1)``
-        Moves the pipeline; only where there is one.
-    i_fp32 : ``In(32)``
-        The fp32 code; a NaN is the canonical one.
-    i_select : ``In(2)``
-        ``Format.select`` of the result.
-    i_saturate : ``In(1)``
-        See above.
-    o_code : ``Out(32)``
-        The result's code, zero-extended.
-    """
-
-    module_name = "narrower"
-    #: Narrow formats by ``select``; fp32's place is taken by any, since it is passed through.
-    TARGETS = tuple(
-        next((fmt for fmt in FORMATS.values() if fmt.select == select and fmt is not FP32), FORMATS["bf16"])
-        for select in range(4)
-    )
-
-    def __init__(self, config: EngineConfig):
-        self.config = config
-        enable = {} if self.COMBINATIONAL else {"i_en": In(1)}
-        super().__init__(enable | {"i_fp32": In(32), "i_select": In(2), "i_saturate": In(1), "o_code": Out(32)})
-
-    @property
-    def COMBINATIONAL(self) -> bool:
-        """Without registers."""
-        return narrow_stages(self.config) == 0
-
-    def _fact(self, select: Value, shape, facts) -> Value:
-        """A fact of the selected format."""
-        return self._selected(select, [Const(fact, shape) for fact in facts])
-
-    def _selected(self, select: Value, values: list[Value]) -> Value:
-        """The one of four values that belongs to the selected format."""
-        low, high = (Mux(select[0], odd, even) for even, odd in (values[:2], values[2:]))
-        return Mux(select[1], high, low)
-
-    def elaborate(self, platform):
-        m = Module()
-        targets = self.TARGETS
-        stage = None if self.COMBINATIONAL else _Stages(m, self.i_en)
-        fp32, select, saturate = self.i_fp32, self.i_select, self.i_saturate
-
-        # How far to shift. Every format drops as many bits of the significand as ``least``, or more. In the target
-        # format an exponent field below ``lowest`` is subnormal; an fp32 subnormal has that of the smallest normal.
-        drops = [FP32.man_bits - fmt.man_bits for fmt in targets]
-        lowest = [1 - fmt.bias + FP32.bias for fmt in targets]
-        least, most = min(drops), 25
-        field, fraction = fp32[23:31], fp32[:23]
-        biased = Cat(field[0] | ~field.any(), field[1:])
-        exponent = Signal(signed(9))
-        below = Signal(signed(10))
-        shift = Signal(range(most - least + 1))
-        m.d.comb += [
-            # What the target's field is too high by: the hidden bit is added to it.
-            exponent.eq(biased - self._fact(select, 8, lowest)),
-            # 25 places leave nothing but the sticky bit.
-            below.eq(
-                self._fact(select, 9, [low + drop - least for low, drop in zip(lowest, drops, strict=True)]) - biased
-            ),
-        ]
-        subnormal = exponent[-1]
-        with m.If(~subnormal):
-            m.d.comb += shift.eq(self._fact(select, 4, [drop - least for drop in drops]))
-        with m.Elif(below > most - least):
-            m.d.comb += shift.eq(most - least)
-        with m.Else():
-            m.d.comb += shift.eq(below)
-        # The hidden bit of a normal number adds one to the exponent field; so does a carry out of rounding.
-        base = Signal(16)
-        fields = [exponent[:8] << fmt.man_bits for fmt in targets]
-        m.d.comb += base.eq(Mux(subnormal, 0, self._selected(select, fields)))
-        if narrow_stages(self.config) > 0:
-            base, shift, fp32, select, saturate = stage("shift", base, shift, fp32, select, saturate)
-            field, fraction = fp32[23:31], fp32[:23]
-
-        # The bits that can be kept, the guard bit below them, and one that collects what falls off.
-        significand = Cat(fraction, field.any())
-        jammed = Cat(significand[: least - 1].any(), significand[least - 1 :])
-        for level in reversed(range(len(shift))):
-            places = 1 << level
-            lost = jammed[: places + 1].any()
-            moved = Signal(len(jammed), name=f"moved_{level}")
-            m.d.comb += moved.eq(Mux(shift[level], Cat(lost, jammed[places + 1 :]), jammed))
-            jammed = moved
-        if narrow_stages(self.config) > 2:
-            jammed, base, fp32, select, saturate = stage("moved", jammed, base, fp32, select, saturate)
-            field, fraction = fp32[23:31], fp32[:23]
-        kept, guard, rest = jammed[2:], jammed[1], jammed[0]
-        rounded = Signal(17)
-        m.d.comb += rounded.eq(base + kept + (guard & (rest | kept[0])))
-        # What an Inf or a NaN becomes, and a number too large; where that is NaN, its sign is positive.
-        max_code, over, nan, instead = (Signal(16, name=name) for name in ("max_code", "over", "nan", "instead"))
-        special, is_nan, positive = (Signal(name=name) for name in ("special", "is_nan", "positive"))
-        m.d.comb += [
-            max_code.eq(self._fact(select, 16, [fmt.max_code for fmt in targets])),
-            over.eq(self._fact(select, 16, [fmt.inf if fmt.has_inf else fmt.nan for fmt in targets])),
-            nan.eq(self._fact(select, 16, [fmt.nan for fmt in targets])),
-            special.eq(field.all()),
-            is_nan.eq(special & fraction.any()),
-            instead.eq(Mux(is_nan, nan, Mux(saturate, max_code, over))),
-            positive.eq(is_nan | ~(saturate | self._fact(select, 1, [fmt.has_inf for fmt in targets]))),
-        ]
-        if narrow_stages(self.config) > 1:
-            rounded, special, instead, positive, fp32, select = stage(
-                "rounded", rounded, special, instead, positive, fp32, select
-            )
-
-        replaced = Signal()
-        magnitude = Signal(16)
-        sign = Signal()
-        m.d.comb += [
-            replaced.eq(special | self._selected(select, [_exceeds(rounded, fmt.max_code) for fmt in targets])),
-            magnitude.eq(Mux(replaced, instead, rounded[:16])),
-            sign.eq(fp32[31] & ~(replaced & positive)),
-        ]
-        codes = [magnitude | (sign << (fmt.bits - 1)) for fmt in targets]
-        m.d.comb += self.o_code.eq(Mux(select == FP32.select, fp32, self._selected(select, codes)))
-        return m
+    size: Value
+    moved: Value
+    sign: Value
+    special: Value
 
 
 class Rounder(wiring.Component):
@@ -216,11 +56,12 @@ class Rounder(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
+        self.extra = extra_stages(config)
         super().__init__(
             {
                 "i_en": In(1),
                 "i_psum": In(psum_layout(config).width),
-                "i_select": In(2),
+                "i_select": In(SELECT_BITS),
                 "i_saturate": In(1),
                 "o_code": Out(32),
             }
@@ -228,9 +69,12 @@ class Rounder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        stage = _Stages(m, self.i_en)
+        stage = Stages(m, self.i_en)
         if self.config.exact:
-            fp32 = self._round_exact(m, stage)
+            value = self._normalised(m, stage, self._sign_and_size(m, stage))
+            if "normalised" in self.extra:
+                value = _Sum(*stage("normalised", *value))
+            fp32 = self._rounded(m, value)
         else:
             fp32 = self.i_psum
             for index in range(round_stages(self.config)):
@@ -249,73 +93,79 @@ class Rounder(wiring.Component):
         m.d.comb += self.o_code.eq(narrower.o_code)
         return m
 
-    def _round_exact(self, m: Module, stage: _Stages) -> Signal:
-        config = self.config
-        psum = Signal(struct(psum_layout(config)))
-        (word,) = stage("word", self.i_psum) if "word" in _extra(config) else (self.i_psum,)
+    def _sign_and_size(self, m: Module, stage: Stages) -> _Sum:
+        """A register behind them. |acc| < 2**(acc_bits - 1) within k_max."""
+        psum = Signal(struct(psum_layout(self.config)))
+        (word,) = stage("word", self.i_psum) if "word" in self.extra else (self.i_psum,)
         m.d.comb += psum.eq(word)
-
-        # Sign and magnitude. |acc| < 2**(acc_bits - 1) within k_max.
-        width = config.acc_bits - 1
+        width = self.config.acc_bits - 1
         acc = psum.acc.as_signed()
         sign, magnitude = Signal(name="sign"), Signal(width, name="magnitude")
-        special = Signal(config.special_bits)
+        special = Signal(self.config.special_bits)
         with m.If(self.i_en):
             m.d.sync += [sign.eq(acc < 0), magnitude.eq(Mux(acc < 0, -acc, acc)), special.eq(psum.special)]
+        # Padded below, so that the narrowest sum has a guard and a sticky bit.
+        return _Sum(Cat(Const(0, max(0, KEPT - width)), magnitude), Const(0, 0), sign, special)
 
-        # Normalise, level by level. Padded so that guard and sticky bits exist in the narrowest sum; what no shift to
-        # come can bring above the guard bit is collected in the lowest.
-        value = Cat(Const(0, max(0, 26 - width)), magnitude)
-        levels = range((len(value) - 1).bit_length())
-        empties: list[Value] = []
-        # Registers behind these levels: whether half of the bits are empty takes as long as two levels further on.
+    def _normalised(self, m: Module, stage: Stages, value: _Sum) -> _Sum:
+        """Moved up until its top bit is set: by half of its bits if those are empty, then by a quarter, and so on."""
+        levels = range((len(value.size) - 1).bit_length())
+        # The levels with a register behind them. The first one looks at half of all bits, which takes as long as the
+        # two levels after it: of two registers, one stands behind it and one behind those two.
         cuts = {}
-        if "fine" in _extra(config):
+        if "fine" in self.extra:
             cuts = {len(levels) - 1: "coarse", len(levels) - 3: "fine"}
-        elif "coarse" in _extra(config):
+        elif "coarse" in self.extra:
             cuts = {len(levels) // 2: "coarse"}
-        # Of the level before, if no register is between: its input and what was found.
+        # Of the level before, unless a register is between: what it was given, and whether it moves that.
         above: tuple[Value, Value] | None = None
         for level in reversed(levels):
-            places = 1 << level
-            empty, moved = Signal(name=f"empty_{level}"), Signal(len(value), name=f"normal_{level}")
-            found = ~value[-places:].any()
-            if above:
-                # Looked for in both of what the level before may give, beside its choice.
-                before, shifted = above
-                below = before[: -2 * places][-places:]
-                found = Mux(shifted, ~below.any(), ~before[-places:].any())
-            m.d.comb += [
-                empty.eq(found),
-                moved.eq(Mux(empty, Cat(Const(0, places), value)[: len(value)], value)),
-            ]
-            above = value, empty
-            empties.insert(0, empty)
-            excess = len(moved) - (25 + places)
-            value = Cat(moved[: excess + 1].any(), moved[excess + 1 :]) if excess > 0 else moved
+            given = value.size
+            empty, size = self._level(m, level, given, above)
+            value = value._replace(size=size, moved=Cat(empty, value.moved))
+            above = given, empty
             if level in cuts:
-                value, empty_bits, sign, special = stage(cuts[level], value, Cat(empties), sign, special)
-                empties = list(empty_bits)
-                above = None
-        zeros = Cat(empties)
-        if "normalised" in _extra(config):
-            value, zeros, sign, special = stage("normalised", value, zeros, sign, special)
+                value, above = _Sum(*stage(cuts[level], *value)), None
+        return value
 
-        # Round. Every sum is a normal fp32 number: multiples of 2**product_lsb_exp, below 2**127.
-        guard, rest = value[-25], value[:-25].any()
-        increment = guard & (rest | value[-24])
-        exponent = Signal(8)
-        m.d.comb += exponent.eq(FP32.bias + config.product_lsb_exp + width - 2 - zeros)
-        code = Signal(32)
-        m.d.comb += code.eq(Cat(Const(0, 23), exponent) + value[-24:] + increment)
-        fp32 = Signal(32)
+    def _level(self, m: Module, level: int, size: Value, above: tuple[Value, Value] | None) -> tuple[Value, Value]:
+        """Whether the top ``2**level`` bits are empty, and the size moved up by as many places if they are."""
+        places = 1 << level
+        empty, moved = Signal(name=f"empty_{level}"), Signal(len(size), name=f"normal_{level}")
+        found = ~size[-places:].any()
+        if above:
+            # While the level above still decides, both of what it may give are looked at; then the right one counts.
+            given, is_moved = above
+            below = given[: -2 * places][-places:]
+            found = Mux(is_moved, ~below.any(), ~given[-places:].any())
+        m.d.comb += [
+            empty.eq(found),
+            moved.eq(Mux(empty, Cat(Const(0, places), size)[: len(size)], size)),
+        ]
+        # The levels below move by less than ``places`` in all: bits that this cannot bring up to the guard bit are
+        # collected in the lowest, which is the sticky bit.
+        excess = len(moved) - (KEPT - 1 + places)
+        return empty, Cat(moved[: excess + 1].any(), moved[excess + 1 :]) if excess > 0 else moved
+
+    def _rounded(self, m: Module, value: _Sum) -> Signal:
+        """The fp32 code, a register. Every sum is a normal number: a multiple of 2**product_lsb_exp, below 2**127."""
+        size, special = value.size, value.special
+        guard, rest = size[-KEPT + 1], size[: -KEPT + 1].any()
+        increment = guard & (rest | size[-SIGNIFICAND])
+        exponent = Signal(FP32.exp_bits)
+        # The hidden bit and the carry of rounding are added to it.
+        top = FP32.bias + self.config.product_lsb_exp + self.config.acc_bits - 3
+        m.d.comb += exponent.eq(top - value.moved)
+        code = Signal(FP32.bits)
+        m.d.comb += code.eq(Cat(Const(0, FP32.man_bits), exponent) + size[-SIGNIFICAND:] + increment)
+        fp32 = Signal(FP32.bits)
         with m.If(self.i_en):
             with m.If(special.all()):
                 m.d.sync += fp32.eq(FP32.nan)
             with m.Elif(special.any()):
-                m.d.sync += fp32.eq(Cat(Const(FP32.inf, 31), special[-1]))
-            with m.Elif(~value[-1]):
+                m.d.sync += fp32.eq(Cat(Const(FP32.inf, FP32.bits - 1), special[-1]))
+            with m.Elif(~size[-1]):
                 m.d.sync += fp32.eq(0)
             with m.Else():
-                m.d.sync += fp32.eq(Cat(code[:31], sign))
+                m.d.sync += fp32.eq(Cat(code[:-1], value.sign))
         return fp32

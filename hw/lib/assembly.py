@@ -44,7 +44,7 @@ class Placed:
             return
         m.submodules[self.name] = self.component
         for path, member, port in self.component.signature.flatten(self.component):
-            _, value = self.pins["__".join(path)]
+            _, value = self.pins["__".join(map(str, path))]
             port = Value.cast(port)
             m.d.comb += port.eq(value) if member.flow == In else value.eq(port)
 

@@ -10,7 +10,7 @@ from arch.layout import Layout
 from hw.lib.assembly import Assembly, Placed
 from hw.lib.emission import active_emission
 
-__all__ = ["delayed", "place", "struct"]
+__all__ = ["Ports", "delayed", "place", "struct"]
 
 
 def struct(layout: Layout, **nested: data.Layout) -> data.StructLayout:
@@ -31,9 +31,16 @@ def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
     return line[-len(value) :]
 
 
+class Ports(SimpleNamespace):
+    """Ports by name; those of an array by index."""
+
+    def __getitem__(self, index: int) -> object:
+        return vars(self)[str(index)]
+
+
 def place(
     m: Module | Assembly, name: str, block: type[wiring.Component], *parameters, **connections: ValueLike
-) -> SimpleNamespace:
+) -> Ports:
     """Put ``block(*parameters)`` into ``m`` as the submodule ``name`` and return its ports.
 
     ``connections`` are wired straight to the ports they name; what else an input needs, the caller drives through the
@@ -48,10 +55,10 @@ def place(
     """
     emission = active_emission()
     component, module = emission.module(block, parameters) if emission else (block(*parameters), None)
-    ports = SimpleNamespace()
+    ports = Ports()
     pins: dict[str, tuple[Flow, Value]] = {}
     for path, member, _ in component.signature.flatten(component):
-        port = "__".join(path)
+        port = "__".join(map(str, path))
         shape = member.shape
         width = Shape.cast(shape).width
         if port in connections:
@@ -65,8 +72,8 @@ def place(
                 m.wire(value)
             parent = ports
             for part in path[:-1]:
-                parent = parent.__dict__.setdefault(part, SimpleNamespace())
-            setattr(parent, path[-1], shape(value) if isinstance(shape, data.Layout) else value)
+                parent = vars(parent).setdefault(str(part), Ports())
+            setattr(parent, str(path[-1]), shape(value) if isinstance(shape, data.Layout) else value)
         pins[port] = member.flow, value
     if connections:
         raise ValueError(f"{name} must have the ports {', '.join(connections)}")

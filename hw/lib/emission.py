@@ -9,7 +9,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from hw.lib.assembly import Assembly
 from hw.lib.yosys import run_yosys
@@ -18,11 +18,13 @@ __all__ = ["active_emission", "emit_modules", "name_of", "plain_names"]
 
 
 def _word(parameter: object) -> str:
-    """A parameter in a module's name: a configuration's tag, a number, or a digest of anything else."""
+    """A parameter in a module's name: a configuration's tag, a number, a word, or a digest of anything else."""
     if tag := getattr(parameter, "tag", None):
         return tag
     if isinstance(parameter, int) and parameter >= 0:
         return str(int(parameter))
+    if isinstance(parameter, str) and re.fullmatch(r"[A-Za-z0-9_]+", parameter):
+        return parameter
     return hashlib.sha256(repr(parameter).encode()).hexdigest()[:6]
 
 
@@ -45,7 +47,7 @@ def name_of(block: type[wiring.Component], *parameters: object, around: str = ""
 
 
 #: What ``name_of`` adds for a configuration and a target.
-_MADE_FOR = re.compile(r"_\d+x\d+_[0-9a-f]{6}(?:_[a-z]+[0-9]+)?\b")
+_MADE_FOR = re.compile(r"_\d+x\d+_[0-9a-f]{6}(?:_[a-z]+[0-9]+)?(?=\b|__)")
 
 
 def plain_names(text: str) -> str:
@@ -109,18 +111,23 @@ class Emission:
                     continue
                 texts[name] = ""
                 ports = _ports(member.component)
-                converted.append(
-                    rtlil.convert(elaborated, name=name, platform=self._target, ports=ports, emit_src=False)
-                )
-        return texts | _written(converted)
+                text = rtlil.convert(elaborated, name=name, platform=self._target, ports=ports, emit_src=False)
+                # Parts of a block that are no blocks themselves have its name and their own.
+                converted.append(_INNER.sub(lambda match: match[0].replace(".", "__"), text))
+        return texts | {name: self._marked(name, text) for name, text in _written(converted).items()}
+
+    def _marked(self, name: str, text: str) -> str:
+        """A module's text, its memories marked where no word is used that was read in the cycle of its write."""
+        block = next(known for known in self._members if name == known or name.startswith(f"{known}__"))
+        unchecked = getattr(self._members[block].component, "NO_RW_CHECK", False)
+        return _MEMORY.sub(r"  (* no_rw_check *)\n\g<0>", text) if unchecked else text
 
 
 def _ports(component: wiring.Component) -> dict[str, tuple[Value, PortDirection]]:
     """Ports by name, as Amaranth flattens a component's signature."""
-    return {
-        "__".join(path): (Value.cast(value), PortDirection.Input if member.flow == In else PortDirection.Output)
-        for path, member, value in component.signature.flatten(component)
-    }
+    ways = {In: PortDirection.Input, Out: PortDirection.Output}
+    members = component.signature.flatten(component)
+    return {"__".join(map(str, path)): (Value.cast(value), ways[member.flow]) for path, member, value in members}
 
 
 #: Registers become ``always`` blocks with reset and enable, all else assignments: a simulator runs that twice as fast
@@ -129,8 +136,8 @@ _WRITE = """
 proc; opt_expr; opt_clean; opt_dff; opt_clean -purge; wreduce t:$shl; opt_clean -purge; memory_collect
 write_verilog -noattr
 """
-#: No word is used that was read in the cycle in which it was written, but by commands that break the rules of
-#: docs/architecture.md: block RAM that gives something else than the old word then will do.
+#: A module of RTLIL, or an instance of one, and its name.
+_INNER = re.compile(r"^\s*(?:module|cell) \\[^\s$]+", re.MULTILINE)
 _MEMORY = re.compile(r"^  reg \[[0-9:]+\] \w+ \[[0-9:]+\];", re.MULTILINE)
 
 
@@ -140,7 +147,6 @@ def _written(converted: list[str]) -> dict[str, str]:
         return {}
     script = "".join(f"read_rtlil <<rtlil\n{text}\nrtlil\n" for text in converted) + _WRITE
     written = run_yosys(script)
-    written = re.sub(_MEMORY, r"  (* no_rw_check *)\n\g<0>", written)
     modules = re.finditer(r"^module (\w+)\b.*?^endmodule\n", written, re.DOTALL | re.MULTILINE)
     return {match[1]: match[0] for match in modules}
 

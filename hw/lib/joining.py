@@ -36,7 +36,7 @@ def _ports_in_header(text: str) -> str:
     if not (header := _HEADER.match(text)):
         return text
     ports = {match["name"]: match for match in _PORT.finditer(text)}
-    if ports.keys() != set(re.split(r"\s*,\s*", header[2])):
+    if ports.keys() != set(re.split(r"\s*,\s*", header[2].strip())):
         raise ValueError(f"{header[1]}: every port must be declared once, not {header[2]}")
     lines = [
         f"  {port['way']}{' reg' if port['kind'] == 'reg' else ''}{port['range'] or ''} {name}{port['start'] or ''}"

@@ -2,35 +2,24 @@
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from arch.tensor.config import EngineConfig
-from arch.tensor.layouts import psum_layout
-from hw.lib.blocks import delayed
+from arch.tensor.layouts import psum_layout, readout_layout, seed_layout, store_layout
+from hw.lib.blocks import delayed, place, struct
+from hw.lib.memory import SyncMemory
 
-__all__ = ["PsumBank", "seed_shape", "store_shape"]
-
-
-def _address(config: EngineConfig):
-    return range(max(2, config.psum_depth))
-
-
-def seed_shape(config: EngineConfig) -> data.StructLayout:
-    """Request for the sum an activation row adds to: ``valid``, ``adds`` (0: start from zero), ``address``.
-
-    ``adds`` is low in all other cycles: it enables the memory.
-    """
-    return data.StructLayout({"valid": 1, "adds": 1, "address": _address(config)})
+__all__ = ["PsumBank", "store_shape"]
 
 
 def store_shape(config: EngineConfig) -> data.StructLayout:
-    """A sum leaving the array: ``valid``, ``address``, the columns from here on that are in use, and ``stores``.
+    """``store_layout``, and above it the columns from here on that are in use, and whether this column stores.
 
-    That is whether this column stores, which is ``valid`` and a column in use, known a cycle early.
+    A column ``stores`` if the request is valid and the column is in use. That is worked out a cycle early, in the
+    column to the west.
     """
-    fields = {"valid": 1, "address": _address(config), "columns": range(config.cols + 1), "stores": 1}
-    return data.StructLayout(fields)
+    columns = readout_layout(config).fields["columns"]
+    return data.StructLayout({**store_layout(config).fields, "columns": columns, "stores": 1})
 
 
 class PsumBank(wiring.Component):
@@ -47,7 +36,7 @@ class PsumBank(wiring.Component):
 
     Members
     -------
-    i_seed, o_seed : ``seed_shape(config)``
+    i_seed, o_seed : ``seed_layout(config)``, with ``adds`` low where it is not valid: it enables the memory
         From the column to the west and to the column to the east.
     i_store, o_store : ``store_shape(config)``
         Likewise, in the cycle in which ``i_psum`` holds the sum.
@@ -70,15 +59,15 @@ class PsumBank(wiring.Component):
         psum = psum_layout(config).width
         super().__init__(
             {
-                "i_seed": In(seed_shape(config)),
-                "o_seed": Out(seed_shape(config)),
+                "i_seed": In(struct(seed_layout(config))),
+                "o_seed": Out(struct(seed_layout(config))),
                 "i_store": In(store_shape(config)),
                 "o_store": Out(store_shape(config)),
                 "i_psum": In(psum),
                 "o_psum": Out(psum),
                 "i_advance": In(1),
-                "i_read_address": In(_address(config)),
-                "o_read_address": Out(_address(config)),
+                "i_read_address": In(config.address_bits),
+                "o_read_address": Out(config.address_bits),
                 "o_read": Out(psum),
             }
         )
@@ -88,21 +77,26 @@ class PsumBank(wiring.Component):
         seed, store = self.i_seed, self.i_store
         from_zero = Signal()
 
-        m.submodules.memory = memory = Memory(shape=len(self.i_psum), depth=self.config.psum_depth, init=[])
-        write_port = memory.write_port()
-        seed_port = memory.read_port()
-        read_port = memory.read_port()
-        m.d.comb += [
-            write_port.en.eq(store.stores),
-            write_port.addr.eq(store.address),
-            write_port.data.eq(self.i_psum),
-            seed_port.en.eq(seed.adds),
-            seed_port.addr.eq(seed.address),
-            read_port.en.eq(self.i_advance),
-            read_port.addr.eq(self.i_read_address),
-            self.o_read.eq(read_port.data),
-        ]
-        seeded = Mux(from_zero, 0, seed_port.data)
+        # No row is seeded or read out in the cycle in which it is stored, but by commands that break the rules of
+        # docs/architecture.md.
+        memory = place(
+            m,
+            "memory",
+            SyncMemory,
+            len(self.i_psum),
+            self.config.psum_depth,
+            2,
+            "any",
+            write__en=store.stores,
+            write__address=store.address,
+            write__data=self.i_psum,
+            reads__0__en=seed.adds,
+            reads__0__address=seed.address,
+            reads__1__en=self.i_advance,
+            reads__1__address=self.i_read_address,
+            reads__1__data=self.o_read,
+        )
+        seeded = Mux(from_zero, 0, memory.reads[0].data)
         m.d.comb += self.o_psum.eq(delayed(m, seeded, self.config.product_latency - 1, "seed"))
         m.d.sync += [
             from_zero.eq(~seed.adds),

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from arch.formats import SELECT_BITS
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import beat_layout, pe_registers, weight_layout
 from hw.arithmetic.decoder import Decoder
@@ -33,7 +34,7 @@ class WestEdge(wiring.Component):
     -------
     i_codes : ``In(code_bits * rows)``
         The activation row, lane 0 in the low bits.
-    i_format : ``In(2)``
+    i_format : ``In(SELECT_BITS)``
         Its format, ``Format.select``.
     i_valid, i_swap : ``In(1)``
         A row is taken in this cycle; it is the first of its pass.
@@ -52,7 +53,7 @@ class WestEdge(wiring.Component):
         super().__init__(
             {
                 "i_codes": In(config.code_bits * config.rows),
-                "i_format": In(2),
+                "i_format": In(SELECT_BITS),
                 "i_valid": In(1),
                 "i_swap": In(1),
                 "i_tile_k": In(range(config.rows + 1)),
@@ -115,7 +116,7 @@ class NorthEdge(wiring.Component):
     -------
     i_codes : ``In(code_bits * cols * rows_per_load_cycle)``
         The weight rows, the northernmost and its column 0 in the low bits.
-    i_format : ``In(2)``
+    i_format : ``In(SELECT_BITS)``
         Its format, ``Format.select``.
     i_valid : ``In(1)``
         A weight beat is taken in this cycle; otherwise zeros move south.
@@ -130,7 +131,7 @@ class NorthEdge(wiring.Component):
         super().__init__(
             {
                 "i_codes": In(weight_layout(config).width),
-                "i_format": In(2),
+                "i_format": In(SELECT_BITS),
                 "i_valid": In(1),
                 "o_weights": Out(pe_registers(config)["weight"] * config.cols),
             }

@@ -1,13 +1,13 @@
 """Top of the tensor engine: sequencer, edges, array, PSUM and read-out, joined."""
 
-from amaranth.hdl import Signal
+from amaranth.hdl import Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout, psum_layout, result_layout, weight_layout
 from hw.lib.assembly import Assembly
-from hw.lib.blocks import place, struct
+from hw.lib.blocks import Ports, place, struct
 from hw.tensor.bank import PsumBank
 from hw.tensor.edges import NorthEdge, WestEdge
 from hw.tensor.grid import Grid
@@ -55,14 +55,25 @@ class TensorEngine(wiring.Component):
     def elaborate(self, platform) -> Assembly:
         m = Assembly(self)
         config = self.config
-        psum = psum_layout(config).width
+        psums = psum_layout(config).width * config.cols
+        # What goes back to a block placed earlier: a row read out in all columns, sums into the array, rows read.
         freed = m.wire(Signal(name="freed"))
-        seeds, reads = (m.wire(Signal(psum * config.cols, name=name)) for name in ("seeds", "reads"))
-        sequencer = place(
+        seeds = m.wire(Signal(psums, name="seeds"))
+        reads = m.wire(Signal(psums, name="reads"))
+        sequencer = self._place_sequencer(m, freed)
+        west, north = self._place_edges(m, sequencer)
+        grid = place(m, "grid", Grid, config, i_beats=west.o_beats, i_weights=north.o_weights, i_psums=seeds)
+        readout = self._place_readout(m, sequencer, freed, reads)
+        self._place_banks(m, sequencer, readout, grid.o_psums, seeds, reads)
+        return m
+
+    def _place_sequencer(self, m: Assembly, freed: Signal) -> Ports:
+        """It sees commands, and the handshakes of weights and activations."""
+        return place(
             m,
             "sequencer",
             Sequencer,
-            config,
+            self.config,
             i_command__valid=self.i_command.valid,
             i_command__payload=self.i_command.payload,
             i_command__ready=self.i_command.ready,
@@ -72,11 +83,14 @@ class TensorEngine(wiring.Component):
             o_activation_ready=self.i_activation.ready,
             i_freed=freed,
         )
+
+    def _place_edges(self, m: Assembly, sequencer: Ports) -> tuple[Ports, Ports]:
+        """West and north; the payloads go to them alone."""
         west = place(
             m,
             "west_edge",
             WestEdge,
-            config,
+            self.config,
             i_codes=self.i_activation.payload,
             i_format=sequencer.o_activation_format,
             i_valid=sequencer.o_activation_en,
@@ -88,17 +102,20 @@ class TensorEngine(wiring.Component):
             m,
             "north_edge",
             NorthEdge,
-            config,
+            self.config,
             i_codes=self.i_weight.payload,
             i_format=sequencer.o_weight_format,
             i_valid=sequencer.o_weight_en,
         )
-        grid = place(m, "grid", Grid, config, i_beats=west.o_beats, i_weights=north.o_weights, i_psums=seeds)
-        readout = place(
+        return west, north
+
+    def _place_readout(self, m: Assembly, sequencer: Ports, freed: Signal, reads: Signal) -> Ports:
+        """It gives the results."""
+        return place(
             m,
             "readout",
             Readout,
-            config,
+            self.config,
             i_row_en=sequencer.o_row_en,
             i_row_address=sequencer.o_row_address,
             i_row=sequencer.o_row,
@@ -109,20 +126,25 @@ class TensorEngine(wiring.Component):
             o__payload=self.o_result.payload,
             o__ready=self.o_result.ready,
         )
+
+    def _place_banks(
+        self, m: Assembly, sequencer: Ports, readout: Ports, sums: Value, seeds: Signal, reads: Signal
+    ) -> None:
+        """One under each column; requests enter the first and go east from bank to bank."""
+        width = psum_layout(self.config).width
         seed, store, address = sequencer.o_seed, sequencer.o_store, readout.o_read_address
-        for col in range(config.cols):
+        for col in range(self.config.cols):
             bank = place(
                 m,
                 f"psum_{col}",
                 PsumBank,
-                config,
+                self.config,
                 i_seed=seed,
                 i_store=store,
-                i_psum=grid.o_psums.word_select(col, psum),
-                o_psum=seeds.word_select(col, psum),
+                i_psum=sums.word_select(col, width),
+                o_psum=seeds.word_select(col, width),
                 i_advance=readout.o_advance,
                 i_read_address=address,
-                o_read=reads.word_select(col, psum),
+                o_read=reads.word_select(col, width),
             )
             seed, store, address = bank.o_seed, bank.o_store, bank.o_read_address
-        return m

@@ -3,23 +3,19 @@
 from itertools import pairwise
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from arch.tensor.config import EngineConfig
-from arch.tensor.layouts import psum_layout, result_layout
-from hw.arithmetic.rounder import Rounder, narrow_stages, round_stages
+from arch.tensor.layouts import psum_layout, readout_layout, result_layout
+from hw.arithmetic.rounder import Rounder
+from hw.arithmetic.stages import narrow_stages, round_stages
 from hw.fpga.ecp5 import ECP5, spread
 from hw.lib.blocks import place, struct
 from hw.lib.delay import StallingDelay
+from hw.lib.memory import SyncMemory
 
-__all__ = ["Readout", "row_shape"]
-
-
-def row_shape(config: EngineConfig) -> data.StructLayout:
-    """How a row of PSUM is to be read out; ``end`` marks the last row of its tile."""
-    return data.StructLayout({"columns": range(config.cols + 1), "end": 1, "select": 2, "saturate": 1})
+__all__ = ["Readout"]
 
 
 class Readout(wiring.Component):
@@ -54,15 +50,14 @@ class Readout(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        address = range(max(2, config.psum_depth))
         super().__init__(
             {
                 "i_row_en": In(1),
-                "i_row_address": In(address),
-                "i_row": In(row_shape(config)),
+                "i_row_address": In(config.address_bits),
+                "i_row": In(struct(readout_layout(config))),
                 "i_finished": In(1),
                 "o_advance": Out(1),
-                "o_read_address": Out(address),
+                "o_read_address": Out(config.address_bits),
                 "o_freed": Out(1),
                 "i_psums": In(psum_layout(config).width * config.cols),
                 "o": Out(stream.Signature(struct(result_layout(config)))),
@@ -92,28 +87,32 @@ class Readout(wiring.Component):
             m.d.sync += address.eq(Mux(address == config.psum_depth - 1, 0, address + 1))
 
         # What is known of the row is kept beside the banks, at the same address, and read with them.
-        m.submodules.rows = rows = Memory(shape=row_shape(config), depth=config.psum_depth, init=[])
-        write_port = rows.write_port()
-        read_port = rows.read_port()
-        m.d.comb += [
-            write_port.en.eq(self.i_row_en),
-            write_port.addr.eq(self.i_row_address),
-            write_port.data.eq(self.i_row),
-            read_port.en.eq(read_en),
-            read_port.addr.eq(address),
-        ]
+        rows = place(
+            m,
+            "rows",
+            SyncMemory,
+            readout_layout(config).width,
+            config.psum_depth,
+            1,
+            "any",
+            write__en=self.i_row_en,
+            write__address=self.i_row_address,
+            write__data=self.i_row,
+            reads__0__en=read_en,
+            reads__0__address=address,
+        )
 
         # Stages after the read of column 0: memory word, those of rounding, those of the conversion, result. Column c
         # is c stages behind.
         last = config.cols - 1
         depth = round_stages(config) + narrow_stages(config)
         stages = Signal(depth + 1 + last)
-        rows_ahead = [Signal(row_shape(config), name=f"row_{index}") for index in range(depth + last)]
+        rows_ahead = [Signal(struct(readout_layout(config)), name=f"row_{index}") for index in range(depth + last)]
         tile_ends = Signal()
         with m.If(self.o_advance):
             m.d.sync += [
                 stages.eq(Cat(row_waits, stages)),
-                rows_ahead[0].eq(read_port.data),
+                rows_ahead[0].eq(rows.reads[0].data),
                 *(row.eq(before) for before, row in pairwise(rows_ahead)),
                 self.o.valid.eq(stages[-1]),
                 tile_ends.eq(stages[-1] & rows_ahead[-1].end),

@@ -5,11 +5,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from arch.formats import SELECT_BITS
 from arch.tensor.config import EngineConfig
-from arch.tensor.layouts import command_layout
+from arch.tensor.layouts import command_layout, readout_layout, seed_layout
 from hw.lib.blocks import delayed, struct
-from hw.tensor.bank import seed_shape, store_shape
-from hw.tensor.readout import row_shape
+from hw.tensor.bank import store_shape
 
 __all__ = ["Sequencer"]
 
@@ -46,7 +46,7 @@ class Sequencer(wiring.Component):
         A weight beat is taken: its format, and one-hot the group of rows of the array it is for.
     o_activation_en, o_activation_format, o_swap, o_tile_k
         An activation row is taken: its format, first of its pass, lanes in use.
-    o_seed, o_store : ``seed_shape(config)``, ``store_shape(config)``
+    o_seed, o_store : ``seed_layout(config)``, ``store_shape(config)``
         Requests to PSUM column 0, in the cycles the array's latency asks for.
     o_row_en, o_row_address, o_row, o_finished
         To the read-out: an activation row of a last pass is taken; such a row is stored in column 0.
@@ -58,7 +58,6 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self.config = config
-        address = range(max(2, config.psum_depth))
         super().__init__(
             {
                 "i_command": In(stream.Signature(struct(command_layout(config)))),
@@ -67,17 +66,17 @@ class Sequencer(wiring.Component):
                 "i_activation_valid": In(1),
                 "o_activation_ready": Out(1),
                 "o_weight_en": Out(1),
-                "o_weight_format": Out(2),
+                "o_weight_format": Out(SELECT_BITS),
                 "o_load": Out(config.load_cycles(config.rows)),
                 "o_activation_en": Out(1),
-                "o_activation_format": Out(2),
+                "o_activation_format": Out(SELECT_BITS),
                 "o_swap": Out(1),
                 "o_tile_k": Out(range(config.rows + 1)),
-                "o_seed": Out(seed_shape(config)),
+                "o_seed": Out(struct(seed_layout(config))),
                 "o_store": Out(store_shape(config)),
                 "o_row_en": Out(1),
-                "o_row_address": Out(address),
-                "o_row": Out(row_shape(config)),
+                "o_row_address": Out(config.address_bits),
+                "o_row": Out(struct(readout_layout(config))),
                 "o_finished": Out(1),
                 "i_freed": In(1),
             }
@@ -86,10 +85,10 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         command = struct(command_layout(self.config))
-        self.load = Signal(command)
-        self.load_valid = Signal()
-        self.run = Signal(command)
-        self.run_valid = Signal()
+        self.loading = Signal(command)
+        self.loading_valid = Signal()
+        self.running = Signal(command)
+        self.running_valid = Signal()
         self.swapped = Signal()
         self.hand_over = Signal()
         self.take_weight = Signal()
@@ -112,21 +111,21 @@ class Sequencer(wiring.Component):
         free = Signal()
         first_row = self.take_row & ~self.swapped
         m.d.comb += [
-            free.eq(~self.run_valid | self.swapped | first_row),
-            self.o_weight_ready.eq(self.load_valid & ~full & free),
+            free.eq(~self.running_valid | self.swapped | first_row),
+            self.o_weight_ready.eq(self.loading_valid & ~full & free),
             self.take_weight.eq(self.i_weight_valid & self.o_weight_ready),
             complete.eq(full | (self.take_weight & beat_is_last)),
-            self.hand_over.eq(self.load_valid & complete & (~self.run_valid | self.last_row)),
-            self.i_command.ready.eq(~self.load_valid | self.hand_over),
+            self.hand_over.eq(self.loading_valid & complete & (~self.running_valid | self.last_row)),
+            self.i_command.ready.eq(~self.loading_valid | self.hand_over),
             self.o_weight_en.eq(self.take_weight),
-            self.o_weight_format.eq(self.load.w_format),
+            self.o_weight_format.eq(self.loading.w_format),
             self.o_load.eq(self.take_weight << loaded),
         ]
         with m.If(self.take_weight):
             m.d.sync += [loaded.eq(loaded + 1), full.eq(beat_is_last)]
-            m.d.sync += beat_is_last.eq(loaded + 2 == _beats(self.load.tile_k, together))
+            m.d.sync += beat_is_last.eq(loaded + 2 == _beats(self.loading.tile_k, together))
         with m.If(self.i_command.ready):
-            m.d.sync += [self.load_valid.eq(self.i_command.valid), self.load.eq(self.i_command.payload)]
+            m.d.sync += [self.loading_valid.eq(self.i_command.valid), self.loading.eq(self.i_command.payload)]
             beats = _beats(self.i_command.payload.tile_k, together)
             m.d.sync += [loaded.eq(0), full.eq(0), beat_is_last.eq(beats == 1)]
 
@@ -139,17 +138,21 @@ class Sequencer(wiring.Component):
             self.take_row.eq(self.i_activation_valid & self.o_activation_ready),
             self.last_row.eq(self.take_row & row_is_last),
             self.o_activation_en.eq(self.take_row),
-            self.o_activation_format.eq(self.run.x_format),
+            self.o_activation_format.eq(self.running.x_format),
             self.o_swap.eq(~self.swapped),
-            self.o_tile_k.eq(self.run.tile_k),
+            self.o_tile_k.eq(self.running.tile_k),
         ]
         with m.If(self.take_row):
-            m.d.sync += [self.swapped.eq(1), self.row.eq(self.row + 1), row_is_last.eq(self.row + 2 == self.run.tile_m)]
+            m.d.sync += [
+                self.swapped.eq(1),
+                self.row.eq(self.row + 1),
+                row_is_last.eq(self.row + 2 == self.running.tile_m),
+            ]
         with m.If(self.last_row):
-            m.d.sync += self.run_valid.eq(0)
+            m.d.sync += self.running_valid.eq(0)
         with m.If(self.hand_over):
-            m.d.sync += [self.run.eq(self.load), self.run_valid.eq(1), self.swapped.eq(0), self.row.eq(0)]
-            m.d.sync += row_is_last.eq(self.load.tile_m == 1)
+            m.d.sync += [self.running.eq(self.loading), self.running_valid.eq(1), self.swapped.eq(0), self.row.eq(0)]
+            m.d.sync += row_is_last.eq(self.loading.tile_m == 1)
 
     def _hazards(self, m: Module) -> None:
         """Holds back rows whose partial sum is still in the array, or that have no PSUM row.
@@ -157,11 +160,11 @@ class Sequencer(wiring.Component):
         Whether a row may be taken is worked out a cycle early: both streams' handshakes and the weights wait for it.
         """
         config = self.config
-        in_flight = Signal(range(config.hazard_latency))
+        in_flight = Signal(range(config.store_latency))
         remain = Signal.like(in_flight)
         occupied = Signal(range(config.psum_depth + 1))
-        arrived = delayed(m, self.take_row, config.hazard_latency - 1, "in_flight_line")
-        opens = self.take_row & self.run.first
+        arrived = delayed(m, self.take_row, config.store_latency - 1, "in_flight_line")
+        opens = self.take_row & self.running.first
         room = Signal()
         m.d.comb += [
             remain.eq(in_flight - arrived),
@@ -175,32 +178,31 @@ class Sequencer(wiring.Component):
             settled = Mux(self.take_row, remain + 1 < command.distance, remain < command.distance)
             return Mux(command.first, room, settled)
 
-        m.d.sync += self.o_activation_ready.eq(
-            Mux(self.hand_over, may_follow(self.load), self.run_valid & ~self.last_row & may_follow(self.run))
-        )
+        goes_on = self.running_valid & ~self.last_row & may_follow(self.running)
+        m.d.sync += self.o_activation_ready.eq(Mux(self.hand_over, may_follow(self.loading), goes_on))
 
     def _wavefront(self, m: Module) -> None:
         """Requests to PSUM and read-out, each in the cycle in which the row's wavefront is there."""
         config = self.config
         address = Signal.like(self.o_row_address)
-        seed = Signal(seed_shape(config))
+        seed = Signal(struct(seed_layout(config)))
         finished = Signal()
-        store = delayed(m, Cat(self.take_row, address, self.run.tile_n), config.store_latency, "store_line")
+        store = delayed(m, Cat(self.take_row, address, self.running.tile_n), config.store_latency, "store_line")
         m.d.comb += [
             # The ring wraps: psum_depth is a power of two.
-            address.eq(self.run.base + self.row),
+            address.eq(self.running.base + self.row),
             seed.valid.eq(self.take_row),
-            seed.adds.eq(self.take_row & ~self.run.first),
+            seed.adds.eq(self.take_row & ~self.running.first),
             seed.address.eq(address),
-            finished.eq(self.take_row & self.run.last),
+            finished.eq(self.take_row & self.running.last),
             self.o_seed.eq(delayed(m, seed, 1, "seed_line")),
             # Column 0 is always in use.
             self.o_store.eq(Cat(store, store[0])),
             self.o_row_en.eq(finished),
             self.o_row_address.eq(address),
-            self.o_row.columns.eq(self.run.tile_n),
+            self.o_row.columns.eq(self.running.tile_n),
             self.o_row.end.eq(self.last_row),
-            self.o_row.select.eq(self.run.out_format),
-            self.o_row.saturate.eq(self.run.saturate),
+            self.o_row.select.eq(self.running.out_format),
+            self.o_row.saturate.eq(self.running.saturate),
             self.o_finished.eq(delayed(m, finished, config.read_latency - 1, "finished_line")),
         ]

@@ -107,7 +107,7 @@ Formats: {selects}. Operand formats of this build: {", ".join(config.formats)}.
     }, starting at 0. All passes of a tile use the same base.
   Last passes come in the order of first passes. Tiles begun and not finished hold at most {config.psum_depth} rows.
 - `distance`: activation rows from a row to the one that adds to the same sum in the tile's next pass, at most
-  {config.hazard_latency}: `min({config.hazard_latency}, tile_m * number of interleaved tiles)`.
+  {config.store_latency}: `min({config.store_latency}, tile_m * number of interleaved tiles)`.
 - `out_format`, `saturate`: of the result, on the `last` pass. Without `saturate` an overflow becomes Inf (e4m3: NaN).
 
 ## Result

@@ -1,6 +1,7 @@
-"""What ``make coverage`` runs: what reaches every bin of a unit's coverage plan, with the reports on what it did."""
+"""What ``make coverage`` runs: what reaches every bin of each unit's plan, with the reports on what it did."""
 
 import json
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -16,20 +17,21 @@ from verif.coverage.hook import CoverageHook
 from verif.coverage.measure import measure
 from verif.coverage.page import page
 from verif.coverage.report import Coverage
-from verif.tensor.coverage.hook import COVERAGE
+from verif.registry.units import UNITS
 
 __all__ = ["run_coverage"]
 
 JSON, PAGE = "coverage.json", "index.html"
 
 
-def run_coverage(hook: CoverageHook = COVERAGE, *, seed: int, folder: Path) -> bool:
+def run_coverage(hooks: Iterable[CoverageHook] | None = None, *, seed: int, folder: Path) -> bool:
     """Run everything, print the summary and the holes, write the reports, and say whether a bar was missed."""
     make_folder(str(folder))
     check_beside(folder / JSON, '"seed":', [folder / PAGE])
+    hooks = [unit.coverage for unit in UNITS.values()] if hooks is None else hooks
     with progress_bar() as progress:
         task = progress.add_task("", total=None)
-        coverage = measure(hook, seed=seed, announce=partial(_announce, progress, task))
+        coverage = measure(hooks, seed=seed, announce=partial(_announce, progress, task))
     return _report(coverage, folder)
 
 

@@ -13,8 +13,8 @@ from scripts.ground.errors import InputError
 from scripts.ground.progress import progress_bar
 from scripts.ground.tables import plain_table
 from scripts.ground.terminal import Terminal
-from verif.proofs.prover import PROVED, Outcome, Property, prove
-from verif.tensor.proofs.properties import PROPERTIES
+from verif.proofs.prover import PROVED, Proof, Property, prove
+from verif.registry.units import PROPERTIES
 
 __all__ = ["run_formal", "select"]
 
@@ -38,10 +38,13 @@ def run_formal(only: Sequence[str], *, quick: bool) -> bool:
     properties = select(only, quick)
     FOLDER.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    outcomes = _prove_all(properties)
-    records = [_record(prop, outcomes[prop.name]) for prop in properties]
+    proofs = _prove_all(properties)
+    records = [_record(prop, proofs[prop.name]) for prop in properties]
     report = FOLDER / "formal.json"
-    report.write_text(json.dumps({"seconds": round(time.perf_counter() - start, 1), "properties": records}, indent=1))
+    report.write_text(
+        json.dumps({"seconds": round(time.perf_counter() - start, 1), "properties": records}, indent=1),
+        encoding="utf-8",
+    )
 
     terminal = Terminal()
     table = plain_table("property", "engine", "depth", "time", "result", text=("property", "engine", "depth", "result"))
@@ -62,12 +65,12 @@ def run_formal(only: Sequence[str], *, quick: bool) -> bool:
     return bool(bad)
 
 
-def _prove_all(properties: Sequence[Property]) -> dict[str, Outcome]:
-    """Outcomes by name, with a bar for each proof that is running, or a line where it ends if there is no terminal."""
-    outcomes: dict[str, Outcome] = {}
+def _prove_all(properties: Sequence[Property]) -> dict[str, Proof]:
+    """Proofs by name, with a bar for each proof that is running, or a line where it ends if there is no terminal."""
+    proofs: dict[str, Proof] = {}
     with progress_bar() as progress, ThreadPoolExecutor(JOBS) as pool:
 
-        def run(prop: Property) -> Outcome:
+        def run(prop: Property) -> Proof:
             task = progress.add_task(prop.name, total=None)
             try:
                 return prove(
@@ -82,28 +85,28 @@ def _prove_all(properties: Sequence[Property]) -> dict[str, Outcome]:
         try:
             for future in as_completed(futures):
                 prop = futures[future]
-                outcomes[prop.name] = outcome = future.result()
-                line = f"{prop.name}: {outcome.result} ({outcome.seconds:.0f} s)"
+                proofs[prop.name] = proof = future.result()
+                line = f"{prop.name}: {proof.result} ({proof.seconds:.0f} s)"
                 if not progress.console.is_terminal:
                     print(line, file=sys.stderr, flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return outcomes
+    return proofs
 
 
-def _record(prop: Property, outcome: Outcome) -> dict:
+def _record(prop: Property, proof: Proof) -> dict:
     """A row of the report."""
     record = {
         "property": prop.name,
         "claim": prop.claim,
         "engine": prop.engine,
-        "depth": outcome.depth,
-        "seconds": round(outcome.seconds, 1),
-        "result": outcome.result,
-        "note": outcome.note,
+        "depth": proof.depth,
+        "seconds": round(proof.seconds, 1),
+        "result": proof.result,
+        "note": proof.note,
     }
-    if outcome.counterexample:
-        record["counterexample"] = str(outcome.counterexample)
-        record["steps"] = [{name: hex(value) for name, value in step.items()} for step in outcome.counterexample.steps]
+    if proof.counterexample:
+        record["counterexample"] = str(proof.counterexample)
+        record["steps"] = [{name: hex(value) for name, value in step.items()} for step in proof.counterexample.steps]
     return record

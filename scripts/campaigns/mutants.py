@@ -14,7 +14,7 @@ from scripts.ground.terminal import Terminal
 from verif.mutants.campaign import Fate, judge_all, wrong_without_mutant
 from verif.mutants.hook import Bench, MutantHook
 from verif.mutants.mutation import Mutation
-from verif.tensor.mutants.hook import MUTANTS
+from verif.registry.units import MUTANT_HOOKS
 
 __all__ = ["run_mutants"]
 
@@ -23,20 +23,26 @@ STEP = 50
 
 
 def run_mutants(
-    config: str | None, *, count: int, seed: int, only: int | None = None, hook: MutantHook = MUTANTS
+    config: str | None,
+    *,
+    count: int,
+    seed: int,
+    only: int | None = None,
+    hooks: Iterable[MutantHook] = MUTANT_HOOKS,
 ) -> bool:
     """Judge the mutants of one configuration or of all, print what became of them; True if something is wrong."""
-    if config is not None and config not in hook.configs:
-        raise InputError(f"--config: {config!r} is not one of {', '.join(hook.configs)}")
+    by_config = {name: hook for hook in hooks for name in hook.configs}
+    if config is not None and config not in by_config:
+        raise InputError(f"--config: {config!r} is not one of {', '.join(by_config)}")
     if only is not None and config is None:
         raise InputError("--only: needs the --config that the mutant is of")
     terminal = Terminal()
     wrong = False
-    for name in [config] if config else hook.configs:
-        mutation = hook.mutation(name, count=count, seed=seed)
+    for name in [config] if config else by_config:
+        mutation = by_config[name].mutation(name, count=count, seed=seed)
         if only is not None and only > len(mutation.mutants):
             raise InputError(f"--only: {name} has the mutants 1 to {len(mutation.mutants)}, not {only}")
-        wrong |= _run(terminal, mutation, only, hook.benches(mutation))
+        wrong |= _run(terminal, mutation, only, by_config[name].benches(mutation))
     return wrong
 
 
@@ -70,7 +76,9 @@ def _report(
     """The table and the survivors, or all about one mutant; and the same as JSON."""
     record = {"config": mutation.name, "count": mutation.count, "seed": mutation.seed}
     name = "report.json" if only is None else f"report-{only}.json"
-    (mutation.directory / name).write_text(json.dumps(record | {"mutants": [_record(fate) for fate in fates]}))
+    (mutation.directory / name).write_text(
+        json.dumps(record | {"mutants": [_record(fate) for fate in fates]}), encoding="utf-8"
+    )
     if only is None:
         terminal.table(_table(mutation, fates, benches))
     again = f"systolith mutants --config {mutation.name} --count {mutation.count} --seed {mutation.seed} --only"

@@ -3,16 +3,19 @@
 import re
 import shutil
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from arch.environment import EnvironmentFault, system_reason
 from arch.tensor.config import EngineConfig
 from hw.tensor.axi import axi_verilog, waivers, wrapper_name
 from hw.tensor.engine import TensorEngine
 from hw.tensor.verilog import describe, engine_verilog
 from scripts.ground.errors import InputError
 from scripts.ground.files import check_beside, check_writable, save
-from verif.tensor.verilog.bench import STREAMS, bench_gemms, bench_verilog, make_vectors
+from verif.tensor.verilog.bench import bench_verilog
+from verif.tensor.verilog.vectors import STREAMS, bench_gemms, make_vectors
 
 __all__ = ["check_icarus", "fusesoc_core", "output_files", "run_bench", "verilog_texts", "write_texts"]
 
@@ -123,6 +126,13 @@ def run_bench(paths: dict[str, str]) -> bool:
     program = bench.with_suffix(".vvp").name
     sources = [Path(paths[key]).name for key in ("bench", "wrapper", "engine")]
     for command in (["iverilog", "-g2012", "-o", program, *sources], ["vvp", "-n", program]):
-        if subprocess.run(command, cwd=bench.parent, stdin=subprocess.DEVNULL).returncode:
+        done = subprocess.run(
+            command, cwd=bench.parent, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace"
+        )
+        print(done.stdout, end="")
+        print(done.stderr, end="", file=sys.stderr)
+        if done.returncode and (reason := system_reason(done.stdout + done.stderr)):
+            raise EnvironmentFault(f"{command[0]}: {reason}")
+        if done.returncode:
             return False
     return True

@@ -69,7 +69,8 @@ def load_config(path: str) -> EngineConfig:
         raise InputError(f"--config: no file {path}; needs a preset ({', '.join(PRESETS)}) or a .toml file") from None
     except OSError as error:
         raise InputError(f"--config: cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # Not of tomllib's own kind for a number of too many digits, or tables in tables in tables.
         raise InputError(f"--config: {path} is not TOML: {error}") from None
     names = {field.name: field.default is MISSING for field in fields(EngineConfig)}
     if unknown := [name for name in values if name not in names]:

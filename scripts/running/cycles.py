@@ -163,13 +163,13 @@ def run_cycles(
     """
     given = [size is not None for size in shape]
     if any(given):
-        if not all(given) or workload or path:
+        if not all(given) or workload is not None or path is not None:
             raise InputError("needs all of --m, --k and --n and neither --workload nor --file, or none of the three")
         if max(shape) > LARGEST:
             raise InputError(f"--m, --k and --n must be in 1..{LARGEST}, not {max(shape)}")
         record = gemm_record(*shape, config)
         return record, gemm_table(record, config)
-    workloads = load_workloads(path or WORKLOADS)
+    workloads = load_workloads(WORKLOADS if path is None else path)
     if workload is None:
         record = {name: workload_record(layers, config) for name, layers in workloads.items()}
         totals = [(name, total(layers, config)) for name, layers in workloads.items()]

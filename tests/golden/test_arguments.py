@@ -18,7 +18,7 @@ from golden.numerics.hadamard import inverse_sqrt, rotate, rotation_signs
 from golden.numerics.kv_cache import KVCache
 from golden.numerics.quantize import Quantized, dequantize, quantize
 from golden.numerics.softmax import exp_fp32, softmax_numerator
-from golden.tensor import arithmetic, efficiency, schedule
+from golden.tensor import arithmetic, efficiency, schedule, stimulus
 from golden.tensor.engine import TensorEngine
 from golden.tensor.jobs import Gemm
 
@@ -94,7 +94,7 @@ def test_other_integers_of_any_type():
     assert (quantize(FLOATS, recipe="per-block", block=np.uint8(2)).scale.shape) == (4, 2)
     assert (quantize(FLOATS, recipe="per-token", axis=np.int8(-2)).scale.shape) == (1, 4)
     rows = np.zeros((0, 4), np.uint32)
-    assert schedule.assemble(rows, np.uint8(200), np.uint8(0), np.uint8(200), TINY).shape == (200, 200)
+    assert stimulus.assemble(rows, np.uint8(200), np.uint8(0), np.uint8(200), TINY).shape == (200, 200)
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_other_integers_of_any_type():
             )
         ),
         lambda: schedule.gemm_passes(2, 2, 2, TINY, base=1.5),
-        lambda: list(schedule.gemm_beats(CODES, CODES, TINY, x_format="e4m3", w_format="e4m3", base=1.5)),
+        lambda: list(stimulus.gemm_beats(CODES, CODES, TINY, x_format="e4m3", w_format="e4m3", base=1.5)),
         lambda: schedule.block_rows(1.5, TINY),
-        lambda: schedule.assemble(np.zeros((0, 4), np.uint32), 1.5, 0, 2, TINY),
+        lambda: stimulus.assemble(np.zeros((0, 4), np.uint32), 1.5, 0, 2, TINY),
         lambda: efficiency.scale_sim_cycles(1, 2, 3, TINY, add_latency=1.5),
         lambda: efficiency.losses(1, 2, 3, TINY) * 1.5,
         lambda: TINY.load_cycles(1.5),
@@ -197,9 +197,9 @@ BEATS = {"x_format": "e4m3", "w_format": "e4m3"}
         (lambda a: arithmetic.add_products(a, np.ones(4, np.uint64), TINY), WORDS),
         (lambda a: arithmetic.round_psums(a, TINY), WORDS),
         (lambda a: arithmetic.read_out(a, TINY, "e4m3"), WORDS),
-        (lambda a: list(schedule.gemm_beats(a, CODES, TINY, **BEATS)), CODES),
-        (lambda a: schedule.gemm_stimulus(CODES, a, TINY, **BEATS), CODES),
-        (lambda a: schedule.assemble(a, 4, 4, 4, TINY), np.ones((4, 4), np.uint32)),
+        (lambda a: list(stimulus.gemm_beats(a, CODES, TINY, **BEATS)), CODES),
+        (lambda a: stimulus.gemm_stimulus(CODES, a, TINY, **BEATS), CODES),
+        (lambda a: stimulus.assemble(a, 4, 4, 4, TINY), np.ones((4, 4), np.uint32)),
         (lambda a: TensorEngine(TINY).offer(weights=a), CODES),
         (lambda a: TensorEngine(TINY).offer(activations=a), CODES),
         (lambda a: TensorEngine(TINY).offer(commands=a), np.array([1], np.uint64)),
@@ -287,7 +287,7 @@ def test_a_job_keeps_its_own_operands():
 
 def test_beats_not_yet_made_do_not_follow_the_operands():
     x, w = np.full((4, 8), 0x38, np.uint8), np.full((8, 4), 0x38, np.uint8)
-    beats = schedule.gemm_beats(x, w, TINY, **BEATS)
+    beats = stimulus.gemm_beats(x, w, TINY, **BEATS)
     next(beats)
     x[:], w[:] = 0, 0
     _, weights, activations = next(beats)
@@ -295,7 +295,7 @@ def test_beats_not_yet_made_do_not_follow_the_operands():
 
 
 def test_an_engine_keeps_its_own_beats():
-    commands, weights, activations = schedule.gemm_stimulus(CODES, CODES, TINY, **BEATS)
+    commands, weights, activations = stimulus.gemm_stimulus(CODES, CODES, TINY, **BEATS)
     engines = [TensorEngine(TINY), TensorEngine(TINY)]
     for engine in engines:
         engine.offer(commands, weights, activations)

@@ -22,11 +22,11 @@ def installed(tmp_path):
     """The folder of a copy of the package, and what it answers in a new process."""
     shutil.copytree(ROOT / "golden", tmp_path / "site" / "golden", ignore=shutil.ignore_patterns("__pycache__"))
 
-    def ask() -> str:
+    def ask(first: str = "") -> str:
         env = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "XDG_CACHE_HOME": str(tmp_path / "caches")}
-        code = "from golden.caches import cache_folder; print(cache_folder('numba'))"
+        code = first + "from golden.caches import cache_folder; print(cache_folder('numba'))"
         done = subprocess.run(
-            [sys.executable, "-P", "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+            [sys.executable, "-P", "-c", code], env=env, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True
         )
         return done.stdout.strip()
 
@@ -51,3 +51,9 @@ def test_a_copy_of_the_checkout_is_one(installed):
     site, ask = installed
     shutil.copy(ROOT / "pyproject.toml", site)
     assert ask() == str(site / "build" / "numba")
+
+
+def test_a_user_without_a_home_gets_no_folder_named_tilde(installed):
+    _, ask = installed
+    homeless = "import pathlib, platformdirs as p; p.user_cache_path = lambda *_, **__: pathlib.Path('~/.cache'); "
+    assert ask(homeless) == os.path.join(os.devnull, "numba")

@@ -105,9 +105,9 @@ def test_a_folder_in_the_place_of_a_file_is_left_alone(folder):
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(folder):
-    folder.write_text("in the way")
+    folder.write_text("in the way", encoding="utf-8")
     assert kernel(double)(2) == 4
-    assert folder.read_text() == "in the way"
+    assert folder.read_text(encoding="utf-8") == "in the way"
 
 
 def test_a_full_disk_leaves_no_pieces(folder, monkeypatch):
@@ -127,7 +127,7 @@ def test_a_full_disk_leaves_no_pieces(folder, monkeypatch):
 def rotate(cache: Path | str, root: Path = ROOT) -> str:
     """What a new process prints, with its kernels in a folder."""
     env = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(root)}
-    done = subprocess.run([sys.executable, "-P", "-c", ROTATE], env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-P", "-c", ROTATE], env=env, capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -155,8 +155,8 @@ def test_a_change_to_an_inner_kernel_is_seen(tmp_path):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     assert rotate(tmp_path / "cache", tmp_path) == "0.36787945 1.0\n"
     source = tmp_path / "golden" / "numerics" / "softmax.py"
-    text = source.read_text()
+    text = source.read_text(encoding="utf-8")
     changed = text.replace("    if x != x:\n        return _NAN\n", "    if x == 0:\n        return _ZERO\n")
     assert changed != text
-    source.write_text(changed)
+    source.write_text(changed, encoding="utf-8")
     assert rotate(tmp_path / "cache", tmp_path) == "0.36787945 0.0\n"

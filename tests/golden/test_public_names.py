@@ -17,7 +17,7 @@ NAMES = """
 
 def fresh(code: str) -> list[str]:
     """The words that a new interpreter prints."""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()
 

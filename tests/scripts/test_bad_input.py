@@ -1,7 +1,5 @@
 """Bad input: one line that says what is accepted, exit code 2, and every file as it was."""
 
-from pathlib import Path
-
 import ml_dtypes
 import numpy as np
 import pytest
@@ -181,11 +179,3 @@ def test_interruption(run, monkeypatch):
     monkeypatch.setattr(gemms, "run_gemm", raiser(KeyboardInterrupt()))
     # The terminal shows ^C first: what follows starts on a line of its own.
     assert run(*GEMM) == (130, "", "\nsystolith: interrupted\n")
-
-
-def test_a_full_disk(run, refused, monkeypatch):
-    # What is compiled is kept in files too, and moved to its place by the same call.
-    assert run(*GEMM)[0] == 0
-    monkeypatch.setattr("scripts.ground.files.os.replace", raiser(OSError(28, "No space left on device")))
-    Path("y.npy").write_bytes(b"old")
-    assert refused(*GEMM, "--out", "y.npy", "--json").startswith("--out: cannot write y.npy: No space left on device;")

@@ -13,7 +13,7 @@ from given import ATTENTION, GEMM, TENSORS, golden_gemm, off_by_one, raiser
 from golden.numerics.attention import attention
 from golden.numerics.conversions import encode
 from golden.numerics.gemm import gemm
-from golden.numerics.kv_cache import RECIPES
+from golden.numerics.kv_cache import ATTENTION_RECIPES
 from scripts.running import backends
 from scripts.running import gemm as gemms
 from verif.simulation.simulator import SimulatorError
@@ -111,7 +111,7 @@ def test_an_output_may_replace_an_input(run):
     assert (np.load("x.npy") == golden_gemm()).all()
 
 
-@pytest.mark.parametrize(("command", "recipes"), [("gemm", gemms.GEMM_RECIPES), ("attention", RECIPES)])
+@pytest.mark.parametrize(("command", "recipes"), [("gemm", gemms.GEMM_RECIPES), ("attention", ATTENTION_RECIPES)])
 def test_help_names_every_recipe(run, command, recipes):
     # Lines are wrapped anywhere, at hyphens as well.
     text = "".join(run(command, "--help")[1].split())

@@ -17,33 +17,35 @@ def test_verilog_of_a_preset(run):
     code, out, err = run("verilog", "--config", "tiny")
     assert (code, err) == (0, "")
     assert out == "wrote build/verilog/tiny.v and beside it tiny.md, tiny_axis.sv, tiny.vlt\n"
-    assert Path("build/verilog/tiny.v").read_text() == engine_verilog(PRESETS["tiny"])
-    assert Path("build/verilog/tiny.md").read_text() == describe(PRESETS["tiny"])
+    assert Path("build/verilog/tiny.v").read_text(encoding="utf-8") == engine_verilog(PRESETS["tiny"])
+    assert Path("build/verilog/tiny.md").read_text(encoding="utf-8") == describe(PRESETS["tiny"])
 
 
 def test_verilog_of_ones_own(run, monkeypatch):
-    monkeypatch.setattr("scripts.flows.verilog_files.engine_verilog", lambda config, target: repr(config))
+    monkeypatch.setattr("scripts.flows.verilog_files.engine_verilog", lambda config, target, **_: repr(config))
     options = ("--rows", "2", "--cols", "3", "--formats", "e5m2, e4m3", "--accumulation", "fp32")
     config = EngineConfig(rows=2, cols=3, formats=("e4m3", "e5m2"), accumulation="fp32")
     assert run("verilog", "--config", "tiny", *options, "--out", "my.v")[:2] == (
         0,
         "wrote my.v and beside it my.md, my_axis.sv, my.vlt\n",
     )
-    assert Path("my.v").read_text() == repr(config) and Path("my.md").read_text() == describe(config)
+    assert Path("my.v").read_text(encoding="utf-8") == repr(config) and Path("my.md").read_text(
+        encoding="utf-8"
+    ) == describe(config)
     name = "build/verilog/2x3_e4m3_e5m2_fp32"
     assert run("verilog", "--config", "tiny", *options)[1].startswith(f"wrote {name}.v and beside it ")
-    assert Path(f"{name}.v").read_text() == repr(config)
+    assert Path(f"{name}.v").read_text(encoding="utf-8") == repr(config)
 
 
 def test_a_page_of_ones_own_is_not_replaced(run, refused):
     """``--out README.v`` would put the engine's page over README.md; one of an earlier run may go."""
-    Path("README.md").write_text("my project")
+    Path("README.md").write_text("my project", encoding="utf-8")
     assert refused("verilog", "--config", "tiny", "--out", "README.v") == (
         "--out: README.md would be replaced and is no file of an earlier run; needs another name"
     )
     Path("README.md").unlink()
     assert [run("verilog", "--config", config, "--out", "README.v")[0] for config in ("tiny", "bf16")] == [0, 0]
-    assert Path("README.md").read_text() == describe(PRESETS["bf16"])
+    assert Path("README.md").read_text(encoding="utf-8") == describe(PRESETS["bf16"])
 
 
 def test_verilog_writes_all_files_or_none(refused):
@@ -77,23 +79,23 @@ def test_verilog_where_no_folder_can_be_made(refused):
 def test_sim_passes_its_options_on(run, monkeypatch):
     calls = []
 
-    def fake(preset, *, seed, simulator, waves):
-        calls.append((preset, seed, simulator, waves))
+    def fake(preset, *, seed, simulator, waves, page):
+        calls.append((preset, seed, simulator, waves, page))
         return len(calls) == 2
 
     monkeypatch.setattr(sim, "run_campaign", fake)
     assert run("sim", "--config", "tiny", "--seed", "7", "--sim", "icarus", "--waves")[0] == 0
     assert run("sim")[0] == 1
-    assert calls[0] == ("tiny", 7, "icarus", True)
-    assert calls[1][0] is None and calls[1][2:] == ("verilator", False) and 0 <= calls[1][1] < 1 << 32
+    assert calls[0] == ("tiny", 7, "icarus", True, False)
+    assert calls[1][0] is None and calls[1][2:] == ("verilator", False, False) and 0 <= calls[1][1] < 1 << 32
 
 
 def test_verilog_for_a_family(run, tmp_path):
     out = tmp_path / "engine.v"
     code, _, err = run("verilog", "--config", "tiny", "--target", "ecp5", "--out", str(out))
     assert code == 0, err
-    assert "CCU2C" in out.read_text()
-    assert "Tensor engine for ECP5" in out.read_text()
+    assert "CCU2C" in out.read_text(encoding="utf-8")
+    assert "Tensor engine for ECP5" in out.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("option", ["--bench", "--fusesoc", "--run"])

@@ -42,7 +42,7 @@ class Coverage:
     failures: list[str] = field(default_factory=list)
     cycles: int = 0
     seconds: float = 0.0
-    waivers: Sequence[Waiver] = ()
+    waivers: tuple[Waiver, ...] = ()
 
     def add(self, preset: str, name: str, measured: Measured) -> None:
         """The figures of one more run; of one that failed, its failures alone."""

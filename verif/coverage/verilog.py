@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from arch.environment import EnvironmentFault
 from hw.lib.emission import plain_names
 
 __all__ = ["CodeCounts", "CodePoint", "Waiver"]
@@ -139,7 +140,11 @@ class CodeCounts:
 
 def _records(path: Path) -> Iterator[tuple[Mapping[str, str], int]]:
     """Facts and count of every point of a coverage.dat: pairs, a name after \\x01 and its value after \\x02."""
-    for line in path.read_text(errors="replace").splitlines():
+    text = path.read_text(errors="replace", encoding="utf-8")
+    if not text.endswith("\n"):
+        # The points that it lacks would be no holes.
+        raise EnvironmentFault(f"Verilator's counts are cut short: {path}")
+    for line in text.splitlines():
         if line.startswith("C '"):
             facts, _, count = line[3:].rpartition("' ")
             yield dict(pair.split("\x02", 1) for pair in facts.split("\x01")[1:]), int(count)

@@ -70,7 +70,7 @@ def _compare(module: str, change: str, name: str, mutation: Mutation) -> Verdict
         return Verdict(False, "module and mutant have different ports")
     question = Question(gold, mutation.known(module))
     both = {"modules": {"gold": gold.module, "gate": gate.module}}
-    (mutation.directory / f"{name}_both.json").write_text(json.dumps(both))
+    (mutation.directory / f"{name}_both.json").write_text(json.dumps(both), encoding="utf-8")
     log = f"{name}_sat.log"
     for _ in range(ROUNDS):
         answer = _ask(question, name, mutation.directory)
@@ -94,13 +94,13 @@ def _circuits(module: str, change: str, name: str, directory: Path) -> tuple[Cir
         f"flatten gold gate\nopt_clean gold gate\nselect gold gate\nwrite_json -selected {name}.json\n"
     )
     yosys(script, directory, name)
-    modules = json.loads((directory / f"{name}.json").read_text())["modules"]
+    modules = json.loads((directory / f"{name}.json").read_text(encoding="utf-8"))["modules"]
     return Circuit.of(modules["gold"]), Circuit.of(modules["gate"])
 
 
 def _ask(question: Question, name: str, directory: Path) -> _Counterexample | bool | None:
     """True: nothing can differ. None: the solver found nothing in time."""
-    (directory / f"{name}.v").write_text(question.text())
+    (directory / f"{name}.v").write_text(question.text(), encoding="utf-8")
     script = (
         f"read_json {name}_both.json\nread_verilog -sv {name}.v\nhierarchy -top proof\nproc; flatten\n"
         "opt_expr -fine; opt_merge -share_all; opt_expr -fine; opt_merge -share_all; opt_clean\n"

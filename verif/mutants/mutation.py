@@ -96,7 +96,7 @@ class Mutation:
         """Where yosys works."""
         path = self.root / f"{self.name}-{self.count}-{self.seed}"
         path.mkdir(parents=True, exist_ok=True)
-        (path / SOURCE).write_text(self.verilog)
+        (path / SOURCE).write_text(self.verilog, encoding="utf-8")
         return path
 
     @cached_property
@@ -112,7 +112,11 @@ class Mutation:
         shares = {name: share for name, share in shares.items() if share}
         lists = [f"mutate -list {share} -seed {self.seed} -o {name}.txt {name}\n" for name, share in shares.items()]
         yosys(READ + "".join(lists), self.directory, "list")
-        return [line.strip() for name in shares for line in (self.directory / f"{name}.txt").read_text().splitlines()]
+        return [
+            line.strip()
+            for name in shares
+            for line in (self.directory / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+        ]
 
     @cached_property
     def mutated(self) -> dict[str, str]:
@@ -122,6 +126,15 @@ class Mutation:
         texts = _split_modules(_selectable((self.directory / "mutated.v").read_text(encoding="utf-8")))
         changed = {mutant.module for mutant in self.mutants}
         return {name: text for name, text in texts.items() if name in changed}
+
+    def put_into(self, text: str) -> str:
+        """Verilog of a design with every mutated module in place of its own. ValueError if one is not there once."""
+        for name, mutated in self.mutated.items():
+            module = rf"^module {name}\b.*?^endmodule\n"
+            text, found = re.subn(module, lambda _, m=mutated: m, text, flags=re.MULTILINE | re.DOTALL)
+            if found != 1:
+                raise ValueError(f"the Verilog must have one module {name}, not {found}")
+        return text
 
 
 def _controlled(mutant: Mutant) -> str:

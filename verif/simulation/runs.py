@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from arch.environment import named
+
 __all__ = ["run_folder"]
 
 #: Folders of earlier runs left beside a build; waveforms may make them large.
@@ -23,7 +25,7 @@ def run_folder(build: Path) -> Iterator[Path]:
     runs.mkdir(exist_ok=True)
     _prune(runs)
     run = Path(tempfile.mkdtemp(prefix=f"{datetime.now():%Y%m%d-%H%M%S-%f}-", dir=runs))
-    with open(run / LOCK, "wb") as lock:
+    with named(run), open(run / LOCK, "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield run
 

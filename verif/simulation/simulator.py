@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 import cocotb_tools.config
 import find_libpython
 
-from arch.environment import EnvironmentFault, usable_folder
+from arch.environment import EnvironmentFault, killed_by, named, usable_folder
 from golden.caches import cache_folder
 from verif.simulation import toolchain
 from verif.simulation.harness import TOP, Harness
@@ -41,20 +40,6 @@ WAVES = "waves.vcd"
 COVERAGE = "coverage.dat"
 #: Written last: a build that was interrupted has no such file. It holds the size of the program.
 FINISHED = "finished"
-
-#: What kills a simulator from outside: somebody, a limit, or a file in memory that the disk has no room for.
-OUTSIDE = {
-    -number
-    for number in (
-        signal.SIGHUP,
-        signal.SIGINT,
-        signal.SIGKILL,
-        signal.SIGTERM,
-        signal.SIGBUS,
-        signal.SIGXCPU,
-        signal.SIGXFSZ,
-    )
-}
 
 #: Functions that the harness calls under Verilator: records in, log entries out.
 TRACE_FILES = Path(__file__).with_name("trace_files.cpp")
@@ -113,9 +98,8 @@ class Simulation:
 
 def crash(process: subprocess.Popen, how: str, log: Path) -> Exception:
     """The error to raise for a simulator that did not end as it should: EnvironmentFault where it is not to blame."""
-    code = process.poll()
-    if code in OUTSIDE:
-        return EnvironmentFault(f"the simulator was killed by {signal.Signals(-code).name} ({log})")
+    if name := killed_by(process.poll()):
+        return EnvironmentFault(f"the simulator was killed by {name} ({log})")
     return failure(f"the simulator {how}", log)
 
 
@@ -190,7 +174,10 @@ def build(
     }
     directory = _directory(root, json.dumps(content, sort_keys=True))
     if simulator == "verilator" and " " in str(directory):
-        raise SimulatorError(f"make cannot build in a directory with a space in its name: {directory}")
+        raise SimulatorError(
+            f"Verilator's make cannot build in {directory}, for the space in its name: move the checkout or the cache, "
+            "or simulate with icarus"
+        )
     _make_once(directory, files, directory / tool.PRODUCT, lambda: tool.build(directory, list(files), options))
     return Simulation(directory, simulator, harness, waves)
 
@@ -224,7 +211,7 @@ def _make_once(directory: Path, files: Mapping[str, str], program: Path, make: C
     """Write files and make a program of them, unless it is there, whole."""
     if _whole(directory, program):
         return
-    with _locked(directory):
+    with named(directory), _locked(directory):
         if not _whole(directory, program):
             shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir()

@@ -108,6 +108,16 @@ def _program(name: str, advice: str) -> str:
     return path
 
 
+def _compiler() -> str:
+    """The C++ compiler as a command, perhaps of several words: CXX="ccache g++"."""
+    named = os.environ.get("CXX") or "c++"
+    try:
+        program, *arguments = shlex.split(named)
+    except ValueError:
+        raise SimulatorError(f"CXX={named} is not a compiler: set it to a command or unset it") from None
+    return shlex.join([_program(program, "Verilator needs a C++ compiler (apt-get install g++)"), *arguments])
+
+
 @dataclass(frozen=True)
 class Verilator:
     """Verilator, and the make and C++ compiler that it needs."""
@@ -176,7 +186,7 @@ class Verilator:
     ) -> None:
         """Generate C++ of the module ``top`` and compile it to ``obj/<top>``."""
         make = _program("make", "Verilator needs it to compile (apt-get install make)")
-        compiler = _program(os.environ.get("CXX", "c++"), "Verilator needs a C++ compiler (apt-get install g++)")
+        compiler = _compiler()
         environment = clean_environment()
         # The second is for the runtime library: it schedules the harness's process, in every cycle.
         flags = [f"{name}=-O{opt_level}" for name in ("OPT_FAST", "OPT_GLOBAL")]
@@ -193,7 +203,8 @@ class Verilator:
             ]
             if sys.platform == "linux":
                 flags.append("CFG_CXXFLAGS_COROUTINES=-fcoroutines")
-        environment["MAKEFLAGS"] = " ".join(flags)
+        # make cuts it at spaces, but for those behind a backslash.
+        environment["MAKEFLAGS"] = " ".join(flag.replace("\\", "\\\\").replace(" ", "\\ ") for flag in flags)
         jobs = ("-j", str(os.cpu_count() or 1))
         command = [
             self.program,

@@ -23,7 +23,7 @@ CHUNK = 1 << 16
 
 def cells_of(target: str) -> str:
     """Verilog of what a target's cells do."""
-    return Path(__file__).with_name(f"{target}_cells.v").read_text()
+    return Path(__file__).with_name(f"{target}_cells.v").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,8 @@ class UnitBench:
         From a random generator to an array for every field name: unsigned[n] of up to 64 bits, or uint32[n, words].
     has_clock : bool
         It has ``clk`` and ``rst``, and may have a driven field ``i_reset``: a reset in mid-run.
+    means : mapping
+        Of an output that means nothing at times: when it means something, as Verilog over ``pe``. Else it counts as 0.
     target : str or None
         What it is emitted for, as ``emit_modules`` takes it.
     """
@@ -50,6 +52,7 @@ class UnitBench:
     values: Callable[[np.random.Generator], Mapping[str, np.ndarray]]
     has_clock: bool = False
     registers: Mapping[str, str] = field(default_factory=dict)
+    means: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
 
     def modules(self) -> dict[str, str]:
@@ -159,6 +162,8 @@ endmodule
                 value = f"{item.name}_{index}"
                 wires.append(f"  wire [{item.width - 1}:0] {value};")
                 connections.append(f".{item.name}({value})")
+                if item.name in bench.means:
+                    value = f"({bench.means[item.name]} ? {value} : {item.width}'d0)".format(pe=f"unit_{index}")
             else:
                 value = value.format(pe=f"unit_{index}")
             pad = 32 * item.words - item.width

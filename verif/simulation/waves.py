@@ -71,10 +71,11 @@ def _related(at: Moment) -> Iterator[tuple[str, list[Field]]]:
     window, unit = at.window, at.window.unit
     compared = [f for f in unit.record.fields if not f.drive]
     here = [f for f in compared if (f.row, f.col) == (at.row, at.col) and unit.path(f) is not None]
-    made_of = [c.field for f in here for c in unit.probe(f).causes(Moment(window, f, at.cycle))]
+    causes = dict.fromkeys(c.field for f in here for c in unit.probe(f).causes(Moment(window, f, at.cycle)))
+    made_of = [f for f in causes if f in compared and f not in here]
     yield _heading(at.field), here
-    yield "made of", [f for f in dict.fromkeys(made_of) if f in compared and f not in here]
-    yield "outputs", [f for f in compared if unit.path(f) is None]
+    yield "made of", made_of
+    yield "outputs", [f for f in compared if unit.path(f) is None and f not in made_of]
 
 
 def _groups(at: Moment) -> list[tuple[str, list[str]]]:

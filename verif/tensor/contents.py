@@ -106,17 +106,22 @@ def beat(config: EngineConfig, bits: int) -> str:
     return f"{operand(config, f['operand'])} ({tags})"
 
 
-def _codes(config: EngineConfig, bits: int, out_format: str) -> np.ndarray:
+def _codes(config: EngineConfig, bits: int) -> list[int]:
     codes = result_layout(config).unpack(bits)["codes"]
-    return np.array([codes >> 32 * col & 0xFFFFFFFF for col in range(config.cols)], np.uint32).astype(
-        code_dtype(out_format)
-    )
+    return [codes >> 32 * col & 0xFFFFFFFF for col in range(config.cols)]
+
+
+def _value(code: int, out_format: str) -> str:
+    """A result's code as a number, if it has no bits beside the format's."""
+    if code >> FORMATS[out_format].bits:
+        return f"no {out_format} code"
+    return str(decode(np.array([code]).astype(code_dtype(out_format)), out_format)[0])
 
 
 def result(config: EngineConfig, bits: int, out_format: str = "fp32") -> str:
     """A whole result row, its codes of ``out_format``."""
     last = " last" if result_layout(config).unpack(bits)["last"] else ""
-    return f"[{', '.join(str(value) for value in decode(_codes(config, bits, out_format), out_format))}]{last}"
+    return f"[{', '.join(_value(code, out_format) for code in _codes(config, bits))}]{last}"
 
 
 def columns(at: Moment) -> list[int]:
@@ -129,8 +134,8 @@ def shown_result(at: Moment, bits: int) -> str:
     out_format, wrong = at.window.jobs[at.window.job].out_format, columns(at)
     if not wrong:
         return f"{in_hex(at.field, bits)}  {result(at.config, bits, out_format)}"
-    codes, digits = _codes(at.config, bits, out_format), FORMATS[out_format].bits // 4
-    texts = [f"column {c}: 0x{codes[c]:0{digits}x} {decode(codes[c : c + 1], out_format)[0]}" for c in wrong[:SHOWN]]
+    codes, digits = _codes(at.config, bits), FORMATS[out_format].bits // 4
+    texts = [f"column {c}: 0x{codes[c]:0{digits}x} {_value(codes[c], out_format)}" for c in wrong[:SHOWN]]
     more = f", {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
     return f"{', '.join(texts)}{more}"
 
@@ -142,7 +147,7 @@ def _row(f: dict[str, int]) -> str:
 def seed_request(config: EngineConfig, bits: int) -> str:
     """A request for a seed."""
     f = seed_layout(config).unpack(bits)
-    return "start from zero" if f["valid"] and f["first"] else _row(f)
+    return "start from zero" if f["valid"] and not f["adds"] else _row(f)
 
 
 def store(config: EngineConfig, bits: int) -> str:

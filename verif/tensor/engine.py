@@ -10,7 +10,8 @@ import numpy as np
 from arch.record import Field
 from arch.tensor.config import EngineConfig
 from golden.tensor.jobs import Gemm, golden_result
-from golden.tensor.schedule import assemble, gemm_cycles, gemm_passes
+from golden.tensor.schedule import gemm_cycles, gemm_passes
+from golden.tensor.stimulus import assemble
 from verif.simulation.report import CLOSE_LOOK, Section
 from verif.simulation.simulate import UnitRun, build_unit, simulate_unit
 from verif.simulation.simulator import Simulation, SimulatorError

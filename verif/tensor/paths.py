@@ -5,7 +5,7 @@ A template names its places ``{dut}``, ``{row}`` and ``{col}``. What a tag decla
 
 from arch.record import Field
 from arch.tensor.config import EngineConfig
-from arch.tensor.layouts import beat_layout, seed_layout
+from arch.tensor.layouts import beat_layout
 from hw.tensor.bank import store_shape
 
 __all__ = [
@@ -72,9 +72,8 @@ def north(_: EngineConfig, field: Field, dut: str) -> str:
 def seed_request(config: EngineConfig, field: Field, dut: str) -> str:
     """A request for a seed."""
     request = f"{dut}.psum_{field.col}.i_seed"
-    width = seed_layout(config).width
-    # ``first`` is the opposite of ``adds``.
-    return f"({request}[0] ? {request}[1] ? {request} ^ {width}'d2 : {width}'d3 : {width}'d0)"
+    # Without ``adds`` there is no address.
+    return f"({request}[1] ? {request} : {{{field.width - 1}'d0, {request}[0]}})"
 
 
 def seed(config: EngineConfig, field: Field, dut: str) -> str:
@@ -97,8 +96,8 @@ def store(config: EngineConfig, field: Field, dut: str) -> str:
 def stored(config: EngineConfig, field: Field, dut: str) -> str:
     """What the memory holds where a row was stored."""
     bank = f"{dut}.psum_{field.col}"
-    address = f"{bank}.o_store[{seed_layout(config).fields['address']}:1]"
-    return f"({bank}.o_store[0] ? {bank}.memory[{address}] : {field.width}'d0)"
+    address = f"{bank}.o_store[{config.address_bits}:1]"
+    return f"({bank}.o_store[0] ? {bank}.memory.memory[{address}] : {field.width}'d0)"
 
 
 def read(_: EngineConfig, field: Field, dut: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from golden.tensor.engine import explain
+from golden.tensor.positions import position_at
 from golden.tensor.schedule import Pass
 from verif.simulation.window import Moment, Window
 from verif.tensor.workload.program import passes_of
@@ -59,7 +59,7 @@ def of_pe(at: Moment) -> str:
     # A weight in use belongs to the term of the activation it meets.
     register = "beat" if at.field.name == "active" else at.field.name
     rows = at.window.events["i_activation"]
-    found = explain(at.config, passes, rows, at.cycle, at.row, at.col, register=register)
+    found = position_at(at.config, passes, rows, at.cycle, at.row, at.col, register=register)
     return f"pass {found.index - first_pass}, m = {found.m}, n = {found.n}, k = {found.k}" if found else ""
 
 

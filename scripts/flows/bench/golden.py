@@ -7,13 +7,13 @@ import ml_dtypes
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from arch.record import record_words
 from arch.tensor.presets import PRESETS
-from arch.tensor.signals import engine_fields
+from arch.tensor.signals import engine_record
 from golden.numerics.conversions import code_dtype, decode, encode
 from golden.numerics.gemm import gemm
 from golden.tensor.engine import TensorEngine
-from golden.tensor.schedule import gemm_cycles, gemm_stimulus
+from golden.tensor.schedule import gemm_cycles
+from golden.tensor.stimulus import gemm_stimulus
 from scripts.flows.bench.measure import Figure, Workload, measure
 from verif.tensor.workload.operands import random_codes
 
@@ -110,7 +110,7 @@ def cycle_models(*, quick: bool, seed: int, say: Callable[[str], None]) -> Itera
         x = random_codes(rng, (32 * config.rows, 32 * config.rows), fmt, "finite")
         assert x.dtype == code_dtype(fmt)
         beats = gemm_stimulus(x, x, config, x_format=fmt, w_format=fmt)
-        trace = np.empty((1024, record_words(engine_fields(config))), np.uint32)
+        trace = np.empty((1024, engine_record(config).words), np.uint32)
         pieces = gemm_cycles(*x.shape, x.shape[1], config) // len(trace)
 
         def run(config=config, beats=beats, pieces=pieces, trace=trace):

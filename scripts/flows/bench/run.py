@@ -35,7 +35,7 @@ def machine() -> dict[str, object]:
     cpu, memory = platform.processor() or platform.machine(), None
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
         cpu = names[0] if names else cpu
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:

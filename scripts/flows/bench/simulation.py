@@ -15,10 +15,10 @@ import numpy as np
 from arch.record import Field
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
-from arch.tensor.signals import engine_fields
+from arch.tensor.signals import engine_fields, engine_record
 from golden.tensor.engine import TensorEngine
 from golden.tensor.jobs import Gemm
-from golden.tensor.schedule import gemm_beats
+from golden.tensor.stimulus import gemm_beats
 from hw.tensor.verilog import engine_verilog
 from scripts.flows.bench.measure import Figure, growth, ratio
 from verif.simulation.replay import replay
@@ -108,7 +108,7 @@ def _records(config: EngineConfig, cycles: int, seed: int, *, registers: bool) -
     engine = TensorEngine(config, registers=registers)
     for beat in gemm_beats(job.x, job.w, config, x_format=job.x_format, w_format=job.w_format):
         engine.offer(*beat)
-    words = sum(field.words for field in engine_fields(config, registers=registers))
+    words = engine_record(config, registers=registers).words
     buffer = np.empty((CHUNK, words), np.uint32)
     while engine.cycle < cycles:
         yield engine.run(CHUNK, out=buffer)
@@ -133,7 +133,7 @@ def flat_rates(config: EngineConfig, cycles: int, seed: int, rounds: int) -> dic
         with open(stimulus, "wb") as file:
             count = sum(len(piece) for piece in _records(config, cycles, seed, registers=False) if file.write(piece))
         for _ in range(rounds):
-            done = subprocess.run([program, stimulus], check=True, capture_output=True, text=True)
+            done = subprocess.run([program, stimulus], check=True, capture_output=True, encoding="utf-8")
             rates["bare"].append(count / float(done.stdout))
             for name, simulation in checked.items():
                 rates[name].append(_checked_rate(simulation, config, cycles, seed, registers=name == "registers"))

@@ -141,7 +141,7 @@ class Routed:
 
 def _counted(path: Path, top: str, netlist: Netlist) -> dict[str, int]:
     """Cells by kind in what ``stat -json`` wrote."""
-    types = json.loads(path.read_text())["modules"]["\\" + top]["num_cells_by_type"]
+    types = json.loads(path.read_text(encoding="utf-8"))["modules"]["\\" + top]["num_cells_by_type"]
     counts: dict[str, int] = {}
     for cell_type, count in types.items():
         if kind := netlist.kind_of(cell_type):
@@ -151,17 +151,19 @@ def _counted(path: Path, top: str, netlist: Netlist) -> dict[str, int]:
 
 def _netlist(job: Job) -> Netlist:
     return Netlist(
-        json.loads((job.folder / "top.json").read_text())["modules"]["fpga_top"], job.device.family, job.part
+        json.loads((job.folder / "top.json").read_text(encoding="utf-8"))["modules"]["fpga_top"],
+        job.device.family,
+        job.part,
     )
 
 
 def synthesise(job: Job, tools: Tools, watch: Callable[[str], None]) -> Synthesis:
     """Netlist and cells of a job, made once for a text. ToolError where yosys stops."""
     done = job.folder / "synthesis.json"
-    if not done.exists():
+    if _kept(done) is None:
         job.folder.mkdir(parents=True, exist_ok=True)
         for name, text in job.sources.items():
-            (job.folder / name).write_text(text)
+            (job.folder / name).write_text(text, encoding="utf-8")
         tools.yosys(job.script, job.folder, "synthesis", watch)
         watch("counting cells")
         netlist = _netlist(job)
@@ -171,7 +173,15 @@ def synthesise(job: Job, tools: Tools, watch: Callable[[str], None]) -> Synthesi
         ]
         record = {"cells": counts[0], "wrapper": counts[1], "blocks": netlist.by_block()}
         save(done, json.dumps(record, indent=1))
-    return Synthesis(**json.loads(done.read_text()))
+    return Synthesis(**_kept(done))
+
+
+def _kept(path: Path) -> dict | None:
+    """What an earlier run found; None if there was none, or its file is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def place_route(
@@ -192,7 +202,7 @@ def place_route(
 def _route(job: Job, cells: int, seed: int, tag: str, tools: Tools, watch: Callable[[str], None]) -> Routed:
     name = f"{tag}-{seed}"
     done = job.folder / f"{name}.json"
-    if not done.exists():
+    if _kept(done) is None:
         watch("starting")
         start = time.perf_counter()
         log, report = job.folder / f"{name}.log", job.folder / f"{name}.report.json"
@@ -203,7 +213,7 @@ def _route(job: Job, cells: int, seed: int, tag: str, tools: Tools, watch: Calla
         fine = tools.nextpnr(job.device, [*arguments, "--timing-allow-fail", "--report", report.name], log, watch)
         routed = Routed(seed, None, time.perf_counter() - start)
         if fine and report.exists():
-            found = json.loads(report.read_text())
+            found = json.loads(report.read_text(encoding="utf-8"))
             routed.used = {name: (entry["used"], entry["available"]) for name, entry in found["utilization"].items()}
             routed.mhz = min(clock["achieved"] for clock in found["fmax"].values())
             routed.path = critical_path(found, _netlist(job))
@@ -216,7 +226,7 @@ def _route(job: Job, cells: int, seed: int, tag: str, tools: Tools, watch: Calla
             watch("given up")
             return routed
         save(done, json.dumps(vars(routed), indent=1))
-    record = json.loads(done.read_text())
+    record = _kept(done)
     record["used"] = {name: tuple(pair) for name, pair in record["used"].items()}
     watch("done")
     return Routed(**record)

@@ -109,13 +109,11 @@ def run_sweep(
 ) -> None:
     """Build them all, print the table, write build/fpga/sweep.json, .md and .svg; with ``docs`` docs/fpga.* too."""
     chosen, found = choose(only), find_device(device)
-    wanted = {variant: parse_sizes(sizes) if sizes else variant.sizes for variant in chosen}
+    wanted = {variant: variant.sizes if sizes is None else parse_sizes(sizes) for variant in chosen}
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise ToolError(
-            "the plot needs matplotlib: pip install matplotlib, or make fpga-sweep, which does so"
-        ) from None
+        raise ToolError("the plot needs matplotlib: pip install matplotlib, or make fpga-sweep") from None
     if docs:
         around_table(DOCS / "fpga.md", COMMAND)
     tools_used = versions(found.family)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from arch.environment import EnvironmentFault, system_reason
 from scripts.ground.errors import InputError
+from verif.proofs.yosys import wheel_environment
 
 __all__ = [
     "FAMILIES",
@@ -147,7 +149,7 @@ def _require(package: str) -> None:
 def _listed(family: str) -> tuple[str, ...]:
     """Every device of a family, as nextpnr's help has them."""
     _require(FAMILIES[family].package)
-    done = subprocess.run(_command(FAMILIES[family], ["--help"]), capture_output=True, text=True)
+    done = subprocess.run(_command(FAMILIES[family], ["--help"]), capture_output=True, encoding="utf-8")
     return tuple(re.findall(r"^ +--(\S+) +set device type to", done.stdout + done.stderr, re.MULTILINE))
 
 
@@ -187,7 +189,7 @@ class Tools:
 
     def yosys(self, script: str, folder: Path, name: str, watch: Callable[[str], None]) -> None:
         """Run a script in ``folder``; ``watch`` is told what it is doing. ToolError with the tool's own line."""
-        (folder / f"{name}.ys").write_text(script)
+        (folder / f"{name}.ys").write_text(script, encoding="utf-8")
         # Standard output ends where ABC has run: the log is a file.
         arguments = ["-q", "-l", f"{name}.log", "-s", f"{name}.ys"]
         if not self._run(_command(None, arguments), folder, folder / f"{name}.log", _yosys_step, watch):
@@ -200,8 +202,8 @@ class Tools:
 
     def _run(self, command, folder: Path, log: Path, step: Callable[[str], str], watch: Callable[[str], None]) -> bool:
         log.unlink(missing_ok=True)
-        with (folder / f"{log.stem}.err").open("w") as errors:
-            process = subprocess.Popen(command, cwd=folder, stdout=errors, stderr=errors)
+        with (folder / f"{log.stem}.err").open("w", encoding="utf-8") as errors:
+            process = subprocess.Popen(command, cwd=folder, env=wheel_environment(), stdout=errors, stderr=errors)
             try:
                 at = 0
                 while True:
@@ -212,7 +214,7 @@ class Tools:
                     if self._stopped.is_set():
                         raise KeyboardInterrupt
                     if log.exists():
-                        with log.open(errors="replace") as file:
+                        with log.open(errors="replace", encoding="utf-8") as file:
                             file.seek(at)
                             text = file.read()
                             at = file.tell()
@@ -224,8 +226,10 @@ class Tools:
                 if process.poll() is None:
                     process.kill()
                     process.wait()
+        text = (folder / f"{log.stem}.err").read_text(encoding="utf-8", errors="replace").strip()
+        if process.returncode and (reason := system_reason(text)):
+            raise EnvironmentFault(f"{command[2].split()[2]}: {reason}")
         if not log.exists():
-            text = (folder / f"{log.stem}.err").read_text(errors="replace").strip()
             raise ToolError(f"{command[2].split()[2]} did not start: {text.splitlines()[-1] if text else 'no output'}")
         return process.returncode == 0
 
@@ -253,12 +257,16 @@ def _nextpnr_step(text: str) -> str:
 
 def error_line(log: Path) -> str:
     """The tool's own words for why it stopped."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if "ERROR" in line] if log.exists() else []
+    lines = (
+        [line for line in log.read_text(errors="replace", encoding="utf-8").splitlines() if "ERROR" in line]
+        if log.exists()
+        else []
+    )
     return lines[0].partition("ERROR:")[2].strip() if lines else "stopped without a word"
 
 
 def utilization(log: Path) -> dict[str, tuple[int, int]]:
     """Used and available of what nextpnr's log counts after packing, empty where it did not come so far."""
-    text = log.read_text(errors="replace").partition("Device utilisation:")[2] if log.exists() else ""
+    text = log.read_text(errors="replace", encoding="utf-8").partition("Device utilisation:")[2] if log.exists() else ""
     rows = re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%", text, re.MULTILINE)
     return {name: (int(used), int(available)) for name, used, available in rows}

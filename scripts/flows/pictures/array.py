@@ -10,10 +10,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from arch.tensor.presets import PRESETS
-from arch.tensor.signals import engine_fields
+from arch.tensor.signals import engine_record
 from golden.numerics.conversions import decode
-from golden.tensor.engine import TensorEngine, explain
-from golden.tensor.schedule import gemm_passes, gemm_stimulus
+from golden.tensor.engine import TensorEngine
+from golden.tensor.positions import position_at
+from golden.tensor.schedule import gemm_passes
+from golden.tensor.stimulus import gemm_stimulus
 from scripts.ground.pages import DOCS
 
 CONFIG = PRESETS["tiny"]
@@ -36,12 +38,7 @@ def _run() -> tuple[np.ndarray, TensorEngine, np.ndarray]:
 
 def _column(name: str) -> int:
     """Word of a port in a record."""
-    at = 0
-    for field in engine_fields(CONFIG):
-        if field.name == name:
-            return at
-        at += field.words
-    raise KeyError(name)
+    return engine_record(CONFIG).at(name).start
 
 
 def draw_array(path: Path) -> None:
@@ -54,7 +51,7 @@ def draw_array(path: Path) -> None:
     for axis, cycle in zip(axes, moments, strict=True):
         for row in range(CONFIG.rows):
             for col in range(CONFIG.cols):
-                at = explain(CONFIG, passes, takes, cycle, row, col, register="product")
+                at = position_at(CONFIG, passes, takes, cycle, row, col, register="product")
                 colour = IDLE if at is None else PASSES[at.index]
                 shade = 1.0 if at is None else 0.45 + 0.55 * (at.m + 1) / SHAPE[0]
                 axis.add_patch(

@@ -25,7 +25,7 @@ INK, RED, LINE, RULE = "#263238", "#c62828", "#3b6fb6", "#cfd8dc"
 def _saved(folder: Path) -> Iterator[tuple[str, str | None]]:
     """Headings, and signals with their heading, of a save file."""
     heading = ""
-    for line in (folder / "waves.gtkw").read_text().splitlines():
+    for line in (folder / "waves.gtkw").read_text(encoding="utf-8").splitlines():
         if line.startswith("-"):
             heading = line[1:]
             yield heading, None
@@ -70,7 +70,7 @@ def main(folder: Path, out: Path) -> None:
         sys.exit(2)
     _, signals = helpers.get_scopes_signals2(context)
     handles = {name.replace(" ", ""): signal.handle for name, signal in signals.by_name.items()}
-    marker = int(re.search(r"^\*-[\d.]+ (\d+) ", (folder / "waves.gtkw").read_text(), re.MULTILINE)[1])
+    marker = int(re.search(r"^\*-[\d.]+ (\d+) ", (folder / "waves.gtkw").read_text(encoding="utf-8"), re.MULTILINE)[1])
     first = max(lib.fstReaderGetStartTime(context), marker - 2 * BEFORE)
     times = range(first, marker + 2 * AFTER + 1, 2)
     rows = [row for row in _saved(folder) if row[0] != "inputs" and not (row[1] or "").endswith("clk")]

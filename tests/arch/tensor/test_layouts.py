@@ -54,4 +54,4 @@ def test_a_record_has_every_port_and_register(config):
     assert 1 << command["tile_m"] > config.psum_depth
     assert 1 << command["tile_k"] > config.rows
     assert 1 << command["tile_n"] > config.cols
-    assert 1 << command["distance"] > config.hazard_latency
+    assert 1 << command["distance"] > config.store_latency

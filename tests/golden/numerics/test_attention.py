@@ -9,7 +9,7 @@ from operands import ENGINES, case, draw
 from golden.numerics.attention import _scores, attend, attention
 from golden.numerics.gemm import gemm
 from golden.numerics.hadamard import inverse_sqrt, rotate
-from golden.numerics.kv_cache import RECIPES, KVCache
+from golden.numerics.kv_cache import ATTENTION_RECIPES, KVCache
 from golden.numerics.softmax import exp_fp32
 
 f32 = np.float32
@@ -101,7 +101,7 @@ def scalar_head(q, k, v, recipe, x_format, w_format, accumulation, causal):
 @pytest.mark.parametrize("kind", ["patterns", "gaussian", "wide"])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("engine", ENGINES, ids="-".join)
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ATTENTION_RECIPES)
 def test_attention_has_the_specified_bits(recipe, engine, causal, kind):
     print("seed 11")
     rng = np.random.default_rng(11)
@@ -151,7 +151,7 @@ def lasting_scales(recipe, w_format, q, k, v):
 
 
 @pytest.mark.parametrize("engine", [ENGINES[0], ENGINES[1], ENGINES[4], ENGINES[5]], ids="-".join)
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ATTENTION_RECIPES)
 def test_decoding_token_by_token_has_the_bits_of_the_whole(recipe, engine):
     x_format, w_format, accumulation = engine
     q, k, v = case(12)
@@ -167,7 +167,7 @@ def test_decoding_token_by_token_has_the_bits_of_the_whole(recipe, engine):
         np.testing.assert_array_equal(bits(out), bits(whole[:, now]))
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ATTENTION_RECIPES)
 def test_a_prompt_sets_the_scales_of_what_follows(recipe):
     q, k, v = case(13)
     cache = KVCache(recipe=recipe)
@@ -178,7 +178,7 @@ def test_a_prompt_sets_the_scales_of_what_follows(recipe):
     np.testing.assert_array_equal(bits(attend(q, cache, causal=True)), bits(whole))
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ATTENTION_RECIPES)
 @pytest.mark.parametrize("w_format", ["e4m3", "bf16"])
 def test_the_future_does_not_change_the_past(recipe, w_format):
     engine = {"w_format": w_format, "accumulation": "exact" if w_format == "e4m3" else "fp32"}
@@ -191,7 +191,7 @@ def test_the_future_does_not_change_the_past(recipe, w_format):
     assert (after[:, 4:] != before[:, 4:]).any(axis=(1, 2)).all()
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ATTENTION_RECIPES)
 def test_grouped_heads_are_repeated_heads(recipe):
     q, k, v = case(15, tokens=9)
     grouped = attention(q, k, v, recipe=recipe)
@@ -202,7 +202,7 @@ def test_grouped_heads_are_repeated_heads(recipe):
 
 
 @pytest.mark.parametrize("w_format", ["e4m3", "e5m2", "bf16"])
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ATTENTION_RECIPES)
 def test_one_token_gets_its_own_value(recipe, w_format):
     q, k, v = case(16, queries=1, tokens=1)
     engine = {"w_format": w_format, "accumulation": "fp32"}
@@ -267,7 +267,7 @@ def test_values_that_overflow_the_sum_give_infinity():
 
 def test_all_zero_and_tiny_inputs_are_fine():
     zero = np.zeros((1, 3, 8), f32)
-    for recipe in RECIPES:
+    for recipe in ATTENTION_RECIPES:
         np.testing.assert_array_equal(bits(attention(zero, zero, zero, recipe=recipe)), 0)
         tiny = np.full_like(zero, 1e-44)
         assert np.isfinite(attention(tiny, tiny, tiny, recipe=recipe)).all()

@@ -10,7 +10,7 @@ from operands import ENGINES, case
 
 import golden
 from golden.numerics.attention import attention, attention_reference, error_report
-from golden.numerics.kv_cache import RECIPES
+from golden.numerics.kv_cache import ATTENTION_RECIPES
 
 f32 = np.float32
 DATA = Path(golden.__file__).parent / "data" / "minilm_layer0.npz"
@@ -62,9 +62,9 @@ def test_rotation_halves_the_error_of_data_with_outliers(seed):
 
     q, k, v = with_outliers(), with_outliers(), with_outliers()
     reference = attention_reference(q, k, v)
-    rmse = {name: error_report(attention(q, k, v, recipe=name), reference).rmse for name in RECIPES}
+    rmse = {name: error_report(attention(q, k, v, recipe=name), reference).rmse for name in ATTENTION_RECIPES}
     print(rmse)
-    for better in set(RECIPES) - {"per-tensor"}:
+    for better in set(ATTENTION_RECIPES) - {"per-tensor"}:
         assert rmse[better] < 0.6 * rmse["per-tensor"]
     bf16 = attention(q, k, v, x_format="bf16", w_format="bf16", accumulation="fp32")
     assert error_report(bf16, reference).relative_l1 < 0.01
@@ -92,7 +92,7 @@ REAL_ERRORS = {"bf16": 0.003, "e4m3": 0.03, "e5m2": 0.06}
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("engine", ENGINES, ids="-".join)
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ATTENTION_RECIPES)
 def test_real_data_survives_quantisation(recipe, engine, causal):
     x_format, w_format, accumulation = engine
     with np.load(DATA) as data:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from golden.numerics.conversions import decode, encode
-from golden.numerics.kv_cache import RECIPES, KVCache
+from golden.numerics.kv_cache import ATTENTION_RECIPES, KVCache
 
 f32 = np.float32
 
@@ -14,13 +14,13 @@ def tensors(seed, heads=2, tokens=6, channels=64):
 
 
 @pytest.mark.parametrize("w_format", ["e4m3", "e5m2", "bf16"])
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ATTENTION_RECIPES)
 def test_tokens_are_stored_the_same_one_by_one(recipe, w_format):
     k, v = tensors(5)
     whole = KVCache(recipe=recipe, w_format=w_format)
     whole.append(k, v)
     lasting = {"v_scale": whole.v_scale, "k_scale": whole.k_scale}
-    assert (whole.k_scale is not None) == (RECIPES[recipe].rows == "per-tensor")
+    assert (whole.k_scale is not None) == (ATTENTION_RECIPES[recipe].rows == "per-tensor")
     single = KVCache(recipe=recipe, w_format=w_format, **lasting)
     for token in range(6):
         single.append(k[:, token : token + 1], v[:, token : token + 1])
@@ -30,7 +30,7 @@ def test_tokens_are_stored_the_same_one_by_one(recipe, w_format):
     np.testing.assert_array_equal(single.v_codes, whole.v_codes)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ATTENTION_RECIPES)
 def test_codes_stand_for_the_tensors(recipe):
     k, v = tensors(6)
     cache = KVCache(recipe=recipe)
@@ -38,20 +38,20 @@ def test_codes_stand_for_the_tensors(recipe):
     blocks = cache.k_scales.shape[2]
     assert cache.k_scales.shape == (2, 6, 2 if recipe == "per-block" else 1)
     keys = decode(cache.k_codes, "e4m3").reshape(2, 6, blocks, -1) * cache.k_scales[..., None]
-    if not RECIPES[recipe].rotated:
+    if not ATTENTION_RECIPES[recipe].rotated:
         np.testing.assert_allclose(keys.reshape(k.shape), k, rtol=2**-4, atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(keys), np.linalg.norm(k), rtol=0.01)
     np.testing.assert_allclose(decode(cache.v_codes, "e4m3") * cache.v_scale[:, None], v, rtol=2**-4, atol=1e-4)
     # Scales divide the largest magnitude that they cover by 448.
     assert cache.v_scale.shape == (2, 64)
-    axes = (1,) if RECIPES[recipe].values == "per-channel" else (1, 2)
+    axes = (1,) if ATTENTION_RECIPES[recipe].values == "per-channel" else (1, 2)
     expected = np.abs(v).max(axis=axes, keepdims=True)[:, 0] / f32(448)
     np.testing.assert_array_equal(cache.v_scale, np.broadcast_to(expected, (2, 64)))
 
 
 def test_bf16_has_no_scale():
     k, v = tensors(7)
-    for recipe in RECIPES:
+    for recipe in ATTENTION_RECIPES:
         cache = KVCache(recipe=recipe, w_format="bf16")
         cache.append(k, v)
         assert cache.k_scales.shape == (2, 6, 1)

@@ -13,8 +13,10 @@ from arch.tensor.signals import engine_fields
 from golden.numerics.conversions import encode
 from golden.numerics.gemm import gemm
 from golden.tensor.arithmetic import decode_operands, multiply
-from golden.tensor.engine import Position, TensorEngine, explain
-from golden.tensor.schedule import assemble, gemm_passes, gemm_stimulus
+from golden.tensor.engine import TensorEngine
+from golden.tensor.positions import Position, position_at
+from golden.tensor.schedule import gemm_passes
+from golden.tensor.stimulus import assemble, gemm_stimulus
 
 TINY = PRESETS["tiny"]
 LIMIT = 200_000
@@ -51,7 +53,7 @@ def two_passes():
 def test_handshakes_of_two_passes(two_passes):
     """By hand: the second pass could start 3 rows after the first, but its sums are back after 6 cycles only."""
     _, _, engine, trace = two_passes
-    assert TINY.hazard_latency == 6 and TINY.drain_latency == 11
+    assert TINY.store_latency == 6 and TINY.drain_latency == 11
     # The loader holds the first command until its fourth weight row, and takes the next one then.
     assert trace.cycles("i_command") == [0, 4]
     # The shadow plane is free again in the cycle of the first activation row.
@@ -150,7 +152,7 @@ def test_surroundings_of_two_passes(two_passes):
         order[t] = 1 | i << 1 | mode << 11
         requests[19 + i] = 1 | i << 1
         finishing[21 + i] = mode
-    assert (trace["finish"], trace["read_request"], trace["finishing"]) == (order, requests, finishing)
+    assert (trace["order"], trace["read_request"], trace["order_read"]) == (order, requests, finishing)
 
 
 def test_sums_are_in_the_psum_register_when_they_should_be():
@@ -272,7 +274,7 @@ def test_a_run_cut_in_pieces_is_the_same_run():
 
 
 @pytest.mark.parametrize("name", ("tiny", "bf16"))
-def test_explain_names_the_operands_of_every_product(name):
+def test_positions_name_the_operands_of_every_product(name):
     generator = rng()
     config = PRESETS[name]
     fmt = config.formats[-1]
@@ -285,22 +287,22 @@ def test_explain_names_the_operands_of_every_product(name):
     for row in range(config.rows):
         for col in range(config.cols):
             for cycle, product in enumerate(trace["product", row, col]):
-                where = explain(config, passes, taken, cycle, row, col)
+                where = position_at(config, passes, taken, cycle, row, col)
                 if where:
                     seen.add(where[1:])
                     assert product == int(multiply(xo[where.m, where.k], wo[where.k, where.n], config)) << 2 | 3
-                    assert where == explain(config, passes, taken, cycle + 1, row, col, register="psum")
-                    assert where == explain(config, passes, taken, cycle - 1, row, col, register="beat")
+                    assert where == position_at(config, passes, taken, cycle + 1, row, col, register="psum")
+                    assert where == position_at(config, passes, taken, cycle - 1, row, col, register="beat")
                 elif product & 1:
                     assert product & 2 == 0 or col >= n % config.cols
     assert len(seen) == m * k * n
-    assert explain(config, passes, taken, 0, 0, 0) is None
+    assert position_at(config, passes, taken, 0, 0, 0) is None
     # A lane not in use has the sum of the lanes above pass through.
     last = int(taken[-1])
-    through = explain(config, passes, taken, last + 2 + config.rows, config.rows - 1, 0, register="psum")
+    through = position_at(config, passes, taken, last + 2 + config.rows, config.rows - 1, 0, register="psum")
     assert through == Position(len(passes) - 1, m - 1, passes[-1].n0, k - 1)
     with pytest.raises(ValueError, match="register must be one of beat, product, psum, not 'weight'"):
-        explain(config, passes, taken, 0, 0, 0, register="weight")
+        position_at(config, passes, taken, 0, 0, 0, register="weight")
 
 
 def test_a_schedule_without_the_wait_is_wrong_and_noticed():
@@ -308,7 +310,7 @@ def test_a_schedule_without_the_wait_is_wrong_and_noticed():
     x, w = ones(2, 16, 4)
     commands, weights, activations = gemm_stimulus(x, w, TINY, x_format="e4m3", w_format="e4m3")
     layout = command_layout(TINY)
-    for distance, correct in ((2, True), (TINY.hazard_latency, False)):
+    for distance, correct in ((2, True), (TINY.store_latency, False)):
         field = np.uint64(((1 << layout.fields["distance"]) - 1) << layout.offset("distance"))
         engine = TensorEngine(TINY, registers=False)
         engine.offer(commands & ~field | np.uint64(distance << layout.offset("distance")), weights, activations)

@@ -9,7 +9,7 @@ from traces import Trace, ones
 from arch.tensor.layouts import command_layout
 from arch.tensor.presets import PRESETS
 from golden.tensor.engine import TensorEngine
-from golden.tensor.schedule import gemm_stimulus
+from golden.tensor.stimulus import gemm_stimulus
 
 TINY = PRESETS["tiny"]
 

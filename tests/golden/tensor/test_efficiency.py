@@ -12,7 +12,8 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from golden.tensor.efficiency import Losses, losses, scale_sim_cycles
 from golden.tensor.engine import TensorEngine
-from golden.tensor.schedule import gemm_beats, gemm_cycles, gemm_passes, ideal_cycles, utilization
+from golden.tensor.schedule import gemm_cycles, gemm_passes, ideal_cycles, utilization
+from golden.tensor.stimulus import gemm_beats
 
 
 def config_of(rows, cols, psum_depth=1024, **parameters):
@@ -159,7 +160,7 @@ def grid(config, full=9):
         near = {1, 2, 3, lanes // 2, 5 * lanes + 3, *(i * lanes + j for i in (1, 2) for j in (-1, 0, 1))}
         return sorted(near)
 
-    rows = sorted({*range(1, 8), *sizes(config.rows), config.hazard_latency, config.tile_m, config.tile_m + 1})
+    rows = sorted({*range(1, 8), *sizes(config.rows), config.store_latency, config.tile_m, config.tile_m + 1})
     return product(rows, sizes(config.rows), sizes(config.cols))
 
 
@@ -207,7 +208,7 @@ def cases():
         together = min(rows, parameters.get("rows_per_load_cycle", 1))
         config = config_of(rows, cols, **parameters | {"rows_per_load_cycle": together})
         # Where sums take longer to come back than the longest blocks of M have rows, blocks wait for their own sums.
-        if config.hazard_latency <= 2 * config.tile_m - 2:
+        if config.store_latency <= 2 * config.tile_m - 2:
             yield pytest.param(config, id=f"{rows}x{cols}-{parameters}")
 
 

@@ -13,18 +13,8 @@ from arch.tensor.presets import PRESETS
 from golden.numerics.conversions import encode
 from golden.numerics.gemm import gemm
 from golden.tensor.engine import TensorEngine
-from golden.tensor.schedule import (
-    Pass,
-    assemble,
-    block_rows,
-    gemm_beats,
-    gemm_cycles,
-    gemm_passes,
-    gemm_stimulus,
-    ideal_cycles,
-    readout_cycles,
-    utilization,
-)
+from golden.tensor.schedule import Pass, block_rows, gemm_cycles, gemm_passes, ideal_cycles, readout_cycles, utilization
+from golden.tensor.stimulus import assemble, gemm_beats, gemm_stimulus
 
 TINY = PRESETS["tiny"]
 
@@ -94,7 +84,7 @@ def test_passes_cover_the_product_once(m, k, n, config):
         terms[p.m0 : p.m0 + p.tile_m, p.k0 : p.k0 + p.tile_k, p.n0 : p.n0 + p.tile_n] += 1
         assert p.tile_m <= config.tile_m and p.tile_k <= config.rows and p.tile_n <= config.cols
         assert p.first == (p.k0 == 0) and p.last == (p.k0 + p.tile_k == k)
-        assert p.distance <= config.hazard_latency
+        assert p.distance <= config.store_latency
         if p.first:
             # Ring order.
             assert p.base == next_base
@@ -105,7 +95,7 @@ def test_passes_cover_the_product_once(m, k, n, config):
             # K ascends, on the same PSUM rows, and the row added to is the one ``distance`` earlier, or long past.
             assert p.base == base
             gap = len(takes) - start
-            assert gap == p.distance or (p.distance == config.hazard_latency and gap > p.distance)
+            assert gap == p.distance or (p.distance == config.store_latency and gap > p.distance)
             bases[p.m0, p.n0] = (base, len(takes))
         takes += [p] * p.tile_m
     assert (terms == 1).all()
@@ -255,7 +245,7 @@ def test_assemble_puts_rows_where_they_belong():
     config = config_of(2, 3, 16)
     assert config.tile_m == 16 - config.drain_latency - 1 == 7 and block_rows(9, config) == 5
     # On three rows two blocks of 4 would both be shorter than the 5 cycles in which a sum comes back.
-    assert config.hazard_latency == 4 and block_rows(8, config) == 4 and block_rows(8, config_of(3, 3, 16)) == 6
+    assert config.store_latency == 4 and block_rows(8, config) == 4 and block_rows(8, config_of(3, 3, 16)) == 6
     rows = np.arange(3 * 18, dtype=np.uint32).reshape(18, 3)
     y = assemble(rows, 9, 5, 5, config)
     # Rows 0..4 of tile 0, rows 0..4 of tile 1, then the block of 4.

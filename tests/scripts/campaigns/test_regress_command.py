@@ -66,7 +66,7 @@ def execute_or_die(run: Run, simulator: str, folder: Path) -> Verdict:
 
 def check_all_passed(folder: Path, code: int, out: str) -> None:
     assert (folder / "died").exists(), "nothing was killed"
-    record = json.loads((folder / "o.json").read_text())
+    record = json.loads((folder / "o.json").read_text(encoding="utf-8"))
     assert [result["run"] for result in record["results"]] == ["3:0", "3:1", "3:2"]
     assert {result["verdict"] for result in record["results"]} == {"passed"}
     assert all(result["cycles"] > 0 for result in record["results"])
@@ -106,19 +106,19 @@ def checkout(tmp_path):
 
 def command(checkout: Path, *arguments: str) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(checkout)}
-    return subprocess.run([*SCRIPT, *arguments], cwd=checkout, env=environment, capture_output=True, text=True)
+    return subprocess.run([*SCRIPT, *arguments], cwd=checkout, env=environment, capture_output=True, encoding="utf-8")
 
 
 def test_a_planted_bug_is_named_and_reproduced(checkout):
     """Lanes beyond K are not masked: runs 0 and 1 fail, and the line printed for one of them makes it fail again."""
     edges = checkout / "hw" / "tensor" / "edges.py"
-    text = edges.read_text()
+    text = edges.read_text(encoding="utf-8")
     assert text.count("(tile_k > lane)") == 1
-    edges.write_text(text.replace("(tile_k > lane)", "1"))
+    edges.write_text(text.replace("(tile_k > lane)", "1"), encoding="utf-8")
     done = command(checkout, *THREE, "--jobs", "2")
     assert done.returncode == 1, done.stderr
     assert "3 of 3 runs: 1 passed, 2 failed" in done.stdout
-    record = json.loads((checkout / "o.json").read_text())
+    record = json.loads((checkout / "o.json").read_text(encoding="utf-8"))
     assert [result["verdict"] for result in record["results"]] == ["failed", "failed", "passed"]
     for result in record["results"][:2]:
         assert f"run {result['run']}: 2x3 e4m3 exact" in done.stdout
@@ -133,16 +133,16 @@ def test_a_planted_bug_is_named_and_reproduced(checkout):
 
     again = command(checkout, "--only", "3:1", "--sim", SIMULATOR, "--out", "again.json")
     assert again.returncode == 1
-    (result,) = json.loads((checkout / "again.json").read_text())["results"]
+    (result,) = json.loads((checkout / "again.json").read_text(encoding="utf-8"))["results"]
     same = ("run", "report", "cycles", "config", "gemms", "idle", "stall")
     assert {name: result[name] for name in same} == {name: record["results"][1][name] for name in same}
 
 
 def test_make_passes_its_variables_on():
     makefile = ["make", "-n", "--no-print-directory", "-C", str(farm.REPOSITORY), "regress"]
-    shown = subprocess.run([*makefile, "ONLY=3:1", "SIM=icarus"], capture_output=True, text=True).stdout
+    shown = subprocess.run([*makefile, "ONLY=3:1", "SIM=icarus"], capture_output=True, encoding="utf-8").stdout
     assert shown.split()[-4:] == ["--only", "3:1", "--sim", "icarus"]
-    shown = subprocess.run([*makefile, "RUNS=7", "SEED=2", "JOBS=3"], capture_output=True, text=True).stdout
+    shown = subprocess.run([*makefile, "RUNS=7", "SEED=2", "JOBS=3"], capture_output=True, encoding="utf-8").stdout
     assert shown.split()[-6:] == ["--seed", "2", "--runs", "7", "--jobs", "3"]
 
 
@@ -152,7 +152,7 @@ def test_interrupted(folder):
     environment = os.environ | {"PYTHONPATH": str(farm.REPOSITORY)}
     # A shell's background jobs, and what they start, ignore Ctrl-C.
     heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    with psutil.Popen(arguments, stdout=-1, stderr=-1, text=True, env=environment, **heed) as process:
+    with psutil.Popen(arguments, stdout=-1, stderr=-1, encoding="utf-8", env=environment, **heed) as process:
         assert process.stderr.readline() == "2 of 20 runs: 2 passed, 0 failed\n"
         workers = process.children(recursive=True)
         assert workers
@@ -160,7 +160,7 @@ def test_interrupted(folder):
         out, err = process.communicate()
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    record = json.loads((folder / "o.json").read_text())
+    record = json.loads((folder / "o.json").read_text(encoding="utf-8"))
     done = len(record["results"])
     assert 2 <= done < 20 and record["interrupted"] and record["runs"] == 20
     assert f"{done} of 20 runs: {done} passed, 0 failed" in out
@@ -221,14 +221,14 @@ def test_only_the_first_failures_are_shown_in_full(run, monkeypatch):
     assert code == 1
     assert [f"because {index}" in out for index in range(8)] == [True] * 5 + [False] * 3
     assert "and 3 more: 3:5 3:6 3:7" in out
-    assert "because 7" in Path("o.json").read_text()
+    assert "because 7" in Path("o.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("ending", [FarmError("the workers are lost"), KeyboardInterrupt()])
 def test_an_early_end_keeps_the_verdicts(run, monkeypatch, ending):
     pretended(monkeypatch, [Verdict(run=PLANNED[0], cycles=1), ending])
     code, out, err = run("--runs", "4", "--seed", f"{SEED}", "--out", "o.json")
-    record = json.loads(Path("o.json").read_text())
+    record = json.loads(Path("o.json").read_text(encoding="utf-8"))
     assert [result["run"] for result in record["results"]] == ["3:0"]
     assert record["interrupted"]
     assert "1 of 4 runs: 1 passed, 0 failed" in out
@@ -245,7 +245,9 @@ def test_files_are_there_before_the_end(monkeypatch, folder):
 
     def pairs(work, items, *, jobs):
         for each in items:
-            seen.append(len(json.loads(Path("o.json").read_text())["results"]) if Path("o.json").exists() else 0)
+            seen.append(
+                len(json.loads(Path("o.json").read_text(encoding="utf-8"))["results"]) if Path("o.json").exists() else 0
+            )
             yield each, Verdict(run=each)
 
     monkeypatch.setattr(regress, "run_on_processes", pairs)
@@ -306,7 +308,7 @@ def test_bad_input(run, arguments, message, folder):
 
 
 def test_an_xml_file_of_ones_own_is_not_replaced(folder):
-    Path("o.xml").write_text("my own")
+    Path("o.xml").write_text("my own", encoding="utf-8")
     with pytest.raises(InputError, match=r"^--out: o\.xml would be replaced and is no file of an earlier run"):
         choose_runs(3, 1, None, "o.json")
     regression = Regression([Run.draw(1, 0)], "icarus")

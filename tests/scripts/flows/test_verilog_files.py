@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from arch.environment import EnvironmentFault
 from arch.tensor.presets import PRESETS
 from scripts.flows.verilog_files import check_icarus, output_files, run_bench, verilog_texts, write_texts
 from scripts.ground.errors import InputError
@@ -62,17 +64,28 @@ def test_the_bench_is_run(written, capfd):
 @icarus
 def test_a_bug_is_told(written, capfd):
     engine = Path(written["engine"])
-    text = engine.read_text()
-    engine.write_text(text.replace("i_x[3:0] * i_w[3:0]", "i_x[3:0] + i_w[3:0]"))
-    assert engine.read_text() != text and not run_bench(written)
+    text = engine.read_text(encoding="utf-8")
+    engine.write_text(text.replace("i_x[3:0] * i_w[3:0]", "i_x[3:0] + i_w[3:0]"), encoding="utf-8")
+    assert engine.read_text(encoding="utf-8") != text and not run_bench(written)
     assert "FAIL in result row" in capfd.readouterr().out
 
 
 @icarus
 def test_verilog_that_does_not_compile_is_no_pass(written, capfd):
-    Path(written["engine"]).write_text("module tensor_engine(")
+    Path(written["engine"]).write_text("module tensor_engine(", encoding="utf-8")
     assert not run_bench(written)
     assert "syntax error" in capfd.readouterr().err
+
+
+@icarus
+def test_a_full_disk_is_no_bug(written):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(EnvironmentFault, match="iverilog: File"):
+            run_bench(written)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_without_icarus(monkeypatch):
@@ -87,7 +100,7 @@ def _fusesoc(folder: Path, *arguments: str) -> str:
     command = [sys.executable, "-W", "ignore", "-m", "fusesoc.main", "--cores-root", str(folder), *arguments]
     # Its own settings and caches are not to be found, and not to be made.
     environment = os.environ | {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -111,5 +124,5 @@ def test_fusesoc_sets_up_lint(written):
         folder, "run", "--setup", "--build-root", str(folder / "work"), "--target", "lint", "systolith:engine:my-4x4"
     )
     (options,) = folder.glob("work/*/lint/*.vc")
-    text = options.read_text()
+    text = options.read_text(encoding="utf-8")
     assert "--lint-only" in text and "-Wall" in text and "my-4x4.vlt" in text

@@ -42,7 +42,7 @@ def test_a_preset_and_the_default():
 
 
 def test_a_file():
-    Path("own.toml").write_text(OWN)
+    Path("own.toml").write_text(OWN, encoding="utf-8")
     assert choose("--config", "own.toml") == ChosenConfig(OWN_CONFIG, "own", ("--config", "own.toml"))
 
 
@@ -52,7 +52,7 @@ def test_a_file_may_begin_with_a_byte_order_mark():
 
 
 def test_options_change_a_file_and_say_so_again():
-    Path("own.toml").write_text(OWN)
+    Path("own.toml").write_text(OWN, encoding="utf-8")
     options = ("--config", "own.toml", "--rows", "8", "--formats", "e4m3, e5m2,bf16", "--k-max", "32")
     chosen = choose(*options)
     assert chosen.config.rows == 8 and chosen.config.cols == 3 and chosen.config.k_max == 32
@@ -79,6 +79,9 @@ def test_names_tell_configurations_apart():
     ("text", "message"),
     [
         ("rows = ", "--config: own.toml is not TOML: Invalid value"),
+        (f"rows = {'9' * 5000}", "--config: own.toml is not TOML: Exceeds the limit"),
+        (f"rows = {'[' * 5000}", "--config: own.toml is not TOML: maximum recursion depth exceeded"),
+        (OWN.replace("2", "nan", 1), "--config: own.toml: rows must be an int, not nan"),
         (OWN + "speed = 3\nsize = 1\n", "--config: own.toml: no field speed, size; takes rows, cols, formats, accumul"),
         ("rows = 4\nformats = []\n", "--config: own.toml: needs cols, accumulation"),
         (OWN.replace("2", '"2"', 1), "--config: own.toml: rows must be an int, not '2'"),
@@ -91,7 +94,7 @@ def test_names_tell_configurations_apart():
     ],
 )
 def test_a_wrong_file(text, message):
-    Path("own.toml").write_text(text)
+    Path("own.toml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as refused:
         load_config("own.toml")
     assert str(refused.value).startswith(message)

@@ -94,7 +94,7 @@ def test_a_workload_layer_by_layer(run):
 
 
 def test_ones_own_list(run):
-    Path("own.csv").write_text(HEADER + "a,one,3,4,5,2\n\nb,two,1,1,1,1\na,three,7,8,9,1\n")
+    Path("own.csv").write_text(HEADER + "a,one,3,4,5,2\n\nb,two,1,1,1,1\na,three,7,8,9,1\n", encoding="utf-8")
     record = json.loads(run("--file", "own.csv", "--config", "tiny", "--json")[1])["workloads"]
     assert {name: [layer["layer"] for layer in part["layers"]] for name, part in record.items()} == {
         "a": ["one", "three"],
@@ -106,14 +106,14 @@ def test_ones_own_list(run):
 
 @pytest.mark.parametrize("name", ["mlp[up]", "[/]", ":smile:"])
 def test_names_of_a_list_are_printed_as_they_are(run, name):
-    Path("own.csv").write_text(f"{HEADER}{name},{name},3,4,5,1\n")
+    Path("own.csv").write_text(f"{HEADER}{name},{name},3,4,5,1\n", encoding="utf-8")
     code, out, err = run("--file", "own.csv")
     assert (code, err) == (0, "") and name in out
     assert name in run("--file", "own.csv", "--workload", name)[1]
 
 
 def test_layers_of_one_name_have_a_line_each(run):
-    Path("own.csv").write_text(f"{HEADER}a,all,3,4,5,1\na,one,7,8,9,1\na,one,1,2,3,1\n")
+    Path("own.csv").write_text(f"{HEADER}a,all,3,4,5,1\na,one,7,8,9,1\na,one,1,2,3,1\n", encoding="utf-8")
     words = run("--file", "own.csv", "--workload", "a")[1].split()
     assert [word for word in words if word in ("one", "all")] == ["all", "one", "one", "all", "all"]  # of the caption
 
@@ -203,6 +203,8 @@ ALL = "needs all of --m, --k and --n and neither --workload nor --file, or none 
         (("--workload", "alexnet"), f"--workload: no 'alexnet'; needs one of {', '.join(load_workloads())}"),
         (("--file", "gone.csv"), "--file: cannot read gone.csv; needs a CSV file of workload,layer,m,k,n,count"),
         (("--file", "."), "--file: cannot read .; needs a CSV file"),
+        (("--file", ""), "--file: cannot read ; needs a CSV file"),
+        ((*ONE, "--file", ""), ALL),
         (("resnet50",), "Got unexpected extra argument (resnet50)"),
     ],
 )

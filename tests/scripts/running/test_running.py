@@ -361,7 +361,7 @@ def test_errors_of_a_zero_tensor_are_null():
             "recipe must be one of per-tensor, per-token, per-b",
         ),
         (normal(2, 3), normal(4, 3), normal(4, 3), {"recipe": "hadamard"}, "needs a power of two"),
-        (normal(1, 2), normal(16385, 2), normal(16385, 2), {}, "K must be at most k_max = 16384"),
+        (normal(1, 2), normal(16385, 2), normal(16385, 2), {}, "K and V must have at most k_max = 16384 tokens"),
         (normal(2, 3).astype(float), normal(4, 3), normal(4, 3), {}, "^Q: dtype float64; attention needs float32 val"),
         (normal(2, 3), np.ones((4, 3), "u1"), normal(4, 3), {}, "^K: dtype uint8; attention needs float32 values$"),
         (normal(2, 3), normal(4, 3), np.full((4, 3), np.nan, "f4"), {}, "^V: has NaN or Inf; a scale needs finite val"),

@@ -76,16 +76,31 @@ def full() -> Coverage:
 def test_hits_of_all_runs_add_up():
     told = []
     runs = (CoverageRun("first", lambda: sampled(0, 0)), CoverageRun("second", lambda: sampled(0, 1, 0)))
-    coverage = measure(hook(*runs), seed=3, announce=told.append)
+    coverage = measure([hook(*runs)], seed=3, announce=told.append)
     assert told == ["only: first", "only: second"]
     assert (coverage.seed, coverage.cycles, coverage.failures) == (3, 5, [])
     assert coverage.hits["only"].counts["letter"].tolist() == [4, 1]
     assert coverage.bins == (2, 7)
 
 
+def test_units_are_measured_together():
+    other = CoverageHook(
+        names=("other",),
+        plan=lambda _: PLAN,
+        runs=lambda *_: [CoverageRun("second", lambda: sampled(1))],
+        waivers=[Waiver("adder", "assign a = *", None, "never")],
+    )
+    coverage = measure([hook(CoverageRun("first", lambda: sampled(0))), other], seed=1)
+    assert {name: hits.counts["letter"].tolist() for name, hits in coverage.hits.items()} == {
+        "only": [1, 0],
+        "other": [0, 1],
+    }
+    assert len(coverage.waivers) == 1
+
+
 def test_a_run_that_differs_counts_nothing():
     runs = (CoverageRun("good", lambda: sampled(0)), CoverageRun("bad", lambda: sampled(1, failures=("o differs",))))
-    coverage = measure(hook(*runs), seed=1)
+    coverage = measure([hook(*runs)], seed=1)
     assert coverage.failures == ["only, bad: o differs"] == coverage.complaints()[:1]
     assert coverage.hits["only"].counts["letter"].tolist() == [1, 0]
     # Whoever gives hits of such a run is not heard either.
@@ -97,9 +112,11 @@ def test_a_run_that_differs_counts_nothing():
 def test_lines_are_those_of_a_run_that_agreed(tmp_path, failures):
     path = tmp_path / "coverage.dat"
     facts = {"f": "/x/source_0.v", "l": 2, "n": 3, "t": "branch", "o": "cond_then"}
-    path.write_text("C '" + "".join(f"\x01{name}\x02{value}" for name, value in facts.items()) + "' 5\n")
+    path.write_text(
+        "C '" + "".join(f"\x01{name}\x02{value}" for name, value in facts.items()) + "' 5\n", encoding="utf-8"
+    )
     ran = Ran(compared_cycles=9, failures=failures, coverage=path)
-    coverage = measure(hook(CoverageRun("lines", lambda: Measured.of(ran, verilog=VERILOG))), seed=1)
+    coverage = measure([hook(CoverageRun("lines", lambda: Measured.of(ran, verilog=VERILOG)))], seed=1)
     assert coverage.lines == ((0, 0, 0) if failures else (1, 1, 0))
     assert coverage.cycles == 9
 
@@ -115,13 +132,13 @@ def test_the_bars():
     lines = full()
     lines.code.counts = dict.fromkeys(lines.code.counts, 0)
     assert lines.complaints() == ["lines: 0 of 2 reached, 98% are due"]
-    lines.waivers = [Waiver("adder", "assign a = *", None, "never")]
+    lines.waivers = (Waiver("adder", "assign a = *", None, "never"),)
     assert lines.complaints() == []
     none = full()
     none.code.counts = {}
     assert none.complaints() == ["lines: none were counted"]
     stale = full()
-    stale.waivers = [Waiver("adder", "assign a = *", None, "never")]
+    stale.waivers = (Waiver("adder", "assign a = *", None, "never"),)
     assert stale.complaints() == ["the plan waives what is not missed: adder: assign a = *"]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from arch.environment import EnvironmentFault
 from verif.coverage.verilog import CodeCounts, Waiver
 
 SOURCE = """\
@@ -26,7 +27,7 @@ def dat(path, *records):
         pairs = {"f": f"/x/{file[0] if file else 'source_0.v'}", "l": line, "n": column, "t": kind, "o": comment}
         facts = "".join(f"\x01{name}\x02{value}" for name, value in pairs.items())
         lines.append(f"C '{facts}' {count}")
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
@@ -86,3 +87,12 @@ def test_a_waiver_of_what_was_reached_is_stale(code, tmp_path):
     assert code.stale([RESET, FIRST]) == [RESET]
     assert str(RESET) == "leaf: if (rst) q <= 0;"
     assert str(FIRST) == "top: assign b = * (?: first)"
+
+
+@pytest.mark.parametrize("kept", [0, -1, -5])
+def test_counts_cut_short_are_no_counts(tmp_path, kept):
+    """What is missing would be no hole."""
+    path = dat(tmp_path / "one.dat", (4, 3, "branch", "cond_then", 0), (4, 4, "branch", "cond_else", 5))
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(EnvironmentFault, match=r"Verilator's counts are cut short: .*one\.dat"):
+        CodeCounts().add(path, SOURCE)

@@ -19,6 +19,7 @@ import verif.simulation.runs
 from arch.environment import EnvironmentFault
 from verif.simulation import simulator as simulators
 from verif.simulation.feed import PipeFeed
+from verif.simulation.fst import vcd_scopes
 from verif.simulation.harness import Harness, Log
 from verif.simulation.replay import replay
 from verif.simulation.simulator import Simulation, build
@@ -72,7 +73,7 @@ def test_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
 @needs_icarus
 @pytest.mark.parametrize("size", [100, 5000], ids=["our own files", "the compiler's"])
 def test_build_on_a_full_disk(tmp_path, size):
-    with limited(resource.RLIMIT_FSIZE, size), pytest.raises(OSError, match="File too large"):
+    with limited(resource.RLIMIT_FSIZE, size), pytest.raises(OSError, match=r"File (too large|size limit exceeded)"):
         build([DELAY], HARNESS, simulator="icarus", root=tmp_path)
     assert replay(build([DELAY], HARNESS, simulator="icarus", root=tmp_path), [delay_trace(20)]).passed
 
@@ -233,3 +234,24 @@ def test_run_under_way_is_kept(logged, monkeypatch, tmp_path):
 def test_harness_without_a_log_needs_none():
     simulation = build([DELAY], Harness(dut="delay", fields=FIELDS), opt_level=0)
     assert replay(simulation, [delay_trace(20)]).entries.shape == (0, 0)
+
+
+VCD = """\
+$timescale 1ns $end
+$scope module harness $end
+$var wire 1 ! clk $end
+$upscope $end
+$enddefinitions $end
+#5
+1!
+"""
+
+
+def test_waveforms_cut_short(tmp_path):
+    path = tmp_path / "waves.vcd"
+    path.write_text(VCD, encoding="utf-8")
+    assert vcd_scopes(path) == ({"harness.clk": "harness.clk"}, 5)
+    for kept in (0, VCD.index("$upscope"), VCD.index("#5"), len(VCD) - 1):
+        path.write_text(VCD[:kept], encoding="utf-8")
+        with pytest.raises(EnvironmentFault, match=r"the waveforms are cut short: .*waves\.vcd"):
+            vcd_scopes(path)

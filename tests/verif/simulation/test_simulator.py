@@ -35,7 +35,7 @@ def test_content_is_built_once(tmp_path, commands, simulator):
     commands.clear()
 
     path = tmp_path / "delay.v"
-    path.write_text(DELAY)
+    path.write_text(DELAY, encoding="utf-8")
     again = build([path], HARNESS, simulator=simulator, opt_level=0)
     assert again.directory == first.directory
     assert (again.directory / "finished").stat().st_mtime_ns == stamp
@@ -62,7 +62,7 @@ def test_interrupted_build_is_made_again(tmp_path, commands):
     options = {"simulator": "icarus", "root": tmp_path}
     directory = build([DELAY], HARNESS, **options).directory
     (directory / "finished").unlink()
-    (directory / "sim.vvp").write_text("half")
+    (directory / "sim.vvp").write_text("half", encoding="utf-8")
     assert replay(build([DELAY], HARNESS, **options), [delay_trace(20)]).passed
     assert len(commands) == 2
 
@@ -78,7 +78,9 @@ def test_concurrent_builds_run_once(tmp_path, commands):
 def test_hierarchical_blocks(tmp_path):
     simulation = build([DELAY], HARNESS, hier_blocks=("cell_",), opt_level=0, root=tmp_path)
     (log,) = tmp_path.rglob("build.log")
-    assert log.read_text().count("-f obj/Vcell___hierMkArgs.f") == 1, "generated twice, perhaps at a time"
+    assert log.read_text(encoding="utf-8").count("-f obj/Vcell___hierMkArgs.f") == 1, (
+        "generated twice, perhaps at a time"
+    )
     assert replay(simulation, [delay_trace(100)]).passed
     wrong = delay_trace(100)
     wrong[50, 1] ^= 1
@@ -116,7 +118,7 @@ def test_path_of_another_width_does_not_build(tmp_path):
 
 def fake_program(directory: Path, name: str, answer: str) -> Path:
     path = directory / name
-    path.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    path.write_text(f"#!/bin/sh\necho '{answer}'\n", encoding="utf-8")
     path.chmod(0o755)
     return path
 
@@ -162,8 +164,38 @@ def test_wrong_variable(tmp_path, monkeypatch):
 
 
 def test_directory_with_a_space(tmp_path):
-    with pytest.raises(SimulatorError, match="a directory with a space in its name"):
+    with pytest.raises(
+        SimulatorError, match=r"^Verilator's make cannot build in .*/a b/\w+, for the space in its name: "
+    ):
         build([DELAY], HARNESS, root=tmp_path / "a b")
+
+
+@needs_icarus
+@pytest.mark.parametrize("waves", [False, True])
+def test_icarus_in_a_directory_with_a_space(tmp_path, waves):
+    simulation = build([DELAY], HARNESS, simulator="icarus", waves=waves, root=tmp_path / "a b")
+    outcome = replay(simulation, [delay_trace(20)])
+    assert outcome.passed and (outcome.log.parent / WAVES).exists() == waves
+
+
+def test_compiler_of_several_words(tmp_path, monkeypatch):
+    """As where a compiler's cache is in front of it."""
+    cache = tmp_path / "cache"
+    cache.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/cache.log\nexec "$@"\n', encoding="utf-8")
+    cache.chmod(0o755)
+    monkeypatch.setenv("CXX", f"{cache} c++")
+    simulation = build([DELAY], HARNESS, opt_level=0, root=tmp_path / "builds")
+    assert replay(simulation, [delay_trace(20)]).passed
+    assert all(line.startswith("c++ ") for line in (tmp_path / "cache.log").read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("words", ["gone c++", "'unclosed"])
+def test_compiler_that_is_none(tmp_path, monkeypatch, words):
+    monkeypatch.setenv("CXX", words)
+    with pytest.raises(
+        SimulatorError, match=r"^CXX=.* is not a compiler|^gone not found: Verilator needs a C\+\+ compiler"
+    ):
+        build([DELAY], HARNESS, root=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from arch.tensor.presets import PRESETS
 from golden.numerics.conversions import code_dtype
 from golden.tensor.engine import TensorEngine
 from golden.tensor.jobs import Gemm
-from golden.tensor.schedule import gemm_stimulus
+from golden.tensor.stimulus import gemm_stimulus
 from verif.coverage.points import Hits
 from verif.tensor.coverage.directed import _place, _sum_job, rounding_terms
 from verif.tensor.coverage.plan import plan

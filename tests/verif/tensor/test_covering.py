@@ -11,7 +11,7 @@ import pytest
 
 from arch.tensor.config import EngineConfig
 from verif.modules import module_text
-from verif.simulation.replay import Outcome, replay
+from verif.simulation.replay import ReplayResult, replay
 from verif.simulation.simulate import build_unit
 from verif.tensor.covering import ALL_ROWS, LEAST, VALUES, Case, Pair, covering_array, pairs
 from verif.tensor.unit import tensor_unit
@@ -27,7 +27,7 @@ SMALL = [case for case in CASES if case.side <= SHORT_SIDE]
 QUICK = SMALL if HAS_ICARUS else SMALL[::8]
 
 
-def run(case: Case, stretches: list[Stretch], rewrite: Callable[[str], str] | None = None) -> Outcome:
+def run(case: Case, stretches: list[Stretch], rewrite: Callable[[str], str] | None = None) -> ReplayResult:
     """A session of a configuration, every signal compared; of a large array, every port."""
     print("seed", SEED, case)
     icarus = HAS_ICARUS and case.side <= ICARUS_SIDE and case.cost < ICARUS_SIDE**2

@@ -73,7 +73,7 @@ BUGS = {
         r"result row \d+: 0x[0-9a-f]+, expected 0x",
     ),
     "PSUM address off by one": (
-        _replaced("psum_bank", r"memory\[(i_store\[\S+\])\] <=", r"memory[\1 + 1'b1] <="),
+        _replaced("psum_bank", r"write__address\((i_store\[\S+\])\)", r"write__address(\1 + 1'b1)"),
         "cycle_counts",
         r"result row \d+: 0x[0-9a-f]+, expected 0x",
     ),

@@ -58,6 +58,22 @@ def run(config: EngineConfig, job: Gemm, *changes, simulator: str = SHORT) -> En
     return result
 
 
+def places(red: EngineRun) -> list[tuple]:
+    """The signals that differ, cause before effect: name, row and column."""
+    return [(d.field.name, d.field.row, d.field.col) for d in red.divergence.differences]
+
+
+def files(red: EngineRun) -> set[str]:
+    """Whose logic the report points to."""
+    return set(re.findall(r"hw/(\w+/\w+)\.py", red.divergence.stage))
+
+
+def made_of(red: EngineRun) -> list[tuple]:
+    """What the report says the value was made of: cycles before, then name, row and column."""
+    cycle = red.divergence.cycle
+    return [(cycle - i.cycle, i.field.name, i.field.row, i.field.col) for i in red.divergence.inputs]
+
+
 def first_take(job: Gemm, config: EngineConfig) -> int:
     """Cycle in which a GEMM's first activation row is taken: the command in cycle 0, weight rows from cycle 1 on."""
     return 1 + min(job.shape[1], config.rows)
@@ -111,35 +127,30 @@ def test_dropped_sticky_bit_in_the_readout():
     job = gemm([[1, 0, 0], [256, 2**-4, 2**-9]], [[256], [2**-4], [2**-9]])
     red = run(TINY, job, ("rounder", r"= (\| normal_0\[1:0\];)", r"= 1'h0 & \1", 1))
     take = first_take(job, TINY) + 1
-    assert red.divergence.first.place == "port o_result__payload"
+    assert places(red) == [("o_result__payload", None, None)]
+    assert files(red) == {"arithmetic/rounder", "tensor/readout"}
     assert red.divergence.cycle == take + TINY.drain_latency + TINY.readout_latency
-    read = red.divergence.cycle - TINY.readout_latency - (TINY.cols - 1)
     assert red.divergence.term == "result row of pass 0: m = 1, n = 0, sum over k = 0..2"
-    assert (red.divergence.expected, red.divergence.actual) == (
-        "column 0: 0x47800001 65536.0078125",
-        "column 0: 0x47800000 65536.0",
-    )
-    assert red.divergence.hint == "one unit in the last place: rounding"
-    assert [(i.cycle, i.place, i.text) for i in red.divergence.inputs] == [
-        (read, "read-out, request", "0x003  PSUM row 1"),
-        (read + 1, "PSUM column 0, read-out port", "0x0000400000401  65536.0039100647"),
-        (read + 2, "read-out, how the row is read out", "0x49  1 columns to fp32, saturating, last row"),
+    assert "0x47800001" in red.divergence.expected and "0x47800000" in red.divergence.actual
+    assert "rounding" in red.divergence.hint
+    late = TINY.readout_latency + TINY.cols - 1
+    assert made_of(red) == [
+        (late, "read_request", None, None),
+        (late - 1, "read", None, 0),
+        (late - 2, "order_read", None, None),
     ]
 
 
 def test_weight_swap_one_cycle_late():
     job = ones(3, 4, 4)
     red = run(TINY, job, LATE_SWAP)
-    assert [d.place for d in red.divergence.differences] == ["PE(0, 0).active"]
+    assert places(red) == [("active", 0, 0)]
     assert red.divergence.cycle == beat_cycle(first_take(job, TINY), 0, 0)
-    assert red.divergence.stage == "active weight plane: hw/tensor/pe.py"
+    assert files(red) == {"tensor/pe"}
     assert red.divergence.term == "pass 0, m = 0, n = 0, k = 0"
-    assert red.divergence.hint == "the value due one cycle earlier: late, or not taken over"
-    assert [(i.place, i.text) for i in red.divergence.inputs] == [
-        ("west edge, lane 0", "0x0687  1.0 (valid enable swap)"),
-        ("PE(0, 0).shadow", "0x068  1.0"),
-        ("PE(0, 0).active", "0x000  0.0"),
-    ]
+    assert "one cycle earlier" in red.divergence.hint
+    assert made_of(red) == [(1, "west", 0, None), (1, "shadow", 0, 0), (1, "active", 0, 0)]
+    assert [i.text.partition("  ")[2] for i in red.divergence.inputs] == ["1.0 (valid enable swap)", "1.0", "0.0"]
 
 
 SWAPPED_ROWS = ("sequencer", r"(o_load = o_weight_en <<) loaded;", r"\1 (loaded < 2 ? loaded ^ 1 : loaded);", 1)
@@ -153,32 +164,31 @@ def test_weights_of_two_rows_exchanged():
     job = gemm(np.ones((2, 4)), [[1] * 4, [2] * 4, [3] * 4, [4] * 4])
     red = run(TINY, job, SWAPPED_ROWS)
     # Row 0 is taken in cycle 1, and the tag should enter with it.
-    assert red.divergence.first.place == "west edge, lane 0"
+    assert places(red)[0] == ("west", 0, None)
     assert red.divergence.cycle == 1
-    assert red.divergence.stage == "activation entry: hw/tensor/edges.py, hw/tensor/sequencer.py"
+    assert files(red) == {"tensor/edges", "tensor/sequencer"}
     assert red.divergence.term == "pass 0, weight row k = 0"
-    assert red.divergence.hint == "only load differs: 1 expected, 0 actual"
+    assert "only load" in red.divergence.hint
 
 
 def test_activations_of_two_lanes_exchanged():
     job = gemm([[1, 2, 3, 4]], np.ones((4, 4)))
     red = run(TINY, job, *SWAPPED_LANES)
-    assert [d.place for d in red.divergence.differences] == ["west edge, lane 0"]
+    assert places(red) == [("west", 0, None)]
     assert red.divergence.cycle == first_take(job, TINY)
     assert red.divergence.term == "pass 0, m = 0, n = 0..3, k = 0..3"
-    # 1.0 is 8 * 2**(6 - 9), 2.0 is 8 * 2**(7 - 9); below the operand the tags.
-    assert red.divergence.expected == "0x0687  1.0 (valid enable swap)"
-    assert red.divergence.actual == "0x0787  2.0 (valid enable swap)"
-    assert red.divergence.hint == "what lane 1 should have"
+    assert "1.0" in red.divergence.expected and "2.0" in red.divergence.actual
+    assert "lane 1" in red.divergence.hint
     (taken,) = red.divergence.inputs
-    assert (taken.cycle, taken.place, taken.text) == (5, "i_activation, lane 0", "0x38  1.0 (e4m3, taken)")
+    assert (taken.cycle, taken.place, taken.field.name) == (5, "i_activation, lane 0", "i_activation__payload")
+    assert "1.0 (e4m3, taken)" in taken.text
 
 
 def test_another_order_of_k_with_the_same_result():
     """Two lanes exchanged in weights and activations alike: an exact sum does not change, the registers do."""
     job = gemm([[1, 2, 3, 4]], [[1] * 4, [2] * 4, [3] * 4, [4] * 4])
     red = run(TINY, job, SWAPPED_ROWS, *SWAPPED_LANES)
-    assert red.divergence.first.place == "west edge, lane 0"
+    assert places(red)[0] == ("west", 0, None)
     assert red.divergence.cycle == 1
 
 
@@ -187,34 +197,31 @@ def test_unmasked_pad_lane(k):
     job = ones(3, k, 4)
     unmasked = ("west_edge", r"= (i_tile_k|told_\d\[\d:\d\]) > \d'h\d;", "= 1'h1;", 4)
     red = run(TINY, job, unmasked)
-    take = first_take(job, TINY) + (TINY.hazard_latency if k > TINY.rows else 0)
-    assert [d.place for d in red.divergence.differences] == ["west edge, lane 2"]
+    take = first_take(job, TINY) + (TINY.store_latency if k > TINY.rows else 0)
+    assert places(red) == [("west", 2, None)]
     assert red.divergence.cycle == take + 2
-    assert red.divergence.hint == "only enable differs: 0 expected, 1 actual"
+    assert "only enable" in red.divergence.hint
     (difference,) = red.divergence.differences
     assert (difference.expected & 0b11, difference.actual & 0b11) == (0b01, 0b11)
 
 
 def test_psum_address_off_by_one():
     job = ones(3, 8, 4)
-    store_beside = ("psum_bank", r"memory\[i_store\[10:1\]\] <=", "memory[i_store[10:1] + 10'h1] <=", 1)
+    store_beside = ("psum_bank", r"write__address\(i_store\[10:1\]\)", "write__address(i_store[10:1] + 10'h1)", 1)
     red = run(TINY, job, store_beside)
     # Seen in the cycle after the first store, not when the second K tile adds to what is not there.
-    assert [d.place for d in red.divergence.differences] == ["PSUM column 0, memory after a store"]
+    assert places(red) == [("stored", None, 0)]
     assert red.divergence.cycle == first_take(job, TINY) + TINY.store_latency + 1
-    assert red.divergence.stage == "PSUM store: hw/tensor/bank.py"
+    assert files(red) == {"tensor/bank"}
     assert red.divergence.term == "pass 0, m = 0, n = 0, k = 0..3"
-    assert red.divergence.hint == "zero: nothing was ever stored there"
-    assert [(i.place, i.text) for i in red.divergence.inputs] == [
-        ("PSUM column 0, store request", "0x001  PSUM row 0"),
-        ("PE(3, 0).psum", f"0x{4 << 18:013x}  4.0"),
-    ]
+    assert "ever stored" in red.divergence.hint
+    assert made_of(red) == [(1, "store", None, 0), (1, "psum", 3, 0)]
 
 
 def test_readout_address_off_by_one():
     job = gemm([[1], [2]], [[1, 2, 3, 4]])
-    red = run(TINY, job, ("psum_bank", r"memory\[i_read_address\]", "memory[i_read_address + 10'h1]", 1))
-    assert [d.place for d in red.divergence.differences] == ["PSUM column 0, read-out port"]
+    red = run(TINY, job, ("psum_bank", r"address\(i_read_address\)", "address(i_read_address + 10'h1)", 1))
+    assert places(red) == [("read", None, 0)]
     assert red.divergence.cycle == first_take(job, TINY) + TINY.read_latency + 1
     assert red.divergence.term == "result row of pass 0: m = 0, n = 0..3, sum over k = 0"
 
@@ -223,82 +230,75 @@ def minus_ones() -> Gemm:
     return gemm([[-1]], [[-1]])
 
 
-#: A block, a bug in it, the product that shows it; then what the report says: cycles from the first row taken, place,
-#: stage and hint.
+EXACT_SUM = {"arithmetic/exact_adder", "arithmetic/aligner", "tensor/pe"}
+#: A block, a bug in it, the product that shows it; then what the report says: cycles from the first row taken, the
+#: signal with its row and column, whose logic that is, and a word of the hint.
 BLOCKS = {
     "sign of a product": (
         ("multiplier", r"i_x\[8\] \^ i_w\[8\]", "i_x[8] | i_w[8]", 1),
         minus_ones(),
-        (2, "PE(0, 0).product", "product: hw/arithmetic/multiplier.py, hw/tensor/pe.py"),
-        "only sign differs: 0 expected, 1 actual",
+        (2, ("product", 0, 0), {"arithmetic/multiplier", "tensor/pe"}),
+        "only sign",
     ),
     "carry of a negative product": (
         ("exact_adder", r"= (_\d+_) \+ aligner__o\[24\];", r"= \1;", 1),
         gemm([[-1]], [[1]]),
-        (3, "PE(0, 0).psum", "accumulation: hw/arithmetic/exact_adder.py, hw/arithmetic/aligner.py, hw/tensor/pe.py"),
-        "off by one unit, the last place of the sum",
+        (3, ("psum", 0, 0), EXACT_SUM),
+        "off by one unit",
     ),
     "product not added": (
         ("aligner", r"= i_product\[7:0\] <<", "= 8'h00 <<", 1),
         ones(1, 1, 1),
-        (3, "PE(0, 0).psum", "accumulation: hw/arithmetic/exact_adder.py, hw/arithmetic/aligner.py, hw/tensor/pe.py"),
-        "the incoming sum alone: the product was not added",
+        (3, ("psum", 0, 0), EXACT_SUM),
+        "not added",
     ),
     "subnormal weights": (
         ("decoder", r"(e4m3_scale \} = i_code\[6:3\] -) _\d+_;", r"\1 1'h1;", 1),
         gemm([[1]], [[2.0**-9]]),
-        (
-            -1,
-            "north edge, column 0",
-            "weight entry: hw/tensor/edges.py, hw/arithmetic/decoder.py; its format and enable: hw/tensor/sequencer.py",
-        ),
+        (-1, ("north", None, 0), {"tensor/edges", "arithmetic/decoder", "tensor/sequencer"}),
         "",
     ),
     "store address": (
         ("sequencer", r"(store_line\[69:0\], run\[16:14\], o_row_address)", r"\1 + 10'h1", 1),
         ones(3, 4, 4),
-        (TINY.store_latency, "PSUM column 0, store request", "PSUM store: hw/tensor/sequencer.py"),
-        "only address differs: 0 expected, 1 actual",
+        (TINY.store_latency, ("store", None, 0), {"tensor/sequencer"}),
+        "only address",
     ),
     "columns in use": (
         ("psum_bank", r"o_store <= \{ _\d+_, _\d+_\[2:0\],", "o_store <= { i_store[14:11],", 1),
         ones(3, 4, 2),
-        (TINY.store_latency + 2, "PSUM column 2, store request", "PSUM store: hw/tensor/bank.py"),
-        "only valid differs: 0 expected, 1 actual",
+        (TINY.store_latency + 2, ("store", None, 2), {"tensor/bank"}),
+        "only valid",
     ),
     "a seed of zero": (
         ("psum_bank", r"o_psum = from_zero \?", "o_psum = 1'h1 ?", 1),
         ones(3, 8, 4),
-        (TINY.hazard_latency + 2, "PSUM column 0, seed", "PSUM seed: hw/tensor/bank.py"),
-        "zero: a start from zero, or a sum that was never stored",
+        (TINY.store_latency + 2, ("seed", None, 0), {"tensor/bank"}),
+        "start from zero",
     ),
     "a row that never ends its tile": (
         ("sequencer", r"(o_row = \{ run\[38:36\],) last_row,", r"\1 1'h0,", 1),
         ones(2, 1, 1),
-        (1, "sequencer, order to read a row out", "read-out order: hw/tensor/sequencer.py"),
-        "only end differs: 1 expected, 0 actual",
+        (1, ("order", None, None), {"tensor/sequencer"}),
+        "only end",
     ),
     "how to read out, a row further": (
-        ("readout", r"rows\[i_row_address\] <=", "rows[i_row_address + 10'h1] <=", 1),
+        ("readout", r"write__address\(i_row_address\)", "write__address(i_row_address + 10'h1)", 1),
         ones(1, 1, 1),
-        (TINY.read_latency + 2, "read-out, how the row is read out", "read-out: hw/tensor/readout.py"),
+        (TINY.read_latency + 2, ("order_read", None, None), {"tensor/readout"}),
         "",
     ),
     "a row read too early": (
         ("sequencer", r"o_finished = finished_line\[6\];", "o_finished = finished_line[5];", 1),
         ones(1, 1, 1),
-        (
-            TINY.read_latency - 1,
-            "read-out, request",
-            "PSUM read-out: hw/tensor/readout.py, hw/tensor/sequencer.py (o_finished)",
-        ),
-        "only valid differs: 0 expected, 1 actual",
+        (TINY.read_latency - 1, ("read_request", None, None), {"tensor/readout", "tensor/sequencer"}),
+        "only valid",
     ),
     "a row taken too early": (
         ("sequencer", r" < (load|run)\[", r" <= \1[", 4),
         ones(3, 8, 4),
         # Its weights are taken beside the first pass's rows, and complete when the last of them is.
-        (TINY.rows, "port i_activation__ready", "handshake: hw/tensor/sequencer.py"),
+        (TINY.rows, ("i_activation__ready", None, None), {"tensor/sequencer"}),
         "",
     ),
 }
@@ -306,50 +306,56 @@ BLOCKS = {
 
 @pytest.mark.parametrize("bug", BLOCKS)
 def test_the_report_points_to_the_block(bug):
-    change, job, (after, place, stage), hint = BLOCKS[bug]
-    red = run(TINY, job, change).divergence
-    assert (red.cycle - first_take(job, TINY), red.first.place, red.stage, red.hint) == (after, place, stage, hint)
+    change, job, (after, place, logic), hint = BLOCKS[bug]
+    red = run(TINY, job, change)
+    assert (red.divergence.cycle - first_take(job, TINY), places(red)[0], files(red)) == (after, place, logic)
+    assert hint in red.divergence.hint and bool(hint) == bool(red.divergence.hint)
     assert len(red.lines()) <= 25
 
 
-@pytest.mark.parametrize("places", ["in every PE", "in the large array alone"])
-def test_a_large_array_is_looked_at_in_small(monkeypatch, places):
+@pytest.mark.parametrize("where", ["in every PE", "in the large array alone"])
+def test_a_large_array_is_looked_at_in_small(monkeypatch, where):
     """Ports of the large one are compared; the GEMM is then run on a small one, registers and all."""
     monkeypatch.setattr("verif.tensor.unit.FLAT_PES", 4)
     monkeypatch.setattr("verif.tensor.engine.SMALL", 2)
     change, *_ = BLOCKS["sign of a product"]
 
     def rewrite(text):
-        return planted(change)(text) if places == "in every PE" or "rows = 4" in text else text
+        return planted(change)(text) if where == "in every PE" or "rows = 4" in text else text
 
-    other = ones(3, 4, 4)
-    red = simulate(TINY, [other, minus_ones()], simulator=SHORT, rewrite=rewrite).divergence
-    lines = red.lines()
-    assert lines[0] == f"RTL and golden model differ first in cycle {red.cycle}, at port o_result__payload"
-    assert lines[2].startswith("  note      an array of that size is compared at its ports only")
-    assert lines[3:7] == [
-        "  gemm      GEMM M=1 K=1 N=1, e4m3 x e4m3 to fp32 (number 1)",
-        "  term      result row of pass 0: m = 0, n = 0, sum over k = 0",
-        "  expected  column 0: 0x3f800000 1.0",
-        "  actual    column 0: 0xbf800000 -1.0",
-    ]
-    if places == "in every PE":
-        close = lines.index("  the same GEMM on a 2x2 array of the same parts:")
-        assert lines[close + 1].startswith("  RTL and golden model differ first in cycle")
-        assert lines[close + 1].endswith("at PE(0, 0).product")
-        assert len(lines) <= 25
+    red = simulate(TINY, [ones(3, 4, 4), minus_ones()], simulator=SHORT, rewrite=rewrite)
+    assert places(red) == [("o_result__payload", None, None)]
+    assert "ports only" in red.divergence.note
+    assert (red.divergence.number, red.divergence.job) == (1, ("gemm", f"{minus_ones()} (number 1)"))
+    assert red.divergence.term == "result row of pass 0: m = 0, n = 0, sum over k = 0"
+    assert "-1.0" in red.divergence.actual and "-1.0" not in red.divergence.expected
+    (_, close), *report = red.divergence.close_look
+    assert "2x2 array" in close
+    if where == "in every PE":
+        assert report[0][1].endswith("at PE(0, 0).product")
     else:
-        assert lines[-1] == "  the same GEMM on a 2x2 array of the same parts agrees"
+        assert close.endswith("agrees") and not report
+    assert len(red.lines()) <= 25
 
 
 #: Bugs that GEMMs one at a time, each of one pair of formats and in an empty ring, cannot show; and where they show.
 BETWEEN_TILES = {
     "weights in the format of the pass before": (
-        ("sequencer", r"(o_weight_format =) load\[(\d+:\d+)\];", r"\1 run_valid ? run[\2] : load[\2];", 1),
+        (
+            "sequencer",
+            r"(o_weight_format =) loading\[(\d+:\d+)\];",
+            r"\1 running_valid ? running[\2] : loading[\2];",
+            1,
+        ),
         "north",
     ),
     "activations in the format of the next pass": (
-        ("sequencer", r"(o_activation_format =) run\[(\d+:\d+)\];", r"\1 load_valid ? load[\2] : run[\2];", 1),
+        (
+            "sequencer",
+            r"(o_activation_format =) running\[(\d+:\d+)\];",
+            r"\1 loading_valid ? loading[\2] : running[\2];",
+            1,
+        ),
         "west",
     ),
     "saturation of the next row": (

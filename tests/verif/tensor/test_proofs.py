@@ -1,11 +1,16 @@
 """Proofs: each property holds, and a bug planted in the emitted Verilog makes it fail with the values that show it."""
 
 import re
+import signal
+import subprocess
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from arch.environment import EnvironmentFault
 from verif.modules import module_text
+from verif.proofs import prover
 from verif.proofs.prover import prove
 from verif.proofs.yosys import FormalError
 from verif.tensor.proofs.properties import PROPERTIES
@@ -48,7 +53,7 @@ BUGS = {
         "ready|weights",
     ),
     # A row more than ``distance`` in flight.
-    "sequencer-seeds": (("sequencer", r"remain < run\[", "remain <= run["), "seed_after_store|seed_request"),
+    "sequencer-seeds": (("sequencer", r"remain < running\[", "remain <= running["), "seed_after_store|seed_request"),
     # In the cycle in which column 0 is stored.
     "sequencer-ring": (
         ("sequencer", r"o_finished = finished_line\[4\]", "o_finished = finished_line[2]"),
@@ -167,6 +172,61 @@ def test_text_that_yosys_refuses(tmp_path):
         prove(prop, tmp_path)
 
 
-def test_time_limit(tmp_path):
-    outcome = prove(replace(PROPERTIES["multiplier-fp8"], timeout=1), tmp_path)
-    assert (outcome.result, outcome.note) == ("not finished", "all took more than 1 s")
+class Clock:
+    """Seconds pass only between queries: at each look at it, so many."""
+
+    def __init__(self, seconds: float) -> None:
+        self.now, self.seconds = 0.0, seconds
+
+    def __call__(self) -> float:
+        self.now += self.seconds
+        return self.now
+
+
+@pytest.mark.parametrize(
+    "prop, queries, note",
+    [
+        (counter(12), 0, "base not decided"),
+        (
+            counter(13),
+            1,
+            "induction not decided; from reset nothing fails in 0 steps; 1 steps not decided",
+        ),
+        # Base, step, then the search.
+        (counter(13), 5, "not inductive; from reset nothing fails in 3 steps; 4 steps not decided"),
+        (counter(12), 2, "whether reset does not lead to reached in 12 steps not decided"),
+    ],
+)
+def test_time_limit_of_an_induction(prop, queries, note, tmp_path):
+    """It bounds all that is asked, and what is known by then is said."""
+    outcome = prove(replace(prop, timeout=6000), tmp_path, clock=Clock(6000 / (queries + 0.5)))
+    assert (outcome.result, outcome.note) == ("not finished", f"{note}, 6000 s in all")
+
+
+def test_step_that_is_too_hard(tmp_path, monkeypatch):
+    """The search says how far it came, whether or not the induction had an answer."""
+    solve = prover._Question.solve
+    monkeypatch.setattr(
+        prover._Question, "solve", lambda self, name, *args: None if name == "step" else solve(self, name, *args)
+    )
+    outcome = prove(counter(13), tmp_path)
+    assert outcome.note == "induction not decided; from reset nothing fails in 12 steps"
+    outcome = prove(counter(11), tmp_path)
+    assert (outcome.result, str(outcome.counterexample)[:23]) == ("FAILED", "small fails in step 11 ")
+
+
+def test_time_limit_of_cases(tmp_path):
+    prop = replace(PROPERTIES["narrower"], device=lambda: COUNTER, harness=CASES.replace("LIMIT", "4"), timeout=6000)
+    outcome = prove(replace(prop, cases=(0, 1, 2, 3)), tmp_path, clock=Clock(6000 / 2.5))
+    assert outcome.note == "case_2 not decided, 6000 s in all; 2 of 5 cases hold"
+
+
+def test_solver_that_is_killed(tmp_path, monkeypatch):
+    killed = subprocess.CompletedProcess([], -signal.SIGKILL, "", "")
+    monkeypatch.setattr(prover.subprocess, "run", lambda command, **options: killed)
+    model = SimpleNamespace(folder=tmp_path)
+    with pytest.raises(EnvironmentFault, match="the solver was stopped: SIGKILL"):
+        prover._Question(counter(12), model, Clock(1)).solve("base", "")
+    killed.returncode, killed.stderr = 1, "(error)"
+    with pytest.raises(FormalError, match=r"the solver says \(error\)"):
+        prover._Question(counter(12), model, Clock(1)).solve("base", "")

@@ -154,6 +154,9 @@ def test_results_are_shown_by_column():
     found = report(moment(FP8, "o_result__payload", 0, wrong, out_format="e4m3"))
     assert found.expected == "column 2: 0x00 0.0, column 3: 0x00 0.0, column 4: 0x00 0.0, column 5: 0x00 0.0, 2 more"
     assert found.actual == "column 2: 0x38 1.0, column 3: 0x38 1.0, column 4: 0x38 1.0, column 5: 0x38 1.0, 2 more"
+    # A bit that no code of the format has.
+    found = report(moment(FP8, "o_result__payload", 0x38, 0x38 | 1 << 21, out_format="e4m3"))
+    assert (found.expected, found.actual) == ("column 0: 0x38 1.0", "column 0: 0x200038 no e4m3 code")
     # Not the codes, but the mark of the last row: all of it is shown.
     assert report(moment(FP8, "o_result__payload", 1 << 512, 0)).actual.endswith("0.0]")
 

@@ -117,11 +117,16 @@ BUGS = {
     ),
     "PSUM bank: a read in the cycle of a write returns the new word": (
         "psum_bank-e4m3",
-        "psum_bank",
-        r"<= (memory\[i_seed\[11:2\]\]);",
-        r"<= i_store[14] && i_store[10:1] == i_seed[11:2] ? i_psum : \1;",
+        "memory_52_1024_2_any",
+        r"<= (memory\[reads__0__address\]);",
+        r"<= write__en && write__address == reads__0__address ? write__data : \1;",
     ),
-    "PSUM bank: unused columns stored": ("psum_bank-fp8", "psum_bank", r"if \(i_store\[\d+\]\)", "if (i_store[0])"),
+    "PSUM bank: unused columns stored": (
+        "psum_bank-fp8",
+        "psum_bank",
+        r"write__en\(i_store\[\d+\]\)",
+        "write__en(i_store[0])",
+    ),
     "grid: rows joined to the row above but one": (
         "grid-fp8",
         "grid",

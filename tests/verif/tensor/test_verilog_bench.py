@@ -17,7 +17,8 @@ from arch.tensor.presets import PRESETS
 from golden.tensor.jobs import golden_result
 from hw.tensor.axi import axi_verilog, data_bytes
 from hw.tensor.verilog import engine_verilog
-from verif.tensor.verilog.bench import STREAMS, bench_gemms, bench_verilog, make_vectors, run_command
+from verif.tensor.verilog.bench import bench_verilog, run_command
+from verif.tensor.verilog.vectors import STREAMS, bench_gemms, make_vectors
 
 CONFIGS = {
     "tiny": PRESETS["tiny"],
@@ -35,7 +36,7 @@ def folder(request, tmp_path) -> Path:
     texts = {"e.v": engine_verilog(config), "e_axis.sv": axi_verilog(config)}
     texts["e_tb.v"] = bench_verilog(config, "e.v", vectors)
     for name, text in texts.items() | {(f"e_{stream}.hex", text) for stream, text in vectors.files.items()}:
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 
 
@@ -43,21 +44,20 @@ def _run(folder: Path, *arguments: str) -> tuple[int, str]:
     # Nothing of Python's is on the path: a simulator is all it takes.
     environment = {"PATH": os.defpath + os.pathsep + str(Path(shutil.which("iverilog")).parent)}
     command = " ".join([run_command("e.v"), *arguments])
-    done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
     return done.returncode, done.stdout + done.stderr
 
 
 def _change(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert old in text
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def _expect_results(folder: Path, more: int) -> int:
     """Make the bench expect so many result rows more than there are; how many there are."""
-    rows = len(re.findall(r"^[0-9a-f]", (folder / "e_result.hex").read_text(), re.MULTILINE))
-    _change(folder / "e_tb.v", f"results [0:{rows - 1}]", f"results [0:{rows - 1 + more}]")
-    _change(folder / "e_tb.v", f"received == {rows}", f"received == {rows + more}")
+    rows = len(re.findall(r"^[0-9a-f]", (folder / "e_result.hex").read_text(encoding="utf-8"), re.MULTILINE))
+    _change(folder / "e_tb.v", f"RESULT_BEATS = {rows};", f"RESULT_BEATS = {rows + more};")
     return rows
 
 
@@ -66,8 +66,8 @@ def _expect_results(folder: Path, more: int) -> int:
 @pytest.mark.parametrize("seed", [1, 2025])
 def test_passes(folder, seed):
     code, output = _run(folder, f"+seed={seed}")
-    rows = len(re.findall(r"^[0-9a-f]", (folder / "e_result.hex").read_text(), re.MULTILINE))
-    gemms = len(re.findall("^//", (folder / "e_result.hex").read_text(), re.MULTILINE))
+    rows = len(re.findall(r"^[0-9a-f]", (folder / "e_result.hex").read_text(encoding="utf-8"), re.MULTILINE))
+    gemms = len(re.findall("^//", (folder / "e_result.hex").read_text(encoding="utf-8"), re.MULTILINE))
     assert re.fullmatch(rf"PASS: {gemms} GEMMs, {rows} result rows, \d+ cycles\n", output), output
     assert code == 0
 
@@ -116,11 +116,11 @@ def test_a_bug_turns_it_red(folder, file, old, new, message):
 def test_a_wrong_vector_is_told_with_row_and_column(folder):
     """The bits of the third row's column 1 are changed: the bench names GEMM, row and column."""
     path = folder / "e_result.hex"
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     at = [number for number, line in enumerate(lines) if not line.startswith("//")][2]
     word = int(lines[at], 16) ^ 1 << 32
     lines[at] = f"{word:0{len(lines[at])}x}"
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     codes = [golden_result(job, CONFIGS["tiny"]) for job in bench_gemms(CONFIGS["tiny"])]
     # Row 0 is the first product's only one; the second product has two.
     right = int(codes[1][1, 1])
@@ -149,11 +149,9 @@ def test_a_result_too_many_is_noticed(folder):
 def test_an_input_that_is_not_taken_is_noticed(folder):
     """One weight row more is offered than the commands ask for."""
     path = folder / "e_weight.hex"
-    count = len(re.findall(r"^[0-9a-f]", path.read_text(), re.MULTILINE))
-    path.write_text(path.read_text() + "0\n")
-    _change(folder / "e_tb.v", f"weights [0:{count - 1}]", f"weights [0:{count}]")
-    _change(folder / "e_tb.v", f"weight_offered < {count}", f"weight_offered < {count + 1}")
-    _change(folder / "e_tb.v", f"weight_sent == {count}", f"weight_sent == {count + 1}")
+    count = len(re.findall(r"^[0-9a-f]", path.read_text(encoding="utf-8"), re.MULTILINE))
+    path.write_text(path.read_text(encoding="utf-8") + "0\n", encoding="utf-8")
+    _change(folder / "e_tb.v", f"WEIGHT_BEATS = {count};", f"WEIGHT_BEATS = {count + 1};")
     code, output = _run(folder)
     assert code == 1 and "FAIL: all results came, and inputs were not taken" in output
 

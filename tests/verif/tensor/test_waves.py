@@ -59,7 +59,7 @@ def red(request, tmp_path_factory):
 
 def marker(folder):
     """The time at which GTKWave's marker stands."""
-    return int(re.search(r"^\*-[\d.]+ (\d+) ", (folder / "waves.gtkw").read_text(), re.MULTILINE)[1])
+    return int(re.search(r"^\*-[\d.]+ (\d+) ", (folder / "waves.gtkw").read_text(encoding="utf-8"), re.MULTILINE)[1])
 
 
 def test_report_names_the_files(red):
@@ -92,11 +92,11 @@ def test_window_of_the_waveform(red):
 def test_save_files_name_signals_that_are_there(red):
     folder, _ = red
     fst = Fst(folder / "waves.fst")
-    saved = [line for line in (folder / "waves.gtkw").read_text().splitlines() if line[0] not in "[*@-"]
+    saved = [line for line in (folder / "waves.gtkw").read_text(encoding="utf-8").splitlines() if line[0] not in "[*@-"]
     assert set(saved) <= set(fst.handles)
     for end in (f"golden.expected_{PRODUCT}", f"rtl.{PRODUCT}", "rtl.beat_r0_c0[13:0]", "rtl.west_r0[13:0]"):
         assert fst.find(end) in saved
-    commands = (folder / "waves.sucl").read_text().splitlines()
+    commands = (folder / "waves.sucl").read_text(encoding="utf-8").splitlines()
     assert commands[0] == f"load_file {folder}/waves.fst"
     assert f"cursor_set {marker(folder)}" in commands
     shown = [line.removeprefix("variable_add ") for line in commands if line.startswith("variable_add ")]
@@ -149,7 +149,7 @@ bz1 "
 
 def test_conversion(tmp_path):
     vcd, path = tmp_path / "waves.vcd", tmp_path / "waves.fst"
-    vcd.write_text(VCD)
+    vcd.write_text(VCD, encoding="utf-8")
     names, start = vcd_scopes(vcd)
     assert names["top.clk"] == "top.clk" and names["top.inner.same"] == "top.inner.same[3:0]" and start == 5
     vcd_to_fst(vcd, path)
@@ -163,6 +163,6 @@ def test_conversion(tmp_path):
 
 def test_a_path_that_cannot_be_written(tmp_path):
     vcd = tmp_path / "waves.vcd"
-    vcd.write_text(VCD)
+    vcd.write_text(VCD, encoding="utf-8")
     with pytest.raises(OSError, match="cannot be written"):
         vcd_to_fst(vcd, tmp_path / "missing" / "waves.fst")

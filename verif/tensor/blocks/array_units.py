@@ -6,9 +6,10 @@ import numpy as np
 
 from arch.record import Field
 from arch.tensor.config import EngineConfig
-from arch.tensor.layouts import operand_layout, pe_registers, psum_layout
+from arch.tensor.layouts import operand_layout, pe_registers, psum_layout, seed_layout
 from hw.fpga.ecp5 import ECP5
-from hw.tensor.bank import PsumBank, seed_shape, store_shape
+from hw.lib.blocks import struct
+from hw.tensor.bank import PsumBank, store_shape
 from hw.tensor.grid import Grid
 from hw.tensor.pe import ProcessingElement
 from verif.simulation.unit_bench import UnitBench
@@ -110,7 +111,7 @@ def grid_bench(key: str, config: EngineConfig) -> UnitBench:
 
 def psum_bank_bench(key: str, config: EngineConfig) -> UnitBench:
     """Bench of one column's PSUM memory."""
-    seed, store = seed_shape(config), store_shape(config)
+    seed, store = struct(seed_layout(config)), store_shape(config)
     width = psum_layout(config).width
 
     def values(rng):
@@ -158,7 +159,7 @@ def psum_bank_bench(key: str, config: EngineConfig) -> UnitBench:
             for name, column in columns.items()
         }
 
-    address = max(1, (config.psum_depth - 1).bit_length())
+    address = config.address_bits
     fields = (
         Field("i_reset", 1, drive=True),
         Field("i_seed", seed.size, drive=True),

@@ -5,7 +5,7 @@ from itertools import product as pairs
 
 import numpy as np
 
-from arch.formats import FORMATS
+from arch.formats import FORMATS, SELECT_BITS
 from arch.record import Field
 from arch.tensor.config import ADD_LATENCIES, EngineConfig
 from arch.tensor.layouts import operand_layout, product_layout, psum_layout
@@ -14,7 +14,9 @@ from hw.arithmetic.decoder import Decoder
 from hw.arithmetic.exact_adder import ExactAdder
 from hw.arithmetic.fused_adder import FusedAdder
 from hw.arithmetic.multiplier import Multiplier
-from hw.arithmetic.rounder import Narrower, Rounder, narrow_stages, round_stages
+from hw.arithmetic.narrower import Narrower
+from hw.arithmetic.rounder import Rounder
+from hw.arithmetic.stages import narrow_stages, round_stages
 from hw.fpga.ecp5 import ECP5
 from verif.simulation.unit_bench import UnitBench
 from verif.tensor.blocks import vectors
@@ -38,7 +40,7 @@ def _decoder(key: str, config: EngineConfig) -> UnitBench:
 
     fields = (
         Field("i_code", config.code_bits, drive=True),
-        Field("i_select", 2, drive=True),
+        Field("i_select", SELECT_BITS, drive=True),
         Field("o", operand_layout(config).width),
     )
     return UnitBench(name=f"decoder-{key}", block=lambda: Decoder(config), fields=fields, values=values)
@@ -145,7 +147,7 @@ def narrower_bench() -> UnitBench:
 
     fields = (
         Field("i_fp32", 32, drive=True),
-        Field("i_select", 2, drive=True),
+        Field("i_select", SELECT_BITS, drive=True),
         Field("i_saturate", 1, drive=True),
         Field("o_code", 32),
     )
@@ -185,7 +187,7 @@ def _rounder(key: str, config: EngineConfig) -> UnitBench:
         Field("i_reset", 1, drive=True),
         Field("i_en", 1, drive=True),
         Field("i_psum", psum_layout(config).width, drive=True),
-        Field("i_select", 2, drive=True),
+        Field("i_select", SELECT_BITS, drive=True),
         Field("i_saturate", 1, drive=True),
         Field("o_code", 32),
     )

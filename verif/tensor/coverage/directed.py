@@ -209,7 +209,7 @@ def _tile_jobs(config: EngineConfig) -> Iterator[Gemm]:
 
 def _wait_jobs(config: EngineConfig) -> Iterator[Gemm]:
     """Second passes that must wait for the sums of the first, from one cycle to the longest; and passes of one row."""
-    for m in range(1, config.hazard_latency):
+    for m in range(1, config.store_latency):
         yield _plain(config, m, config.rows + 1, 1)
     yield _plain(config, 1, 1, 4 * config.cols)
     yield _plain(config, 2, 2 * config.rows + 1, 2)

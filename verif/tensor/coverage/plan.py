@@ -225,10 +225,10 @@ def _streams(config: EngineConfig) -> Iterator[Point]:
         "Why an offered activation row was not taken, and for how many cycles in a row.",
         {"reason": WAITS, "cycles": list(RUNS)},
         []
-        if config.hazard_latency > 8
+        if config.store_latency > 8
         else [
             Excluded(
-                f"a sum is back after {config.hazard_latency} cycles",
+                f"a sum is back after {config.store_latency} cycles",
                 {"reason": ["sum under way"], "cycles": ["8 or more"]},
             )
         ],

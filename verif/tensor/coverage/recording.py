@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from arch.layout import Layout
-from arch.record import Field
+from arch.record import Entry, Group, Record
 from arch.tensor.config import EngineConfig
-from arch.tensor.layouts import command_layout, pe_registers
-from arch.tensor.signals import engine_fields, pe_words
+from arch.tensor.layouts import command_layout, pe_layouts
+from arch.tensor.signals import engine_record, pe_words
 from golden.numerics.conversions import code_dtype
 
 __all__ = ["STREAMS", "Recorder", "Recording", "register_words", "unpack"]
@@ -29,12 +29,8 @@ def unpack(words: np.ndarray, layout: Layout, name: str) -> np.ndarray:
 
 def register_words(config: EngineConfig) -> dict[str, slice]:
     """Where each register is among the words of a PE."""
-    places, at = {}, 0
-    for name, width in pe_registers(config).items():
-        words = Field(name, width).words
-        places[name] = slice(at, at + words)
-        at += words
-    return places
+    registers = Record([Group([Entry(*item) for item in pe_layouts(config).items()])])
+    return {name: registers.at(name) for name in registers.layouts}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,10 +98,8 @@ class Recorder:
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
-        self._at, at = {}, 0
-        for field in engine_fields(config, registers=False):
-            self._at[field.name] = slice(at, at + field.words)
-            at += field.words
+        record = engine_record(config, registers=False)
+        self._at = {f.name: record.at(f.name) for f in record.fields}
         self._pe_words, self._psum = pe_words(config), register_words(config)["psum"]
         names = ("valid", "ready", *STREAMS, "south")
         self._pieces: dict[str, list[np.ndarray]] = {name: [] for name in names}

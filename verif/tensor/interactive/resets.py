@@ -37,7 +37,7 @@ class Reset:
 
 def record_reset(states: Iterable[str], cycles: int) -> None:
     """Write a reset down; for benches."""
-    with FILE.open("a") as file:
+    with FILE.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"states": sorted(states), "cycles": cycles}) + "\n")
 
 
@@ -45,7 +45,7 @@ def recorded_resets(run: Path) -> list[Reset]:
     """The resets of all benches that ran in a directory."""
     if not (run / FILE).exists():
         return []
-    records = map(json.loads, (run / FILE).read_text().splitlines())
+    records = map(json.loads, (run / FILE).read_text(encoding="utf-8").splitlines())
     return [Reset(tuple(record["states"]), record["cycles"]) for record in records]
 
 

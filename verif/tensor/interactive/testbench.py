@@ -14,7 +14,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import result_layout
 from golden.tensor.jobs import Gemm, golden_result
-from golden.tensor.schedule import assemble
+from golden.tensor.stimulus import assemble
 from verif.simulation.leash import follow_parent
 from verif.simulation.scoreboard import CycleScoreboard, ValueScoreboard
 from verif.simulation.streams import PERIOD, Monitor, Port, Sink, Source, cycle

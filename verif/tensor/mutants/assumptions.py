@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from arch.formats import SELECT_BITS
 from arch.layout import Layout
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import command_layout, operand_layout, product_layout
@@ -91,7 +92,7 @@ def _legal_command(config: EngineConfig, port: str) -> str:
         "tile_m": config.psum_depth,
         "tile_k": config.rows,
         "tile_n": config.cols,
-        "distance": config.hazard_latency,
+        "distance": config.store_latency,
     }
     return " && ".join(f"{at[name]} >= 1 && {at[name]} <= {top}" for name, top in largest.items())
 
@@ -101,17 +102,17 @@ def _invariant(module: str, config: EngineConfig) -> str:
     if module == "readout":
         # A row on its way through the stages has a column in use.
         behind = config.readout_latency - 2 + config.cols - 1
-        stages = ("read_port__data", *(f"row_{i}" for i in range(behind)))
+        stages = ("rows__reads__0__data", *(f"row_{i}" for i in range(behind)))
         return " && ".join(f"(!stages[{i}] || {_columns_in_use(config, row)})" for i, row in enumerate(stages))
     if module == "sequencer":
-        tile_m = _fields("run", command_layout(config), "tile_m")["tile_m"]
-        tile_k = _fields("load", command_layout(config), "tile_m")["tile_k"]
+        tile_m = _fields("running", command_layout(config), "tile_m")["tile_m"]
+        tile_k = _fields("loading", command_layout(config), "tile_m")["tile_k"]
         beats = (
             f"loaded <= {tile_k} && full == (loaded == {tile_k}) && (full || beat_is_last == (loaded + 1 == {tile_k}))"
         )
-        loader = f"(!load_valid || ({_legal_command(config, 'load')} && {beats}))"
-        executor = f"{_legal_command(config, 'run')} && row < {tile_m} && row_is_last == (row + 1 == {tile_m})"
-        return f"{loader} && (!run_valid || ({executor}))"
+        loader = f"(!loading_valid || ({_legal_command(config, 'loading')} && {beats}))"
+        executor = f"{_legal_command(config, 'running')} && row < {tile_m} && row_is_last == (row + 1 == {tile_m})"
+        return f"{loader} && (!running_valid || ({executor}))"
     return TRUE
 
 
@@ -120,16 +121,16 @@ _SIDES = (("input", "i"), ("output", "o"), ("register", "o"))
 
 def _guards(module: str, config: EngineConfig) -> list[Guard]:
     """Addresses go with a valid bit; the format is no choice where there is one."""
-    address = max(1, (config.psum_depth - 1).bit_length())
+    address = config.address_bits
     found = []
     if module == "decoder" and len(config.formats) == 1:
-        found.append(Guard("input", "i_select", 0, 2, "1'b0"))
+        found.append(Guard("input", "i_select", 0, SELECT_BITS, "1'b0"))
     if module == "sequencer":
         if len(config.formats) == 1:
-            found += [Guard("output", f"o_{what}_format", 0, 2, "1'b0") for what in ("weight", "activation")]
+            found += [Guard("output", f"o_{what}_format", 0, SELECT_BITS, "1'b0") for what in ("weight", "activation")]
         found += [
             Guard("output", "o_row_address", 0, address, "o_row_en"),
-            Guard("register", "row", 0, config.psum_depth.bit_length(), "run_valid"),
+            Guard("register", "row", 0, config.psum_depth.bit_length(), "running_valid"),
         ]
         width = 1 + address + config.cols.bit_length()
         for stage in range(config.store_latency):

@@ -8,7 +8,7 @@ from hw.tensor.engine import TensorEngine
 from verif.modules import plain_modules
 from verif.mutants.hook import MutantHook
 from verif.tensor.mutants.assumptions import known
-from verif.tensor.mutants.benches import benches
+from verif.tensor.mutants.benches import benches, psum_memory
 
 __all__ = ["MUTANTS"]
 
@@ -19,7 +19,8 @@ def _modules(config: EngineConfig) -> tuple[str, ...]:
         adder = ("exact_adder",) if config.integer_operands else ("aligner", "exact_adder")
     else:
         adder = ("fused_adder",)
-    return ("decoder", "multiplier", *adder, "rounder", "narrower", "pe", "sequencer", "psum_bank", "readout")
+    arithmetic = ("decoder", "multiplier", *adder, "rounder", "narrower", "pe")
+    return (*arithmetic, "sequencer", "psum_bank", psum_memory(config), "readout")
 
 
 @cache

@@ -6,7 +6,8 @@ from arch.formats import FORMATS, FP32, Format
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import psum_layout
 from hw.arithmetic.exact_adder import ExactAdder
-from hw.arithmetic.rounder import Narrower, Rounder
+from hw.arithmetic.narrower import Narrower
+from hw.arithmetic.rounder import Rounder
 from hw.lib.joining import join_modules
 from verif.modules import plain_modules
 from verif.proofs.prover import Property

@@ -6,7 +6,8 @@ import numpy as np
 
 from arch.tensor.config import EngineConfig
 from golden.tensor.jobs import Gemm
-from golden.tensor.schedule import Pass, gemm_beats, gemm_passes, next_base
+from golden.tensor.schedule import Pass, gemm_passes, next_base
+from golden.tensor.stimulus import gemm_beats
 
 __all__ = ["Beats", "Program", "beats_of", "packed", "passes_of", "result_rows"]
 

@@ -113,7 +113,7 @@ class Traffic:
         x_format, w_format = (str(name) for name in rng.choice(config.formats, 2))
         out_format, saturate = str(rng.choice(list(FORMATS))), int(rng.integers(2))
         first, last = tile.taken is None, tile.steps == 1
-        farthest = config.hazard_latency if first else min(config.hazard_latency, taken - tile.taken)
+        farthest = config.store_latency if first else min(config.store_latency, taken - tile.taken)
         command = command_layout(config).pack(
             tile_m=tile.m,
             tile_k=k,

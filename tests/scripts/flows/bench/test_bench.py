@@ -123,7 +123,7 @@ class TestCommand:
         rows = [line.split() for line in printed.out.splitlines() if "GMAC/s" in line]
         assert rows == [[group, "x", "2.00", "1.00..4.00", "GMAC/s", "0.70", "f32"] for group in ("golden", "sim")]
         assert "golden, seed 5, quick True" in printed.err, "progress goes to standard error"
-        record = json.loads((tmp_path / "new" / "bench.json").read_text())
+        record = json.loads((tmp_path / "new" / "bench.json").read_text(encoding="utf-8"))
         assert record["seed"] == 5 and record["quick"] and record["machine"]["versions"]["numpy"] == np.__version__
         assert record["machine"]["cores"] >= 1 and record["machine"]["cpu"]
         assert record["figures"][0] == {
@@ -138,25 +138,27 @@ class TestCommand:
 
     def test_everything_by_default(self, two_groups, tmp_path):
         run_bench([], quick=True, seed=1, out=tmp_path / "bench.json")
-        record = json.loads((tmp_path / "bench.json").read_text())
+        record = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
         assert [figure["group"] for figure in record["figures"]] == list(bench.GROUPS)
 
     def test_page(self, two_groups, tmp_path, monkeypatch):
         page = tmp_path / "performance.md"
         begin, end = f"<!-- made by {COMMAND}: begin -->\n", f"<!-- made by {COMMAND}: end -->\n"
-        page.write_text(f"before\n{begin}stale\n{end}after\n")
+        page.write_text(f"before\n{begin}stale\n{end}after\n", encoding="utf-8")
         monkeypatch.setattr(bench, "PAGE", page)
         run_bench([], quick=False, seed=1, out=tmp_path / "bench.json", page=True)
-        text = page.read_text()
+        text = page.read_text(encoding="utf-8")
         assert text.startswith(f"before\n{begin}\n```\n group") and text.endswith(f"```\n\n{end}after\n")
         assert "stale" not in text and "0.70 f32" in text
 
     def test_page_without_a_place(self, two_groups, tmp_path, monkeypatch):
         """Told before anything is measured."""
-        monkeypatch.setattr(bench, "PAGE", tmp_path / "performance.md")
+        page = tmp_path / "performance.md"
+        page.write_text("no place")
+        monkeypatch.setattr(bench, "PAGE", page)
         with pytest.raises(InputError, match=r"performance.md must hold the lines <!-- made by make bench: begin -->"):
             run_bench([], quick=False, seed=1, out=tmp_path / "bench.json", page=True)
-        assert not list(tmp_path.iterdir())
+        assert list(tmp_path.iterdir()) == [page]
 
     def test_our_page_has_a_place(self):
         assert all(around_table(bench.PAGE, COMMAND))

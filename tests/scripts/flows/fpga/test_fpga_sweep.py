@@ -60,22 +60,22 @@ def sweep(**changes):
 
 def test_every_variant_and_size_is_built(built):
     sweep()
-    report = json.loads(Path("build/fpga/sweep.json").read_text())
+    report = json.loads(Path("build/fpga/sweep.json").read_text(encoding="utf-8"))
     assert [(r["variant"], r["size"]) for r in report["records"]] == [(v.name, n) for v in VARIANTS for n in (2, 8)]
     # Arrays of many LUTs are placed once; what a small one shows not to fit is not tried.
     assert ("e4m3 exact 2x2", 3, False) in built and ("e4m3 exact 8x8", 1, False) in built
     assert ("e4m3 exact, DSP 8x8", 1, True) in built and ("bf16 fp32 8x8", 1, False) not in built
     errors = {r["variant"]: r["error"] for r in report["records"] if "error" in r}
     assert errors["bf16 fp32"] == "about LUTs 128,000 of 83,640, flip-flops 128,000 of 83,640"
-    page = Path("build/fpga/sweep.md").read_text()
+    page = Path("build/fpga/sweep.md").read_text(encoding="utf-8")
     assert "| e4m3 exact 2x2 | 200 | 200 | 0 | 102 | 101..103 | 0.41 | multiply |" in page
     assert "| e4m3 exact 8x8 | 200 | 200 | 0 | 101 | 1 seed | 6.46 | multiply |" in page
     assert "| bf16 fp32 8x8 |  |  |  |  |  |  | does not fit: about LUTs 128,000 of 83,640" in page
-    picture = Path("build/fpga/sweep.svg").read_text()
+    picture = Path("build/fpga/sweep.svg").read_text(encoding="utf-8")
     assert all(text in picture for text in ("<svg", "LUT4-equivalents per PE", *(v.name for v in VARIANTS)))
     # Same figures, same bytes.
     sweep()
-    assert Path("build/fpga/sweep.svg").read_text() == picture
+    assert Path("build/fpga/sweep.svg").read_text(encoding="utf-8") == picture
 
 
 def test_sizes_that_are_not_asked_for(built):
@@ -97,19 +97,22 @@ def test_a_build_that_turns_out_too_large(built, monkeypatch):
 
     monkeypatch.setattr(fpga_sweep, "build", build)
     sweep(only=("bf16",), sizes="2")
-    assert "| bf16 fp32 2x2 |  |  |  |  |  |  | does not fit: LUTs 9 of 8 |" in Path("build/fpga/sweep.md").read_text()
+    assert "| bf16 fp32 2x2 |  |  |  |  |  |  | does not fit: LUTs 9 of 8 |" in Path("build/fpga/sweep.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_page_is_rewritten(built):
     begin, end = (f"<!-- made by {COMMAND}: {place} -->\n" for place in ("begin", "end"))
-    Path("fpga.md").write_text(f"before\n{begin}old\n{end}after\n")
+    Path("fpga.md").write_text(f"before\n{begin}old\n{end}after\n", encoding="utf-8")
     sweep(docs=True)
-    text = Path("fpga.md").read_text()
+    text = Path("fpga.md").read_text(encoding="utf-8")
     assert text.startswith(f"before\n{begin}\n`c`, with") and text.endswith(f"\n\n{end}after\n")
     assert "old" not in text and Path("fpga.svg").exists()
 
 
 def test_a_page_without_a_place_is_told_of_before_anything_is_built(built):
+    Path("fpga.md").write_text("no place")
     with pytest.raises(InputError, match=r"fpga.md must hold the lines <!-- made by make fpga-sweep: begin -->"):
         sweep(docs=True)
     assert built == []

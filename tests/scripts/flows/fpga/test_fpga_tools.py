@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from arch.environment import EnvironmentFault
 from scripts.flows.fpga import tools as fpga_tools
 from scripts.flows.fpga.tools import FAMILIES, ToolError, Tools, error_line, find_device, utilization, versions
 from scripts.ground.errors import InputError
@@ -57,7 +58,7 @@ def test_a_missing_package(monkeypatch):
 def test_what_a_log_says(tmp_path):
     log = tmp_path / "n.log"
     assert utilization(log) == {} and error_line(log) == "stopped without a word"
-    log.write_text(LOG)
+    log.write_text(LOG, encoding="utf-8")
     assert utilization(log) == {"TRELLIS_IO": (4, 365), "TRELLIS_COMB": (91234, 83640)}
     assert error_line(log).startswith("Unable to place cell 'block.x', no BELs remaining")
 
@@ -88,6 +89,12 @@ def test_a_run_is_watched_and_says_whether_it_went_well(tmp_path):
 def test_a_tool_that_does_not_start(tmp_path):
     with pytest.raises(ToolError, match=r"did not start: ValueError: no such thing$"):
         Tools()._run(program(tmp_path, "raise ValueError('no such thing')"), tmp_path, tmp_path / "t.log", str, print)
+
+
+def test_a_tool_on_a_full_disk(tmp_path):
+    text = "import errno, sys; open(sys.argv[1], 'w'); raise OSError(errno.ENOSPC, 'No space left on device')"
+    with pytest.raises(EnvironmentFault, match="No space left on device"):
+        Tools()._run(program(tmp_path, text), tmp_path, tmp_path / "t.log", str, print)
 
 
 def test_stop_ends_what_runs(tmp_path):

@@ -10,7 +10,8 @@ from verif.mutants.campaign import judge
 from verif.mutants.equivalence import broken_promises, prove
 from verif.mutants.known import Guard
 from verif.mutants.mutation import Mutant, Mutation
-from verif.tensor.mutants.benches import EngineTraffic, Units
+from verif.tensor.mutants.benches import EngineTraffic
+from verif.tensor.mutants.benches import units as tensor_units
 from verif.tensor.mutants.hook import MUTANTS
 
 #: Builds in a second; the mutants below die within a few cycles.
@@ -42,7 +43,7 @@ def mutation(many, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def units(mutation):
-    return Units(mutation, SHORT)
+    return tensor_units(mutation, SHORT)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def knowing(mutation: Mutation, **facts: dict) -> Mutation:
 
 def at_column(mutation: Mutation, column: int) -> Mutant:
     """Results of a column that is not in use are read out."""
-    lines = (mutation.directory / "design.v").read_text().splitlines()
+    lines = (mutation.directory / "design.v").read_text(encoding="utf-8").splitlines()
     (number,) = [n for n, line in enumerate(lines, 1) if re.search(rf"row_\d\[\d:0\] > 1'h{column};", line)]
     cell = next(m.option("cell") for m in mutation.mutants if re.search(rf"-src design.v:{number}\.", m.command))
     return Mutant(9000 + column, f"mutate -mode const1 -module readout -cell {cell} -port Y -portbit 0")
@@ -75,7 +76,7 @@ def at_column(mutation: Mutation, column: int) -> Mutant:
 def test_benches_are_green_without_a_mutant(mutation, engine):
     assert engine.run(engine.part("pe")) is None
     # Verilator, as in the campaign: a bank that has read nothing yet gives undefined bits, which Icarus Verilog has.
-    units = Units(mutation)
+    units = tensor_units(mutation)
     assert [module for module in KILLED if units.part(module) and units.run(units.part(module))] == []
 
 

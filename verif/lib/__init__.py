@@ -1,0 +1,1 @@
+"""The blocks that every unit is made with: their models, benches, proofs and mutants."""

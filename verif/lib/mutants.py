@@ -1,0 +1,35 @@
+"""How the blocks that every unit is made with take part in the campaign of mutants."""
+
+from verif.lib.units import BENCHES
+from verif.modules import plain_modules
+from verif.mutants.hook import MutantHook
+from verif.mutants.mutation import Mutation
+from verif.mutants.units import Units
+
+__all__ = ["MUTANTS"]
+
+#: Of each block, the bench in which it is mutated.
+MUTATED = {
+    "stream_queue": BENCHES["stream_queue-5"],
+    "register_slice": BENCHES["register_slice"],
+    "arbiter": BENCHES["arbiter-3"],
+    "memory": BENCHES["memory-granules"],
+}
+#: The queue's logic.
+FIFO = "stream_queue__fifo"
+
+
+def _verilog(_: None) -> str:
+    return "\n".join(text for bench in MUTATED.values() for text in plain_modules(bench.block()).values())
+
+
+def _benches(mutation: Mutation) -> tuple[Units]:
+    return (Units(mutation, MUTATED, {FIFO: "stream_queue"}),)
+
+
+MUTANTS = MutantHook(
+    configs={"lib": None},
+    modules=lambda _: (FIFO, "register_slice", "arbiter", "memory"),
+    verilog=_verilog,
+    benches=_benches,
+)

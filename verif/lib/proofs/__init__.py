@@ -1,0 +1,1 @@
+"""What is proved of the blocks that every unit is made with."""

@@ -1,0 +1,1 @@
+"""The units that there are: the only place that names them all."""
