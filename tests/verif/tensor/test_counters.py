@@ -41,7 +41,7 @@ def counters(config: EngineConfig) -> dict[str, str]:
     return {
         "weight beats loaded": f"{sequencer}.loaded == {config.load_cycles(config.rows)}",
         "activation rows of a pass": f"{sequencer}.row == {config.psum_depth}",
-        "sums on their way": f"{sequencer}.in_flight == {config.hazard_latency - 1}",
+        "sums on their way": f"{sequencer}.in_flight == {config.store_latency - 1}",
         "PSUM rows occupied": f"{sequencer}.occupied == {config.psum_depth}",
         "rows that wait for read-out": f"{readout}.rows_ready == {config.psum_depth}",
         "ring of rows taken": f"{sequencer}.o_row_en && {sequencer}.o_row_address == {address}",
@@ -94,7 +94,7 @@ def fill(config: EngineConfig) -> Iterator[np.ndarray]:
 def all_lanes(config: EngineConfig) -> Iterator[np.ndarray]:
     """All lanes and columns, more rows than are on their way at a time, and weights that wait for the last of them."""
     play = Play(config)
-    for size in (config.hazard_latency + 4, 1):
+    for size in (config.store_latency + 4, 1):
         play.offer([size], whole=True)
     yield play.to_the_end()
 
