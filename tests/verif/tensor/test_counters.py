@@ -13,7 +13,7 @@ from arch.tensor.config import EngineConfig
 from golden.tensor.engine import TensorEngine
 from verif.modules import module_text
 from verif.simulation.harness import Log
-from verif.simulation.replay import Outcome, replay
+from verif.simulation.replay import ReplayResult, replay
 from verif.simulation.simulate import build_unit
 from verif.tensor.unit import tensor_unit
 from verif.tensor.workload.traffic import FOREVER, Traffic
@@ -105,7 +105,7 @@ def run(
     rewrite: Callable[[str], str] | None = None,
     *,
     simulator: str = SHORT,
-) -> tuple[Outcome, set[str]]:
+) -> tuple[ReplayResult, set[str]]:
     """A replay, and the counters that came to their top."""
     unit, tops = tensor_unit(config, registers=with_registers(config)), counters(config)
     bits = f"{{{', '.join(f'({text})' for text in reversed(tops.values()))}}}"
