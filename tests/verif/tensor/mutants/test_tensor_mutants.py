@@ -31,7 +31,7 @@ KILLED = {
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """Mutants from which the tests pick by what they change."""
-    return MUTANTS.mutation(NAME, count=10 * 150, seed=5, root=tmp_path_factory.mktemp("many"))
+    return MUTANTS.mutation(NAME, count=10 * 200, seed=5, root=tmp_path_factory.mktemp("many"))
 
 
 @pytest.fixture(scope="module")
