@@ -92,7 +92,8 @@ def _circuits(module: str, change: str, name: str, directory: Path) -> tuple[Cir
     script = (
         f"{READ}copy {module} gold\ncopy {module} gate\n{change}\n"
         # Modules with parameters are made for the values they have here: with their defaults they would be narrower.
-        f"hierarchy\nproc\nmemory_collect\nflatten gold gate\nopt_clean gold gate\nselect gold gate\nwrite_json -selected {name}.json\n"
+        "hierarchy\nproc\nmemory_collect\n"
+        f"flatten gold gate\nopt_clean gold gate\nselect gold gate\nwrite_json -selected {name}.json\n"
     )
     yosys(script, directory, name)
     modules = json.loads((directory / f"{name}.json").read_text(encoding="utf-8"))["modules"]
