@@ -31,7 +31,7 @@ KILLED = {
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """Mutants from which the tests pick by what they change."""
-    return MUTANTS.mutation(NAME, count=9 * 150, seed=5, root=tmp_path_factory.mktemp("many"))
+    return MUTANTS.mutation(NAME, count=11 * 150, seed=5, root=tmp_path_factory.mktemp("many"))
 
 
 @pytest.fixture(scope="module")
