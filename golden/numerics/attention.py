@@ -74,9 +74,9 @@ def attention(
     Returns
     -------
     float32[H, S, D]
-        NaN is always 0x7FC00000. All are finite unless a sum overflows float32. Numerators are at most 256, so a sum
-        of values can become Inf, and with it the result, where v is in bf16 and T times its largest magnitude comes
-        near 2**120. Only a score beyond 3.4e38 gives NaN.
+        NaN is always 0x7FC00000. All are finite unless something overflows float32. Only a score beyond 3.4e38 gives
+        NaN. Numerators are at most 256, so a sum of values can become Inf, and with it the result, where v is in bf16
+        and T times its largest magnitude comes near 2**120; so can a rounded value times a ``v_scale`` that was given.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from types import SimpleNamespace
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -119,37 +119,25 @@ class FusedAdder(wiring.Component):
         """
         code, product = self.i_psum, self.i_product
         bits = 2 * self.config.significand_bits
-        p_inf = product.inf if self.config.has_inf else Const(0, 1)
-        p_special = Signal()
-        p_exp = Signal(self.exponent_bits)
-        difference = Signal(signed(self.exponent_bits + 1))
-        product_larger = Signal()
-        larger, smaller = Signal(ALIGNED - GUARDS), Signal(SIGNIFICAND)
-        exponent = Signal(self.exponent_bits)
-        distance = Signal(5)
-        far, subtract, sign, special, nan = (Signal(name=n) for n in ("far", "subtract", "sign", "special", "nan"))
-        opposite = code[31] ^ product.sign
+        c_exp, hidden, normal, top = self._sum_parts()
         zero = ~(product.magnitude[-1] | product.magnitude[-2])
         magnitude = product.magnitude
-        if self.in_range:
-            normal, top = code[29:31].any(), code[29:31].all()
-            # 0 has the least exponent, too far below any product for its hidden bit to count.
-            c_exp, hidden = Cat(code[23:29], code[29] | ~code[30]).as_signed(), Const(1, 1)
-            differ = opposite & ~top
-        else:
-            normal, top = code[23:31].any(), code[23:31].all()
-            # A subnormal has the exponent of the smallest normal and no hidden bit.
-            c_exp, hidden = Cat(code[23] | ~normal, code[24:31]), normal
-            differ = opposite & self.i_enable & ~special
+        if not self.in_range:
             # What it does to a special sum is not seen; but with this mask an ECP5 needs a tenth fewer LUTs.
             magnitude = magnitude & ~(zero | top).replicate(bits)
+        p_exp = Signal(self.exponent_bits)
+        difference = Signal(signed(self.exponent_bits + 1))
+        product_larger, far = Signal(name="product_larger"), Signal(name="far")
+        larger, smaller = Signal(ALIGNED - GUARDS, name="larger"), Signal(SIGNIFICAND, name="smaller")
+        exponent = Signal(self.exponent_bits)
+        distance = Signal(5)
         m.d.comb += [
-            # Too small for fp32 only where the product is the smaller one, and then not used. In range one more than it
-            # is, to be made good where the exponent is: with e5m2 that takes 32 off, which needs no adder.
+            # Used where the product is the larger one; otherwise it may be too small for fp32. Where sums are in range
+            # it is one too large: with e5m2 the bias then takes 32 off, without an adder. ``_add`` takes the one off.
             p_exp.eq(product.exponent + (self.product_bias + self.in_range)),
             # Less one: of equal exponents the sum's gives way, and no operand is shifted by ~difference + 1.
             difference.eq(c_exp - product.exponent - (self.product_bias + 1)),
-            # A zero product leaves the sum, and a special sum stays what it is, but for NaN, below.
+            # A zero product leaves the sum, and a special sum stays what it is, but for NaN, in ``_sign``.
             product_larger.eq((difference < 0) & ~(zero | top)),
             exponent.eq(Mux(product_larger, p_exp, c_exp)),
             larger.eq(Mux(product_larger, product.magnitude << ALIGNED - GUARDS - bits, Cat(code[:23], normal))),
@@ -158,16 +146,38 @@ class FusedAdder(wiring.Component):
             # Beyond 31 places: 30 at least, which leave none of its bits.
             distance.eq((difference[:5] ^ difference[-1].replicate(5)) | Cat(Const(0, 1), far.replicate(4))),
             far.eq((difference[5:-1] ^ difference[-1].replicate(len(difference) - 6)).any()),
-            p_special.eq(product.nan | p_inf),
-            subtract.eq(differ),
+        ]
+        live.value, live.sticky = smaller, Const(0, 1)
+        live.larger, live.exponent, live.distance = larger, exponent, distance
+        self._sign(m, live, top, product_larger)
+        live.exponent_over = product_larger if self.in_range else Const(0, 1)
+
+    def _sum_parts(self) -> tuple[Value, Value, Value, Value]:
+        """Of the sum: exponent, hidden bit, whether it has one in its code, and whether it is Inf or NaN."""
+        code = self.i_psum
+        if self.in_range:
+            # 0 has the least exponent, too far below any product for its hidden bit to count.
+            exponent = Cat(code[23:29], code[29] | ~code[30]).as_signed()
+            return exponent, Const(1, 1), code[29:31].any(), code[29:31].all()
+        # A subnormal has the exponent of the smallest normal and no hidden bit.
+        normal = code[23:31].any()
+        return Cat(code[23] | ~normal, code[24:31]), normal, normal, code[23:31].all()
+
+    def _sign(self, m: Module, live: SimpleNamespace, top: Value, product_larger: Value) -> None:
+        """Whether the operands are subtracted, the sign of the larger one, and what becomes of Inf and NaN."""
+        code, product = self.i_psum, self.i_product
+        p_special, subtract, sign, special, nan = (
+            Signal(name=name) for name in ("p_special", "subtract", "sign", "special", "nan")
+        )
+        opposite = code[31] ^ product.sign
+        m.d.comb += [
+            p_special.eq(product.nan | (product.inf if self.config.has_inf else Const(0, 1))),
+            subtract.eq(opposite & ~top if self.in_range else opposite & self.i_enable & ~special),
             sign.eq(Mux(product_larger | p_special, product.sign, code[31])),
             special.eq(p_special | top),
             nan.eq(product.nan | (top & (code[22] | (p_special & opposite)))),
         ]
-        live.value, live.sticky = smaller, Const(0, 1)
-        live.larger, live.exponent, live.distance = larger, exponent, distance
         live.subtract, live.sign, live.special, live.nan = subtract, sign, special, nan
-        live.exponent_over = product_larger if self.in_range else Const(0, 1)
 
     def _align(self, m: Module, live: SimpleNamespace, places: int) -> None:
         """Shift right by so many places; what leaves is kept as one sticky bit."""

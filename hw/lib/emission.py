@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 from hw.lib.assembly import Assembly
 from hw.lib.yosys import run_yosys
 
-__all__ = ["active_emission", "emit_modules", "name_of", "plain_names"]
+__all__ = ["active_emission", "emit_modules", "name_of", "plain_names", "used"]
 
 
 def _word(parameter: object) -> str:
@@ -55,7 +55,7 @@ def plain_names(text: str) -> str:
     return _MADE_FOR.sub("", text)
 
 
-def _used(elaboratable: Elaboratable) -> Elaboratable:
+def used(elaboratable: Elaboratable) -> Elaboratable:
     """Spares a component that was elaborated without Amaranth's knowledge, or that is text, the warning about it."""
     elaboratable._MustUse__used = True
     return elaboratable
@@ -76,7 +76,7 @@ class Emission:
     def __init__(self, top: wiring.Component, name: str, target: str | None):
         self._target = target
         self._tag = getattr(getattr(top, "config", None), "tag", "")
-        self._members = {name: _Member(_used(top), (type(top), top), self._tag)}
+        self._members = {name: _Member(used(top), (type(top), top), self._tag)}
 
     def module(self, block: type[wiring.Component], parameters: tuple) -> tuple[wiring.Component, str]:
         """``block(*parameters)``, made at its first use, and the name of its module.
@@ -87,7 +87,7 @@ class Emission:
         generic = hasattr(block, "verilog")
         made_from = (block,) if generic else (block, *parameters)
         known = self._members.get(name)
-        component = known.component if known and not generic else _used(block(*parameters))
+        component = known.component if known and not generic else used(block(*parameters))
         if not known:
             self._members[name] = _Member(component, made_from, _tag(parameters) or self._tag)
         elif known.made_from != made_from:
@@ -107,7 +107,7 @@ class Emission:
                     continue
                 elaborated = member.component.elaborate(self._target)
                 if isinstance(elaborated, Assembly):
-                    texts[name] = _used(elaborated).verilog(name)
+                    texts[name] = used(elaborated).verilog(name)
                     continue
                 texts[name] = ""
                 ports = _ports(member.component)

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -67,78 +67,89 @@ class Readout(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        # Two names for one value: a stall stops registers of all columns at once, of 16 more than ten thousand.
-        advance = Signal()
-        rows_ready = Signal(range(config.psum_depth + 1))
-        # rows_ready > 0, known a cycle early: the sequencer counts with what is read.
-        row_waits = Signal()
-        read_en = Signal()
+        # advance is o_advance: on an ECP5 that is a global net, for a stall stops the registers of all columns at
+        # once, with 16 columns more than ten thousand of them.
+        self.advance = Signal()
+        # A row waits to be read, and is read in this cycle.
+        self.row_waits = Signal()
+        self.read_en = Signal()
+        self._requests(m, spread(m, "advance", self.advance) if platform == ECP5 else self.advance)
+        # Column 0 goes through a memory word, the stages of rounding and those of the conversion to the result, and
+        # column c is c stages behind.
+        depth = round_stages(config) + narrow_stages(config)
+        self.stages = Signal(depth + config.cols)
+        self.rows = [
+            Signal(struct(readout_layout(config)), name=f"row_{index}") for index in range(depth + config.cols - 1)
+        ]
+        self._pipeline(m)
+        codes = [self._column(m, col) for col in range(config.cols)]
+        m.d.comb += [self.o.payload.codes.eq(Cat(codes)), self.o.payload.last.eq(self.tile_ends)]
+        return m
+
+    def _requests(self, m: Module, everywhere: Value) -> None:
+        """The next row that column 0 reads, as soon as it is stored; ``everywhere`` is what moves the pipeline."""
+        rows_ready = Signal(range(self.config.psum_depth + 1))
         address = self.o_read_address
         m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.o_advance.eq(spread(m, "advance", advance) if platform == ECP5 else advance),
-            read_en.eq(advance & row_waits),
+            self.advance.eq(~self.o.valid | self.o.ready),
+            self.o_advance.eq(everywhere),
+            self.read_en.eq(self.advance & self.row_waits),
         ]
         m.d.sync += [
-            rows_ready.eq(rows_ready + self.i_finished - read_en),
-            row_waits.eq(self.i_finished | (rows_ready > 1) | (row_waits & ~advance)),
+            rows_ready.eq(rows_ready + self.i_finished - self.read_en),
+            # rows_ready > 0, known a cycle early: the sequencer counts with what is read.
+            self.row_waits.eq(self.i_finished | (rows_ready > 1) | (self.row_waits & ~self.advance)),
         ]
-        with m.If(read_en):
-            m.d.sync += address.eq(Mux(address == config.psum_depth - 1, 0, address + 1))
+        with m.If(self.read_en):
+            m.d.sync += address.eq(Mux(address == self.config.psum_depth - 1, 0, address + 1))
 
-        # What is known of the row is kept beside the banks, at the same address, and read with them.
+    def _pipeline(self, m: Module) -> None:
+        """Rows on their way: whether there is one at each stage, and how it is to be read out."""
+        # That is kept beside the banks, at the row's address, and read with them.
         rows = place(
             m,
             "rows",
             SyncMemory,
-            readout_layout(config).width,
-            config.psum_depth,
+            readout_layout(self.config).width,
+            self.config.psum_depth,
             1,
             "any",
             write__en=self.i_row_en,
             write__address=self.i_row_address,
             write__data=self.i_row,
-            reads__0__en=read_en,
-            reads__0__address=address,
+            reads__0__en=self.read_en,
+            reads__0__address=self.o_read_address,
         )
-
-        # Stages after the read of column 0: memory word, those of rounding, those of the conversion, result. Column c
-        # is c stages behind.
-        last = config.cols - 1
-        depth = round_stages(config) + narrow_stages(config)
-        stages = Signal(depth + 1 + last)
-        rows_ahead = [Signal(struct(readout_layout(config)), name=f"row_{index}") for index in range(depth + last)]
-        tile_ends = Signal()
+        self.tile_ends = Signal()
         with m.If(self.o_advance):
             m.d.sync += [
-                stages.eq(Cat(row_waits, stages)),
-                rows_ahead[0].eq(rows.reads[0].data),
-                *(row.eq(before) for before, row in pairwise(rows_ahead)),
-                self.o.valid.eq(stages[-1]),
-                tile_ends.eq(stages[-1] & rows_ahead[-1].end),
+                self.stages.eq(Cat(self.row_waits, self.stages)),
+                self.rows[0].eq(rows.reads[0].data),
+                *(row.eq(before) for before, row in pairwise(self.rows)),
+                self.o.valid.eq(self.stages[-1]),
+                self.tile_ends.eq(self.stages[-1] & self.rows[-1].end),
             ]
-        m.d.comb += self.o_freed.eq(advance & Cat(row_waits, stages)[last])
-        codes = []
-        width = psum_layout(config).width
-        for col in range(config.cols):
-            rounded, row = rows_ahead[round_stages(config) - 1 + col], rows_ahead[depth - 2 + col]
-            ports = place(
-                m,
-                f"rounder_{col}",
-                Rounder,
-                config,
-                i_en=self.o_advance,
-                i_psum=self.i_psums.word_select(col, width),
-                i_select=rounded.select,
-                i_saturate=rounded.saturate,
-            )
-            in_use = Signal(name=f"in_use_{col}")
-            with m.If(self.o_advance):
-                m.d.sync += in_use.eq(stages[depth - 1 + col] & (row.columns > col))
-            code = Mux(in_use, ports.o_code, 0)
-            line = place(
-                m, f"wait_{col}", StallingDelay, len(ports.o_code), config.cols - col, en=self.o_advance, i=code
-            )
-            codes.append(line.o)
-        m.d.comb += [self.o.payload.codes.eq(Cat(codes)), self.o.payload.last.eq(tile_ends)]
-        return m
+        last_reads = Cat(self.row_waits, self.stages)[self.config.cols - 1]
+        m.d.comb += self.o_freed.eq(self.advance & last_reads)
+
+    def _column(self, m: Module, col: int) -> Value:
+        """A column's code, rounded where it is and held until the columns to the east have theirs."""
+        config = self.config
+        width, depth = psum_layout(config).width, round_stages(config) + narrow_stages(config)
+        rounded, row = self.rows[round_stages(config) - 1 + col], self.rows[depth - 2 + col]
+        ports = place(
+            m,
+            f"rounder_{col}",
+            Rounder,
+            config,
+            i_en=self.o_advance,
+            i_psum=self.i_psums.word_select(col, width),
+            i_select=rounded.select,
+            i_saturate=rounded.saturate,
+        )
+        in_use = Signal(name=f"in_use_{col}")
+        with m.If(self.o_advance):
+            m.d.sync += in_use.eq(self.stages[depth - 1 + col] & (row.columns > col))
+        code = Mux(in_use, ports.o_code, 0)
+        cycles = config.cols - col
+        return place(m, f"wait_{col}", StallingDelay, len(ports.o_code), cycles, en=self.o_advance, i=code).o

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In
 
 from arch.record import Field
 from hw.lib.arbiter import Arbiter
+from hw.lib.emission import used
 from hw.lib.memory import SyncMemory
 from hw.lib.queue import StreamQueue
 from hw.lib.register_slice import RegisterSlice
@@ -66,7 +67,7 @@ class _Driver:
 
 def _ports(block: wiring.Component) -> dict[str, tuple[bool, int]]:
     """Whether the block reads a port, and its width."""
-    members = block.signature.flatten(block)
+    members = used(block).signature.flatten(block)
     return {"__".join(map(str, path)): (m.flow == In, len(Value.cast(value))) for path, m, value in members}
 
 

@@ -241,7 +241,7 @@ PROBES = {
     "o_result__payload": Probe(
         place="port o_result__payload",
         stage="read-out",
-        files="hw/arithmetic/rounder.py, hw/tensor/readout.py",
+        files="hw/arithmetic/rounder.py, hw/arithmetic/narrower.py, hw/tensor/readout.py",
         rank=RESULT,
         causes=causes.result,
         term=terms.of_result,

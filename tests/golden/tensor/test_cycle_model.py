@@ -132,7 +132,7 @@ def test_surroundings_of_two_passes(two_passes):
         request, seed, store, stored = ([0] * cycles for _ in range(4))
         for i, t in enumerate(rows):
             used = c < 3
-            request[t + 1 + c] = 3 if i < 3 else 1 | i % 3 << 2
+            request[t + 1 + c] = 1 if i < 3 else 3 | i % 3 << 2
             # The sum of the first pass, as it was when it was stored.
             seed[t + 2 + c] = psums[c][rows[i - 3] + 6 + c] if i >= 3 and used else 0
             store[t + 6 + c] = (1 | i % 3 << 1) if used else 0

@@ -124,7 +124,7 @@ BUGS = {
     "PSUM bank: a read in the cycle of a write returns the new word": (
         "psum_bank-e4m3",
         "memory_52_1024_2_any",
-        r"<= (memory\[reads__0__address\]);",
+        r"<= (words\[reads__0__address\]);",
         r"<= write__en && write__address == reads__0__address ? write__data : \1;",
     ),
     "PSUM bank: unused columns stored": (

@@ -154,7 +154,7 @@ class TestCommand:
     def test_page_without_a_place(self, two_groups, tmp_path, monkeypatch):
         """Told before anything is measured."""
         page = tmp_path / "performance.md"
-        page.write_text("no place")
+        page.write_text("no place", encoding="utf-8")
         monkeypatch.setattr(bench, "PAGE", page)
         with pytest.raises(InputError, match=r"performance.md must hold the lines <!-- made by make bench: begin -->"):
             run_bench([], quick=False, seed=1, out=tmp_path / "bench.json", page=True)

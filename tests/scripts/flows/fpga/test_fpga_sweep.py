@@ -112,7 +112,7 @@ def test_the_page_is_rewritten(built):
 
 
 def test_a_page_without_a_place_is_told_of_before_anything_is_built(built):
-    Path("fpga.md").write_text("no place")
+    Path("fpga.md").write_text("no place", encoding="utf-8")
     with pytest.raises(InputError, match=r"fpga.md must hold the lines <!-- made by make fpga-sweep: begin -->"):
         sweep(docs=True)
     assert built == []
