@@ -35,17 +35,19 @@ class RegisterSlice(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        taken, given = Value.cast(self.i.payload), Value.cast(self.o.payload)
-        spare = Signal(len(taken))
+        taken = Value.cast(self.i.payload)
+        # What is not valid means nothing, after a reset too.
+        offered = Signal(len(taken), reset_less=True)
+        spare = Signal(len(taken), reset_less=True)
         spare_valid = Signal()
-        # A register, less a NOT.
-        m.d.comb += self.i.ready.eq(~spare_valid)
+        # ``i.ready`` is a register, but for a NOT.
+        m.d.comb += [self.i.ready.eq(~spare_valid), Value.cast(self.o.payload).eq(offered)]
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [self.o.valid.eq(spare_valid | self.i.valid), spare_valid.eq(0)]
             with m.If(spare_valid):
-                m.d.sync += given.eq(spare)
+                m.d.sync += offered.eq(spare)
             with m.Else():
-                m.d.sync += given.eq(taken)
+                m.d.sync += offered.eq(taken)
         with m.Elif(~spare_valid):
             m.d.sync += [spare_valid.eq(self.i.valid), spare.eq(taken)]
         return m

@@ -1,8 +1,9 @@
 """How the blocks that every unit is made with take part in the campaign of mutants."""
 
-from verif.lib.units import BENCHES
+from verif.lib.units import BENCHES, WIDTH
 from verif.modules import plain_modules
 from verif.mutants.hook import MutantHook
+from verif.mutants.known import Guard, Known
 from verif.mutants.mutation import Mutation
 from verif.mutants.units import Units
 
@@ -24,6 +25,15 @@ def _verilog(_: None) -> str:
     return "\n".join(text for bench in MUTATED.values() for text in plain_modules(bench.block()).values())
 
 
+def _known(module: str, _: None) -> Known:
+    """A payload means nothing while it is not valid: a stream's other end does not look at it then."""
+    if module == "register_slice":
+        places = [("register", "spare", "spare_valid"), ("register", "o__payload", "o__valid")]
+        places.append(("output", "o__payload", "o__valid"))
+        return Known(guards=[Guard(kind, name, 0, WIDTH, condition) for kind, name, condition in places])
+    return Known()
+
+
 def _benches(mutation: Mutation) -> tuple[Units]:
     return (Units(mutation, MUTATED, {FIFO: "stream_queue"}),)
 
@@ -32,5 +42,6 @@ MUTANTS = MutantHook(
     configs={"lib": None},
     modules=lambda _: (FIFO, "register_slice", "arbiter", "memory"),
     verilog=_verilog,
+    known=_known,
     benches=_benches,
 )

@@ -18,7 +18,7 @@ from hw.lib.register_slice import RegisterSlice
 from verif.lib.models import ArbiterModel, MemoryModel, QueueModel, SliceModel
 from verif.simulation.unit_bench import UnitBench
 
-__all__ = ["BENCHES"]
+__all__ = ["BENCHES", "WIDTH"]
 
 #: Cycles at each pace, and probabilities that a source offers and a sink takes.
 CYCLES = 2_000
