@@ -59,6 +59,9 @@ test: $(READY) ## run the tests
 test-slow: $(READY) ## run the tests that take minutes
 	$(BIN)/pytest -n auto -rs -m slow
 
+configs: $(READY) ## random passes on configurations that have every pair of parameter values
+	$(BIN)/pytest -n auto -rs -m '' tests/verif/tensor/test_covering.py
+
 coverage: $(READY) ## measure functional bins, lines and toggles, write build/coverage/index.html (SEED=)
 	@$(BIN)/systolith coverage $(seed)
 

@@ -23,9 +23,9 @@ module {name} #(
   // The youngest value is lowest.
   reg [WIDTH*CYCLES-1:0] line;
   wire [WIDTH*(CYCLES+1)-1:0] values = {{line, i}};
-  initial line = {{WIDTH*CYCLES{{1'b0}}}};
+  initial line = 0;
   always @(posedge clk)
-    if (rst) line <= {{WIDTH*CYCLES{{1'b0}}}};
+    if (rst) line <= 0;
     else {moves}line <= values[WIDTH*CYCLES-1:0];
   assign o = values[WIDTH*CYCLES +: WIDTH];
 endmodule

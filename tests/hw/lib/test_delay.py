@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from hw.lib.blocks import place
 from hw.lib.delay import Delay, StallingDelay
 from hw.lib.emission import emit_modules
+from verif.simulation.toolchain import lint
 
 
 def test_a_delay_of_no_cycles_is_refused():
@@ -35,6 +36,15 @@ def test_one_delay_module_serves_all_lengths():
     modules = emit_modules(Skew())
     assert list(modules) == ["skew", "delay"]
     assert ".CYCLES(32'd1)" in modules["skew"] and ".CYCLES(32'd2)" in modules["skew"]
+
+
+def test_a_line_of_many_bits_is_no_replication(tmp_path):
+    """Verilator takes one of more than 8,192 bits for a mistake."""
+    top = "module top(input clk, input rst, input [99:0] i, output [99:0] o);\n"
+    top += "  delay #(.WIDTH(100), .CYCLES(100)) long (.clk(clk), .rst(rst), .i(i), .o(o));\nendmodule\n"
+    path = tmp_path / "long.v"
+    path.write_text(Delay(100, 100).verilog("delay") + top, encoding="utf-8")
+    assert lint(path, "top") == ""
 
 
 def _equal(folder: Path, text: str, block: type[Delay], width: int, cycles: int) -> bool:
