@@ -13,7 +13,7 @@ from arch.tensor.config import EngineConfig
 from golden.tensor.engine import TensorEngine
 from verif.modules import module_text
 from verif.simulation.harness import Log
-from verif.simulation.replay import Outcome, replay
+from verif.simulation.replay import ReplayResult, replay
 from verif.simulation.simulate import build_unit
 from verif.tensor.unit import tensor_unit
 from verif.tensor.workload.traffic import FOREVER, Traffic
@@ -41,7 +41,7 @@ def counters(config: EngineConfig) -> dict[str, str]:
     return {
         "weight beats loaded": f"{sequencer}.loaded == {config.load_cycles(config.rows)}",
         "activation rows of a pass": f"{sequencer}.row == {config.psum_depth}",
-        "sums on their way": f"{sequencer}.in_flight == {config.hazard_latency - 1}",
+        "sums on their way": f"{sequencer}.in_flight == {config.store_latency - 1}",
         "PSUM rows occupied": f"{sequencer}.occupied == {config.psum_depth}",
         "rows that wait for read-out": f"{readout}.rows_ready == {config.psum_depth}",
         "ring of rows taken": f"{sequencer}.o_row_en && {sequencer}.o_row_address == {address}",
@@ -94,7 +94,7 @@ def fill(config: EngineConfig) -> Iterator[np.ndarray]:
 def all_lanes(config: EngineConfig) -> Iterator[np.ndarray]:
     """All lanes and columns, more rows than are on their way at a time, and weights that wait for the last of them."""
     play = Play(config)
-    for size in (config.hazard_latency + 4, 1):
+    for size in (config.store_latency + 4, 1):
         play.offer([size], whole=True)
     yield play.to_the_end()
 
@@ -105,7 +105,7 @@ def run(
     rewrite: Callable[[str], str] | None = None,
     *,
     simulator: str = SHORT,
-) -> tuple[Outcome, set[str]]:
+) -> tuple[ReplayResult, set[str]]:
     """A replay, and the counters that came to their top."""
     unit, tops = tensor_unit(config, registers=with_registers(config)), counters(config)
     bits = f"{{{', '.join(f'({text})' for text in reversed(tops.values()))}}}"
@@ -178,12 +178,12 @@ FAULTS = {
     "a pass of exactly 512 rows, counted with nine bits": (
         PLAIN,
         fill,
-        changed("sequencer", r"= (_\w+) (== run\[10:0\]);", r"= (\1 & 9'h1ff) \2;"),
+        changed("sequencer", r"= (_\w+) (== running\[10:0\]);", r"= (\1 & 9'h1ff) \2;"),
     ),
     "lanes in use, counted with seven bits": (
         TALL,
         all_lanes,
-        changed("sequencer", r"o_tile_k = (run\[\d+:\d+\]);", r"o_tile_k = \1 & 7'h7f;"),
+        changed("sequencer", r"o_tile_k = (running\[\d+:\d+\]);", r"o_tile_k = \1 & 7'h7f;"),
     ),
 }
 
