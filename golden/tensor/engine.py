@@ -123,9 +123,14 @@ class TensorEngine:
         """What a reset in mid-run leaves: nothing that was offered, taken or finished, but the words in PSUM."""
         memory = self._state.memory
         self._state = reset_state(self.config, self._hardware)._replace(memory=memory)
+        self.withdraw()
+        self.forget()
+
+    def withdraw(self) -> None:
+        """Take back what is offered and not taken, even what is presented already: as no source but a reset may."""
         self._queues = Queues(*(queue[:0] for queue in self._queues))
         self._pending = [[], [], [], []]
-        self.forget()
+        self._state.position[:] = self._state.presented[:] = 0
 
     def offer(
         self,

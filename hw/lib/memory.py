@@ -68,7 +68,8 @@ class SyncMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         width = len(self.write.data)
-        m.submodules.memory = words = memory.Memory(shape=width, depth=self.depth, init=[])
+        # Not `memory`, which a block around it may well call this one: Verilog would have one name hide the other.
+        m.submodules.words = words = memory.Memory(shape=width, depth=self.depth, init=[])
         port = words.write_port(granularity=self.granule)
         m.d.comb += [port.en.eq(self.write.en), port.addr.eq(self.write.address), port.data.eq(self.write.data)]
         for read in self.reads:

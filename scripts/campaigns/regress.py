@@ -134,7 +134,7 @@ class Regression:
             "cycles": verdict.cycles,
             "signals": verdict.signals,
             "seconds": round(verdict.seconds, 3),
-            **{name: run[name] for name in ("config", "gemms", "idle", "stall")},
+            **{name: run[name] for name in ("config", "target", "gemms", "idle", "stall", "resets")},
         }
 
     def junit(self) -> str:

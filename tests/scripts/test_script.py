@@ -61,6 +61,8 @@ def test_interrupted_while_it_loads(tensors, module):
     """Ctrl-C in the first half second."""
     program = (
         "import os, signal, sys\n"
+        # A job in a shell's background starts with Ctrl-C ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Interrupting:\n"
         "    def find_spec(name, *_):\n"
         f"        if name == {module!r}:\n"

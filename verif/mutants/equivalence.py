@@ -91,6 +91,8 @@ def _circuits(module: str, change: str, name: str, directory: Path) -> tuple[Cir
     change = change.replace(f"-module {module} ", "-module gate ")
     script = (
         f"{READ}copy {module} gold\ncopy {module} gate\n{change}\n"
+        # Modules with parameters are made for the values they have here: with their defaults they would be narrower.
+        "hierarchy\nproc\nmemory_collect\n"
         f"flatten gold gate\nopt_clean gold gate\nselect gold gate\nwrite_json -selected {name}.json\n"
     )
     yosys(script, directory, name)

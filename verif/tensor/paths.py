@@ -97,7 +97,7 @@ def stored(config: EngineConfig, field: Field, dut: str) -> str:
     """What the memory holds where a row was stored."""
     bank = f"{dut}.psum_{field.col}"
     address = f"{bank}.o_store[{config.address_bits}:1]"
-    return f"({bank}.o_store[0] ? {bank}.memory.memory[{address}] : {field.width}'d0)"
+    return f"({bank}.o_store[0] ? {bank}.memory.words[{address}] : {field.width}'d0)"
 
 
 def read(_: EngineConfig, field: Field, dut: str) -> str:

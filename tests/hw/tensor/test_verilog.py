@@ -133,7 +133,7 @@ def test_engines_of_two_configurations_live_in_one_project(tmp_path):
     assert _slang(*files) == 0
     assert (
         len(re.findall(r"^module ", "".join(path.read_text(encoding="utf-8") for path in files), re.MULTILINE))
-        == 2 * 18
+        == 2 * 20
     )
 
 

@@ -58,7 +58,7 @@ def test_the_same_bytes_in_another_process(tmp_path):
 @icarus
 def test_the_bench_is_run(written, capfd):
     assert run_bench(written)
-    assert capfd.readouterr().out.startswith("PASS: 8 GEMMs, ")
+    assert capfd.readouterr().out.startswith("PASS: 18 GEMMs, ")
 
 
 @icarus
@@ -115,7 +115,7 @@ def test_fusesoc_shows_the_core(written):
 def test_fusesoc_runs_the_bench(written):
     folder = Path(written["core"]).parent
     run = ("run", "--build-root", str(folder / "work"), "--target", "sim", "systolith:engine:my-4x4")
-    assert "PASS: 8 GEMMs, " in _fusesoc(folder, *run)
+    assert "PASS: 18 GEMMs, " in _fusesoc(folder, *run)
 
 
 def test_fusesoc_sets_up_lint(written):

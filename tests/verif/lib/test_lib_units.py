@@ -49,7 +49,7 @@ BUGS = {
     "memory: a read in the cycle of a write gives the new word": (
         "memory-one_read",
         "memory",
-        r"<= (memory\[reads__0__address\]);",
+        r"<= (words\[reads__0__address\]);",
         r"<= write__en && write__address == reads__0__address ? write__data : \1;",
     ),
     "memory: the upper granule follows the lower one": (

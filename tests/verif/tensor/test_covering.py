@@ -11,11 +11,11 @@ import pytest
 
 from arch.tensor.config import EngineConfig
 from verif.modules import module_text
-from verif.simulation.replay import ReplayResult, replay
-from verif.simulation.simulate import build_unit
+from verif.simulation.replay import ReplayResult
 from verif.tensor.covering import ALL_ROWS, LEAST, VALUES, Case, Pair, covering_array, pairs
+from verif.tensor.passes import run_passes
 from verif.tensor.unit import tensor_unit
-from verif.tensor.workload.session import Stretch, session
+from verif.tensor.workload.session import Stretch
 
 SEED = int(os.environ.get("SEED", 11))
 CASES = covering_array()
@@ -34,9 +34,8 @@ def run(case: Case, stretches: list[Stretch], rewrite: Callable[[str], str] | No
     unit = tensor_unit(case.config, registers=icarus or case.side <= SHORT_SIDE, target=case.target)
     # Such runs take less time than an optimised build.
     unit = replace(unit, opt_level=0, hier_blocks=unit.coverage_blocks if case.side > SHORT_SIDE else ())
-    simulation = build_unit(unit, simulator="icarus" if icarus else "verilator", resets=True, rewrite=rewrite)
-    records = session(case.config, np.random.default_rng(SEED), stretches, registers=not unit.note)
-    return replay(simulation, records)
+    simulator = "icarus" if icarus else "verilator"
+    return run_passes(unit, np.random.default_rng(SEED), stretches, simulator=simulator, rewrite=rewrite)
 
 
 def check(case: Case, stretches: list[Stretch]) -> None:

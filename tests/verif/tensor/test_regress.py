@@ -12,13 +12,18 @@ from arch.tensor.config import EngineConfig
 from golden.tensor.schedule import gemm_cycles
 from verif.simulation.simulator import SimulatorError
 from verif.tensor import regress
+from verif.tensor.covering import VALUES
 from verif.tensor.engine import EngineRun
 from verif.tensor.regress import CONFIGS, LONGEST, RUNS_PER_CONFIG, Run, execute
 from verif.tensor.workload.operands import CLASSES
 
 SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
 RUNS = [Run.draw(5, index) for index in range(400)]
-RUN = next(run for run in RUNS if run.config.rows * run.config.cols <= 8)
+#: Small, its modules as in the patterns of planted bugs, and without resets: those are added where they are the point.
+RUN = replace(
+    next(r for r in RUNS if r.config.rows * r.config.cols <= 8 and r.config.store_latency > 2 and not r.target),
+    resets=(),
+)
 
 
 def test_a_run_follows_from_its_seed_and_number():
@@ -53,6 +58,11 @@ def test_every_constraint_is_met_and_every_choice_made():
     assert {spec.kind for _, spec in gemms} == set(CLASSES)
     assert {spec.out_format for _, spec in gemms} == set(FORMATS)
     assert {spec.saturate for _, spec in gemms} == {True, False}
+    for name in ("product_latency", "add_latency", "readout_latency", "integer_operands"):
+        assert {getattr(config, name) for config in configs} == set(VALUES[name])
+    assert any(config.rows_per_load_cycle > 1 < config.add_latency for config in configs)
+    assert {run.target for run in RUNS} == set(VALUES["target"])
+    assert {len(run.resets) for run in RUNS} == {0, 1, 2, 3}
     # Ragged tiles, several tiles, the deepest sums, blocks of M, and rings that wrap.
     assert any(spec.shape[1] % config.rows for config, spec in gemms)
     assert any(spec.shape[2] % config.cols and spec.shape[2] > config.cols for config, spec in gemms)
@@ -78,6 +88,24 @@ def test_a_planted_bug_is_the_verdict():
     verdict = execute(RUN, SIMULATOR, planted(LATE_SWAP))
     assert not verdict.passed
     assert "differ first in cycle" in verdict.report[0] and "PE(0, 0).active" in verdict.report[0]
+
+
+def test_what_a_reset_leaves_behind_is_found():
+    """A register that survives a reset shows in no GEMM: the passes that follow them see it."""
+    run = replace(RUN, resets=(40, 60, 80), stall=0.0)
+    survives = ("sequencer", r"if \(rst\) (in_flight <= )", r"if (1'b0) \1", 1)
+    assert not execute(replace(run, resets=()), SIMULATOR, planted(survives)).failed
+    verdict = execute(run, SIMULATOR, planted(survives))
+    assert verdict.report[0].startswith("passes with resets: RTL and golden model differ first in cycle ")
+    assert execute(run, SIMULATOR).passed
+
+
+def test_all_that_is_drawn_is_told():
+    run = next(run for run in RUNS if run.target and run.resets and run.config.integer_operands)
+    c, text = run.config, str(run)
+    assert f"{c.product_latency}, {c.add_latency}, {c.readout_latency}" in text
+    for part in ("of integers", f"for {run.target}", f"resets after {run.resets[0]}", f"psum_depth {c.psum_depth}"):
+        assert part in text
 
 
 def answer(monkeypatch, outcome) -> regress.Verdict:

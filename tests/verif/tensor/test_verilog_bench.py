@@ -73,6 +73,26 @@ def test_passes(folder, seed):
 
 
 @icarus
+@pytest.mark.parametrize("folder", list(CONFIGS), indirect=True)
+def test_every_stream_pauses_and_stalls(folder):
+    """However small the array, and so the run."""
+    watch = ""
+    for stream in STREAMS:
+        for event, what in (("stalls", "{s}_tvalid && !{s}_tready"), ("pauses", "!{s}_tvalid && {s}_tready")):
+            line = f'$display("{stream} {event}");'
+            watch += f"  always @(posedge aclk) if (aresetn && {what.format(s=stream)}) {line}\n"
+    bench = folder / "e_tb.v"
+    head, _, tail = bench.read_text(encoding="utf-8").partition("  always #5 aclk = !aclk;\n")
+    assert tail
+    # The bench's own module is the one with the clock: its end is the first.
+    inside, end, after = tail.partition("endmodule")
+    bench.write_text(f"{head}  always #5 aclk = !aclk;\n{inside}{watch}{end}{after}", encoding="utf-8")
+    lines = _run(folder)[1].splitlines()
+    for stream in STREAMS:
+        assert lines.count(f"{stream} stalls") > 10 and lines.count(f"{stream} pauses") > 10
+
+
+@icarus
 def test_pauses_and_stalls_differ_by_seed(folder):
     assert _run(folder, "+seed=1")[1] != _run(folder, "+seed=77")[1]
 

@@ -211,7 +211,7 @@ endmodule
         harness=harness,
         engine="induction",
         depth=4,
-        peeks={word: f"dut.memory[{row}]" for row, word in enumerate(words)},
+        peeks={word: f"dut.words[{row}]" for row, word in enumerate(words)},
         quick=True,
     )
 

@@ -211,11 +211,11 @@ def _benches() -> dict[str, UnitBench]:
     benches = [narrower_bench()]
     for key, config in UNIT_CONFIGS.items():
         benches += unit_benches(key, config)
-        if config.exact:
-            key = f"{key}-ecp5"
-            benches += [replace(make(key, config), target=ECP5) for make in (_multiplier, _adder)]
-            benches.append(pe_bench(key, config, ECP5))
-        else:
+        # The fused adder has no cells of its own.
+        made = (_multiplier, _adder) if config.exact else (_multiplier,)
+        benches += [replace(make(f"{key}-ecp5", config), target=ECP5) for make in made]
+        benches.append(pe_bench(f"{key}-ecp5", config, ECP5))
+        if not config.exact:
             benches += [_fused_adder(f"{key}_{n}_stages", replace(config, add_latency=n)) for n in ADD_LATENCIES[1:]]
     for key, latencies in {"e4m3": range(5, 12), "fp8": (9, 11), "bf16": (9, 11)}.items():
         for stages in latencies:

@@ -12,9 +12,10 @@ from hw.tensor.verilog import engine_verilog
 from verif.mutants.hook import Bench
 from verif.mutants.mutation import SELECT, Mutation
 from verif.mutants.units import Units
-from verif.simulation.harness import RESET, Harness, Log
+from verif.simulation.harness import Log
 from verif.simulation.replay import ReplayResult, replay
 from verif.simulation.simulator import Simulation, build
+from verif.tensor.axi import ENGINE, axi_harness, plain_wrapper, shim_verilog
 from verif.tensor.blocks.units import narrower_bench, unit_benches
 from verif.tensor.mutants.assumptions import violations
 from verif.tensor.unit import tensor_unit
@@ -48,12 +49,15 @@ def _stretches(config: EngineConfig, rng: np.random.Generator) -> list[Stretch]:
     groups = max(6, 960 // config.psum_depth)
     whole = [Stretch(groups=groups, idle=idle, stall=stall) for idle, stall in PACES]
     cuts = rng.integers(1, 2 * config.drain_latency + 4 * config.rows, CUTS)
-    return [*whole, *(Stretch(groups=2, idle=0.2, stall=0.2, cut=int(cut)) for cut in cuts)]
+    return [*whole, *(Stretch(groups=2, idle=0.2, stall=0.2, cut=int(cut), reset=2) for cut in cuts)]
 
 
 @dataclass(frozen=True)
 class EngineTraffic:
-    """The engine under random traffic, with resets in it; every port and PE register compared in every cycle."""
+    """The engine in its AXI wrapper under random traffic, with resets in it.
+
+    Every port and PE register is compared in every cycle.
+    """
 
     mutation: Mutation
     simulator: str = "verilator"
@@ -65,19 +69,19 @@ class EngineTraffic:
         unit = tensor_unit(self.mutation.config)
         bits = f"{{{', '.join(reversed(self._violations.values()))}}}"
         log = Log(payload=bits, width=len(self._violations), state=bits, state_width=len(self._violations))
-        harness = Harness(dut=unit.top, fields=(RESET, *unit.record.fields), path=unit.path, log=log)
-        text = self.mutation.put_into(plain_names(engine_verilog(self.mutation.config)))
-        return build([text], harness, simulator=self.simulator, opt_level=1)
+        config = self.mutation.config
+        text = self.mutation.put_into(plain_names(engine_verilog(config)) + plain_wrapper(config))
+        return build([text, shim_verilog(config)], axi_harness(unit, log), simulator=self.simulator, opt_level=1)
 
     @property
     def _violations(self) -> dict[str, str]:
-        return violations(self.mutation.known, self.mutation.config, "dut")
+        return violations(self.mutation.known, self.mutation.config, ENGINE)
 
     @cached_property
     def trace(self) -> list[np.ndarray]:
         """The stimulus and what is expected."""
         rng = np.random.default_rng(self.mutation.seed)
-        return list(session(self.mutation.config, rng, _stretches(self.mutation.config, rng)))
+        return list(session(self.mutation.config, rng, _stretches(self.mutation.config, rng), masked=True))
 
     def part(self, module: str) -> str:
         """One for all of them."""

@@ -69,7 +69,7 @@ endmodule
         harness=harness,
         engine="induction",
         depth=6,
-        peeks={word: f"dut.memory.memory[{row}]" for row, word in enumerate(words)},
+        peeks={word: f"dut.memory.words[{row}]" for row, word in enumerate(words)},
         quick=True,
     )
 

@@ -28,7 +28,7 @@ module tb;
   reg aresetn = 1'b0;
   always #5 aclk = !aclk;
 
-  // Pauses and stalls: four streams take eight bits each of a shift register. Every 128 cycles a stream draws whether
+  // Pauses and stalls: four streams take eight bits each of a shift register. Every 16 cycles a stream draws whether
   // it goes ahead always, or in three, two or one of four cycles.
   reg [31:0] lfsr = 32'h1;
   reg [7:0] pace = 8'h0;
@@ -41,7 +41,7 @@ module tb;
     cycle <= cycle + 1;
     // x^32 + x^22 + x^2 + x + 1, eight steps; the register is never zero.
     lfsr <= shifted(lfsr);
-    if (cycle % 128 == 127) pace <= {lfsr[25:24], lfsr[17:16], lfsr[9:8], lfsr[1:0]};
+    if (cycle % 16 == 15) pace <= {lfsr[25:24], lfsr[17:16], lfsr[9:8], lfsr[1:0]};
     for (lane = 0; lane < 4; lane = lane + 1) go[lane] <= lfsr[8 * lane + 4 +: 2] >= pace[2 * lane +: 2];
   end
 

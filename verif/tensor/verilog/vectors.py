@@ -19,8 +19,9 @@ from verif.tensor.workload.program import Program, packed, result_rows
 
 __all__ = ["STREAMS", "Vectors", "bench_gemms", "expected_layout", "make_vectors"]
 
-#: GEMMs of each pair of formats, and at least so many in all.
-EACH, LEAST = 2, 8
+#: GEMMs of each pair of formats, and at least so many in all; and activation rows, so that the run of a small array
+#: is long enough for pauses and stalls of every stream.
+EACH, LEAST, ROWS = 2, 8, 400
 #: A file of vectors for each.
 STREAMS = ("command", "weight", "activation", "result")
 
@@ -49,11 +50,13 @@ def bench_gemms(config: EngineConfig, seed: int = 1) -> list[Gemm]:
     rng = np.random.default_rng(seed)
     rows, cols = config.rows, config.cols
     pairs = list(product(config.formats, repeat=2))
-    pairs *= max(EACH, -(-LEAST // len(pairs)))
+    least = max(EACH * len(pairs), LEAST)
     deepest = config.k_max if config.exact else 2 * rows + 1
     sizes = [(1, 1, 1), (2, min(rows, deepest), cols), (3, min(2 * rows + 1, deepest), 2 * cols + 1)]
-    jobs = []
-    for index, (x_format, w_format) in enumerate(pairs):
+    jobs: list[Gemm] = []
+    while len(jobs) < least or sum(_rows(job, config) for job in jobs) < ROWS:
+        index = len(jobs)
+        x_format, w_format = pairs[index % len(pairs)]
         spec = draw_gemm(
             rng,
             config,
@@ -69,6 +72,12 @@ def bench_gemms(config: EngineConfig, seed: int = 1) -> list[Gemm]:
         )
         jobs.append(spec.job(rng))
     return jobs
+
+
+def _rows(job: Gemm, config: EngineConfig) -> int:
+    """Activation rows of a product: all of M for each tile of K and N."""
+    m, k, n = job.shape
+    return m * -(-k // config.rows) * -(-n // config.cols)
 
 
 def make_vectors(config: EngineConfig, jobs: Iterable[Gemm]) -> Vectors:

@@ -55,7 +55,7 @@ def netlist(part="engine"):
         "block.grid.row_0__o_psums_TRELLIS_FF_Q": cell("TRELLIS_FF", Q=2, DI=9),
         "block.grid.row_0.pe_0.product_TRELLIS_FF_Q_1": cell("TRELLIS_FF", Q=3),
         "block.o_result__payload_LUT4_Z_D_LUT4_Z": cell("LUT4", Z=4, A=3),
-        "block.psum_3.memory.memory.0.0": cell("DP16KD"),
+        "block.psum_3.memory.words.0.0": cell("DP16KD"),
         "shift_TRELLIS_FF_Q": cell("TRELLIS_FF", Q=5),
         "block.sequencer": cell("$scopeinfo"),
     }
@@ -74,7 +74,7 @@ def netlist(part="engine"):
 def test_a_register_has_the_name_it_has_in_the_source():
     found = netlist()
     assert found.name_of("block.grid.row_0__o_psums_TRELLIS_FF_Q") == "block.grid.row_0.pe_0.psum_0"
-    assert found.name_of("block.psum_3.memory.memory.0.0") == "block.psum_3.memory.memory.0.0"
+    assert found.name_of("block.psum_3.memory.words.0.0") == "block.psum_3.memory.words.0.0"
     # What only yosys named, and what nextpnr made of a cell.
     assert found.name_of("block.o_result__payload_LUT4_Z_D_LUT4_Z$made") == "block.o_result__payload"
     assert found.name_of("shift_TRELLIS_FF_Q") == "shift"
@@ -139,9 +139,9 @@ PE = "block.grid.row_1.pe_2"
         (f"{PE}.product", f"{PE}.psum_1", "align, accumulate"),
         (f"{PE}.adder.i_product", "block.grid.row_1__o_psums", "align, accumulate"),
         ("block.grid.row_0__o_psums", f"{PE}.psum_0", "accumulate"),
-        ("block.psum_0.memory.memory.0.0", f"{PE}.psum_0", "PSUM to accumulate"),
-        (f"{PE}.psum_0", "block.psum_0.memory.memory.0.0", "PSUM"),
-        ("block.psum_0.memory.memory.0.1", "block.readout.rounder_0.magnitude", "PSUM to read-out"),
+        ("block.psum_0.memory.words.0.0", f"{PE}.psum_0", "PSUM to accumulate"),
+        (f"{PE}.psum_0", "block.psum_0.memory.words.0.0", "PSUM"),
+        ("block.psum_0.memory.words.0.1", "block.readout.rounder_0.magnitude", "PSUM to read-out"),
         ("block.readout.rounder_0.fp32", "block.o_result__payload", "read-out"),
         ("block.sequencer.running", "block.sequencer.loading", "sequencer"),
         ("block.sequencer.running", "block.psum_0.i_seed", "sequencer to PSUM"),

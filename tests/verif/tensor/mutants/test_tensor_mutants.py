@@ -24,14 +24,16 @@ KILLED = {
     "psum_bank": ("unit", "o_psum"),
     "pe": ("unit", "product"),
     "sequencer": ("engine", "full"),
-    "readout": ("engine", "o__payload"),
+    "readout": ("engine", "rounder_1__o_code"),
 }
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """Mutants from which the tests pick by what they change."""
-    return MUTANTS.mutation(NAME, count=10 * 200, seed=5, root=tmp_path_factory.mktemp("many"))
+    return MUTANTS.mutation(
+        NAME, count=150 * len(MUTANTS.modules(MUTANTS.configs[NAME])), seed=5, root=tmp_path_factory.mktemp("many")
+    )
 
 
 @pytest.fixture(scope="module")
