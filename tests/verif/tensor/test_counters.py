@@ -178,12 +178,12 @@ FAULTS = {
     "a pass of exactly 512 rows, counted with nine bits": (
         PLAIN,
         fill,
-        changed("sequencer", r"= (_\w+) (== run\w*\[10:0\]);", r"= (\1 & 9'h1ff) \2;"),
+        changed("sequencer", r"= (_\w+) (== running\[10:0\]);", r"= (\1 & 9'h1ff) \2;"),
     ),
     "lanes in use, counted with seven bits": (
         TALL,
         all_lanes,
-        changed("sequencer", r"o_tile_k = (run\w*\[\d+:\d+\]);", r"o_tile_k = \1 & 7'h7f;"),
+        changed("sequencer", r"o_tile_k = (running\[\d+:\d+\]);", r"o_tile_k = \1 & 7'h7f;"),
     ),
 }
 

@@ -128,7 +128,7 @@ def test_dropped_sticky_bit_in_the_readout():
     red = run(TINY, job, ("rounder", r"= (\| normal_0\[1:0\];)", r"= 1'h0 & \1", 1))
     take = first_take(job, TINY) + 1
     assert places(red) == [("o_result__payload", None, None)]
-    assert files(red) == {"arithmetic/rounder", "tensor/readout"}
+    assert files(red) == {"arithmetic/narrower", "arithmetic/rounder", "tensor/readout"}
     assert red.divergence.cycle == take + TINY.drain_latency + TINY.readout_latency
     assert red.divergence.term == "result row of pass 0: m = 1, n = 0, sum over k = 0..2"
     assert "0x47800001" in red.divergence.expected and "0x47800000" in red.divergence.actual
@@ -259,7 +259,7 @@ BLOCKS = {
         "",
     ),
     "store address": (
-        ("sequencer", r"(store_line\[69:0\], run\[16:14\], o_row_address)", r"\1 + 10'h1", 1),
+        ("sequencer", r"(store_line\[69:0\], running\[16:14\], o_row_address)", r"\1 + 10'h1", 1),
         ones(3, 4, 4),
         (TINY.store_latency, ("store", None, 0), {"tensor/sequencer"}),
         "only address",
@@ -277,7 +277,7 @@ BLOCKS = {
         "start from zero",
     ),
     "a row that never ends its tile": (
-        ("sequencer", r"(o_row = \{ run\[38:36\],) last_row,", r"\1 1'h0,", 1),
+        ("sequencer", r"(o_row = \{ running\[38:36\],) last_row,", r"\1 1'h0,", 1),
         ones(2, 1, 1),
         (1, ("order", None, None), {"tensor/sequencer"}),
         "only end",
@@ -295,7 +295,7 @@ BLOCKS = {
         "only valid",
     ),
     "a row taken too early": (
-        ("sequencer", r" < (load|run)\[", r" <= \1[", 4),
+        ("sequencer", r" < (loading|running)\[", r" <= \1[", 4),
         ones(3, 8, 4),
         # Its weights are taken beside the first pass's rows, and complete when the last of them is.
         (TINY.rows, ("i_activation__ready", None, None), {"tensor/sequencer"}),
