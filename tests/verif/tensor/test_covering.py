@@ -62,13 +62,13 @@ def ring(config: EngineConfig) -> list[Stretch]:
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=() if case in QUICK else pytest.mark.slow, id=case.name) for case in CASES]
+    "case", [pytest.param(case, marks=() if case in QUICK else pytest.mark.configs, id=case.name) for case in CASES]
 )
 def test_random_passes(case):
     check(case, short())
 
 
-@pytest.mark.slow
+@pytest.mark.configs
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_full_ring(case):
     check(case, ring(case.config))
