@@ -13,7 +13,7 @@ NAN = 0x7FC00000
 EXACT = {"exp": gmpy2.exp, "reciprocal": lambda x: 1 / x, "rsqrt": gmpy2.rec_sqrt}
 FLOAT64 = {"exp": np.exp, "reciprocal": np.reciprocal, "rsqrt": lambda x: 1 / np.sqrt(x)}
 #: The largest errors, in ulp, that the slow test measures over all 2**32 arguments.
-LARGEST = {"exp": 0.71, "reciprocal": 0.73, "rsqrt": 0.79}
+LARGEST = {"exp": 0.72, "reciprocal": 0.73, "rsqrt": 0.79}
 
 
 def bits(values):

@@ -65,7 +65,7 @@ BUGS = {
     "readout-order": (("readout", *BEHIND), "last_as_ordered"),
     "readout-order-long": (("readout", *BEHIND), "last_as_ordered"),
     # A column that is not in use stores.
-    "psum_bank": (("psum_bank", r"if \(i_store\[\d+\]\)", "if (i_store[0])"), "read_out|seed_given"),
+    "psum_bank": (("psum_bank", r"write__en\(i_store\[\d+\]\)", "write__en(i_store[0])"), "read_out|seed_given"),
     **{f"decoder-{key}": (EXPONENT, "value") for key in ("e4m3", "fp8", "e4m3_integer", "bf16", "fp8_fp32")},
     **{f"multiplier-{key}": (PRODUCT, "value") for key in ("e4m3", "fp8", "bf16", "fp8_fp32")},
     "multiplier-e4m3_integer": (TRUNCATED, "value"),
