@@ -1,0 +1,95 @@
+"""Stimulus of the float blocks' benches: binary32 codes where arithmetic goes wrong. Codes are uint32[n]."""
+
+import numpy as np
+
+from arch.formats import FP32
+
+__all__ = ["CORNERS", "canonical", "close", "codes", "enables", "factors", "pairs", "sums", "ties"]
+
+_MAGNITUDE = np.uint32((1 << 31) - 1)
+_SIGN = np.uint32(1 << 31)
+_POSITIVE = np.array(
+    # Zero, subnormals, the normal numbers next to them, around 1, the largest ones, Inf, and NaN of several kinds.
+    [0, 1, 2, 3, 0x400000, 0x7FFFFE, 0x7FFFFF, 0x800000, 0x800001, 0xFFFFFF, 0x1000000, 0x33800000, 0x34000000]
+    + [0x3F7FFFFF, 0x3F800000, 0x3F800001, 0x3FFFFFFF, 0x40000000, 0x4B000000, 0x4B7FFFFF, 0x4B800000, 0x7EFFFFFF]
+    + [0x7F000000, 0x7F7FFFFE, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FBFFFFF, 0x7FC00000, 0x7FFFFFFF],
+    np.uint32,
+)
+#: Special values of both signs.
+CORNERS = np.concatenate([_POSITIVE, _POSITIVE | _SIGN])
+
+
+def canonical(values: np.ndarray) -> np.ndarray:
+    """The codes of float32 values, every NaN the one that results carry."""
+    bits = values.view(np.uint32)
+    return np.where((bits & _MAGNITUDE) > FP32.inf, np.uint32(FP32.nan), bits)
+
+
+def codes(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Any bits; a tenth of them special values, a tenth subnormal, and a fifth of few mantissa bits."""
+    any_bits = rng.integers(0, 1 << 32, count, dtype=np.uint32)
+    few = any_bits & ~np.uint32((1 << 19) - 1)
+    kinds = [any_bits, rng.choice(CORNERS, count), any_bits & ~np.uint32(FP32.inf), few]
+    return np.choose(rng.choice(len(kinds), count, p=(0.6, 0.1, 0.1, 0.2)), kinds)
+
+
+def close(rng: np.random.Generator, a: np.ndarray) -> np.ndarray:
+    """Codes with an exponent within 30 of that of ``a``, and often a mantissa that differs in few bits."""
+    magnitude = (a & _MAGNITUDE).astype(np.int64)
+    exponent = (magnitude >> FP32.man_bits) + rng.integers(-30, 31, len(a))
+    mantissa = rng.integers(0, 1 << FP32.man_bits, len(a))
+    apart = np.clip(exponent, 0, FP32.exp_mask - 1) << FP32.man_bits | mantissa
+    near = np.clip(magnitude + rng.integers(-4, 5, len(a)), 0, FP32.inf)
+    within = magnitude ^ rng.integers(0, 1 << 24, len(a)) >> rng.integers(0, 25, len(a))
+    chosen = np.choose(rng.choice(3, len(a), p=(0.5, 0.2, 0.3)), [apart, near, within])
+    return chosen.astype(np.uint32) | (rng.integers(0, 2, len(a), dtype=np.uint32) << np.uint32(31))
+
+
+def ties(rng: np.random.Generator, a: np.ndarray) -> np.ndarray:
+    """Half a unit in the last place of ``a``, or of a number beside it, and what is next to such a half."""
+    exponent = (a & _MAGNITUDE).astype(np.int64) >> FP32.man_bits
+    half = np.clip(exponent - FP32.man_bits - 1 + rng.integers(-2, 2, len(a)), 0, FP32.exp_mask - 1) << FP32.man_bits
+    half = np.clip(half + rng.integers(-1, 2, len(a)), 0, FP32.inf)
+    return half.astype(np.uint32) | (rng.integers(0, 2, len(a), dtype=np.uint32) << np.uint32(31))
+
+
+def pairs() -> tuple[np.ndarray, np.ndarray]:
+    """Every pair of special values."""
+    return np.repeat(CORNERS, len(CORNERS)), np.tile(CORNERS, len(CORNERS))
+
+
+def _joined(
+    rng: np.random.Generator, a: np.ndarray, kinds: list[np.ndarray], p: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random pairs, operands in either order, then every pair of special values."""
+    b = np.choose(rng.choice(len(kinds), len(a), p=p), kinds)
+    swap = rng.random(len(a)) < 0.5
+    first, second = pairs()
+    return np.concatenate([np.where(swap, b, a), first]), np.concatenate([np.where(swap, a, b), second])
+
+
+def sums(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Addends: unrelated, near in size, near to opposites, and ties."""
+    a = codes(rng, count)
+    return _joined(rng, a, [codes(rng, count), close(rng, a), ties(rng, a)], (0.3, 0.5, 0.2))
+
+
+def factors(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Factors: unrelated, with products around the smallest numbers or the largest, and of few bits, which tie."""
+    a = codes(rng, count)
+    exponent = (a & _MAGNITUDE).astype(np.int64) >> FP32.man_bits
+    # Products with the exponent field of a subnormal number or a little below or above; and at the top.
+    mantissa = rng.integers(0, 1 << FP32.man_bits, count) & (-1 << rng.integers(0, 24, count))
+    small = np.clip(FP32.bias - exponent + rng.integers(-27, 4, count), 0, FP32.exp_mask - 1)
+    large = np.clip(FP32.bias + 254 - exponent + rng.integers(-2, 3, count), 0, FP32.exp_mask - 1)
+    sign = rng.integers(0, 2, count, dtype=np.uint32) << np.uint32(31)
+    low, high = ((field << FP32.man_bits | mantissa).astype(np.uint32) | sign for field in (small, large))
+    few = codes(rng, count) & ~np.uint32((1 << 11) - 1)
+    kept = np.where(rng.random(count) < 0.2, a & ~np.uint32((1 << 11) - 1), a)
+    return _joined(rng, kept, [codes(rng, count), low, high, few], (0.2, 0.5, 0.1, 0.2))
+
+
+def enables(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Cycles in which a pipeline moves: stretches of a thousand, each at a pace of its own. bool[count]."""
+    pace = np.repeat(rng.choice([1.0, 0.9, 0.5, 0.1], -(-count // 1000)), 1000)[:count]
+    return rng.random(count) < pace
