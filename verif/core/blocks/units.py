@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 
 from arch.record import Field
 from hw.arithmetic.float_adder import FloatAdder
+from hw.arithmetic.float_multiplier import FloatMultiplier
 from verif.core.blocks import vectors
 from verif.simulation.unit_bench import UnitBench
 
@@ -62,6 +63,7 @@ def _binary(operation: np.ufunc) -> Result:
 def _benches() -> dict[str, UnitBench]:
     benches = [
         _pipeline(FloatAdder, _operands(vectors.sums), _binary(np.add), i_a=32, i_b=32),
+        _pipeline(FloatMultiplier, _operands(vectors.factors), _binary(np.multiply), i_a=32, i_b=32),
     ]
     return {bench.name: bench for bench in benches}
 
