@@ -24,9 +24,9 @@ def round_stages(config: EngineConfig) -> int:
     return 2 + len({"normalised", "word", "coarse", "fine"} & set(extra_stages(config)))
 
 
-def narrow_stages(config: EngineConfig) -> int:
-    """Registers within the conversion of an fp32 code to the result format."""
-    return len({"shift", "rounded", "moved"} & set(extra_stages(config)))
+def narrow_stages(config: EngineConfig | None) -> int:
+    """Registers within the conversion of an fp32 code to the result format; none where it is no engine's."""
+    return 0 if config is None else len({"shift", "rounded", "moved"} & set(extra_stages(config)))
 
 
 class Stages:

@@ -5,9 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from amaranth.lib import wiring
 
+from arch.elements import ELEMENTS, SELECT_BITS
 from arch.record import Field
+from golden.numerics.conversions import code_dtype, decode, encode
+from hw.arithmetic.element_narrower import ElementNarrower
 from hw.arithmetic.float_adder import FloatAdder
 from hw.arithmetic.float_multiplier import FloatMultiplier
+from hw.arithmetic.float_order import FloatOrder
+from hw.arithmetic.widener import Widener
 from verif.core.blocks import vectors
 from verif.simulation.unit_bench import UnitBench
 
@@ -60,10 +65,61 @@ def _binary(operation: np.ufunc) -> Result:
     return result
 
 
+def _widener() -> UnitBench:
+    def values(rng):
+        codes, types = vectors.elements(rng, VECTORS // 10)
+        widened = codes.copy()
+        for element in ELEMENTS.values():
+            if element.format:
+                chosen = types == element.select
+                values = decode(codes[chosen].astype(code_dtype(element.format)), element.format)
+                widened[chosen] = vectors.canonical(values)
+        return {"i_code": codes, "i_type": types, "o": widened}
+
+    fields = Field("i_code", 32, drive=True), Field("i_type", SELECT_BITS, drive=True), Field("o", 32)
+    return UnitBench(name="widener", block=Widener, fields=fields, values=values)
+
+
+def _element_narrower() -> UnitBench:
+    def values(rng):
+        numbers = vectors.canonical(_float(np.concatenate([vectors.boundaries(), vectors.codes(rng, VECTORS // 10)])))
+        narrowed = [
+            encode(_float(numbers), element.format).astype(np.uint32) if element.format else numbers
+            for element in ELEMENTS.values()
+        ]
+        # Those of types that do not exist pass.
+        narrowed += [numbers] * ((1 << SELECT_BITS) - len(narrowed))
+        types = np.repeat(np.arange(len(narrowed)), len(numbers))
+        return {"i": np.tile(numbers, len(narrowed)), "i_type": types, "o_code": np.concatenate(narrowed)}
+
+    fields = Field("i", 32, drive=True), Field("i_type", SELECT_BITS, drive=True), Field("o_code", 32)
+    return UnitBench(name="element_narrower", block=ElementNarrower, fields=fields, values=values)
+
+
+def _float_order() -> UnitBench:
+    def values(rng):
+        a, b = vectors.sums(rng, VECTORS)
+        same = rng.random(len(a)) < 0.05
+        b = np.where(same, a, b)
+        x, y = _float(a), _float(b)
+        with np.errstate(invalid="ignore"):
+            less, equal, unordered = x < y, x == y, np.isnan(x) | np.isnan(y)
+        return {"i_a": a, "i_b": b, "o_less": less, "o_equal": equal, "o_unordered": unordered}
+
+    fields = (
+        *(Field(name, 32, drive=True) for name in ("i_a", "i_b")),
+        *(Field(name, 1) for name in ("o_less", "o_equal", "o_unordered")),
+    )
+    return UnitBench(name="float_order", block=FloatOrder, fields=fields, values=values)
+
+
 def _benches() -> dict[str, UnitBench]:
     benches = [
         _pipeline(FloatAdder, _operands(vectors.sums), _binary(np.add), i_a=32, i_b=32),
         _pipeline(FloatMultiplier, _operands(vectors.factors), _binary(np.multiply), i_a=32, i_b=32),
+        _widener(),
+        _element_narrower(),
+        _float_order(),
     ]
     return {bench.name: bench for bench in benches}
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from arch.formats import FP32
+from arch.elements import ELEMENTS, SELECT_BITS
+from arch.formats import FP32, Format
+from golden.numerics.conversions import code_dtype, decode
 
-__all__ = ["CORNERS", "canonical", "close", "codes", "enables", "factors", "pairs", "sums", "ties"]
+__all__ = ["CORNERS", "boundaries", "canonical", "codes", "elements", "enables", "factors", "sums"]
 
 _MAGNITUDE = np.uint32((1 << 31) - 1)
 _SIGN = np.uint32(1 << 31)
@@ -33,7 +35,7 @@ def codes(rng: np.random.Generator, count: int) -> np.ndarray:
     return np.choose(rng.choice(len(kinds), count, p=(0.6, 0.1, 0.1, 0.2)), kinds)
 
 
-def close(rng: np.random.Generator, a: np.ndarray) -> np.ndarray:
+def _close(rng: np.random.Generator, a: np.ndarray) -> np.ndarray:
     """Codes with an exponent within 30 of that of ``a``, and often a mantissa that differs in few bits."""
     magnitude = (a & _MAGNITUDE).astype(np.int64)
     exponent = (magnitude >> FP32.man_bits) + rng.integers(-30, 31, len(a))
@@ -45,7 +47,7 @@ def close(rng: np.random.Generator, a: np.ndarray) -> np.ndarray:
     return chosen.astype(np.uint32) | (rng.integers(0, 2, len(a), dtype=np.uint32) << np.uint32(31))
 
 
-def ties(rng: np.random.Generator, a: np.ndarray) -> np.ndarray:
+def _ties(rng: np.random.Generator, a: np.ndarray) -> np.ndarray:
     """Half a unit in the last place of ``a``, or of a number beside it, and what is next to such a half."""
     exponent = (a & _MAGNITUDE).astype(np.int64) >> FP32.man_bits
     half = np.clip(exponent - FP32.man_bits - 1 + rng.integers(-2, 2, len(a)), 0, FP32.exp_mask - 1) << FP32.man_bits
@@ -53,7 +55,7 @@ def ties(rng: np.random.Generator, a: np.ndarray) -> np.ndarray:
     return half.astype(np.uint32) | (rng.integers(0, 2, len(a), dtype=np.uint32) << np.uint32(31))
 
 
-def pairs() -> tuple[np.ndarray, np.ndarray]:
+def _pairs() -> tuple[np.ndarray, np.ndarray]:
     """Every pair of special values."""
     return np.repeat(CORNERS, len(CORNERS)), np.tile(CORNERS, len(CORNERS))
 
@@ -64,14 +66,14 @@ def _joined(
     """Random pairs, operands in either order, then every pair of special values."""
     b = np.choose(rng.choice(len(kinds), len(a), p=p), kinds)
     swap = rng.random(len(a)) < 0.5
-    first, second = pairs()
+    first, second = _pairs()
     return np.concatenate([np.where(swap, b, a), first]), np.concatenate([np.where(swap, a, b), second])
 
 
 def sums(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Addends: unrelated, near in size, near to opposites, and ties."""
     a = codes(rng, count)
-    return _joined(rng, a, [codes(rng, count), close(rng, a), ties(rng, a)], (0.3, 0.5, 0.2))
+    return _joined(rng, a, [codes(rng, count), _close(rng, a), _ties(rng, a)], (0.3, 0.5, 0.2))
 
 
 def factors(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -93,3 +95,36 @@ def enables(rng: np.random.Generator, count: int) -> np.ndarray:
     """Cycles in which a pipeline moves: stretches of a thousand, each at a pace of its own. bool[count]."""
     pace = np.repeat(rng.choice([1.0, 0.9, 0.5, 0.1], -(-count // 1000)), 1000)[:count]
     return rng.random(count) < pace
+
+
+def _all_codes(fmt: Format) -> np.ndarray:
+    return np.arange(1 << fmt.bits, dtype=code_dtype(fmt))
+
+
+def elements(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Elements, zero-extended, and the numbers of their types: all codes of up to 16 bits, ``count`` of 32, and as many
+    of types that do not exist."""
+    parts, types = [], []
+    for element in ELEMENTS.values():
+        short = element.format and element.bytes < 4
+        parts.append(_all_codes(element.format) if short else np.concatenate([codes(rng, count), CORNERS]))
+        types.append(np.full(len(parts[-1]), element.select))
+    parts.append(codes(rng, count))
+    types.append(rng.integers(len(ELEMENTS), 1 << SELECT_BITS, count))
+    return np.concatenate(parts).astype(np.uint32), np.concatenate(types)
+
+
+def boundaries() -> np.ndarray:
+    """Every number of the short formats, what lies in the middle of two, and the codes beside each; no NaN but the
+    canonical one."""
+    points = []
+    for element in ELEMENTS.values():
+        if element.format and element.bytes < 4:
+            numbers = decode(_all_codes(element.format)[: element.format.max_code + 1], element.format)
+            middles = ((numbers[:-1].astype(np.float64) + numbers[1:]) / 2).astype(np.float32)
+            # From the largest number half a step on: in one binade codes are in steps as the numbers are.
+            last = 2 * numbers.view(np.uint32)[-1:] - middles.view(np.uint32)[-1:]
+            points += [numbers.view(np.uint32), middles.view(np.uint32), last]
+    positive = np.concatenate(points)
+    positive = np.concatenate([np.maximum(positive, 1) - 1, positive, positive + 1])
+    return canonical(np.concatenate([positive, positive | _SIGN, CORNERS]).view(np.float32))
