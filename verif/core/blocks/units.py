@@ -8,10 +8,12 @@ from amaranth.lib import wiring
 from arch.elements import ELEMENTS, SELECT_BITS
 from arch.record import Field
 from golden.numerics.conversions import code_dtype, decode, encode
+from golden.numerics.functions import exp, reciprocal, rsqrt
 from hw.arithmetic.element_narrower import ElementNarrower
 from hw.arithmetic.float_adder import FloatAdder
 from hw.arithmetic.float_multiplier import FloatMultiplier
 from hw.arithmetic.float_order import FloatOrder
+from hw.arithmetic.interpolator import Interpolator
 from hw.arithmetic.widener import Widener
 from verif.core.blocks import vectors
 from verif.simulation.unit_bench import UnitBench
@@ -20,6 +22,9 @@ __all__ = ["BENCHES"]
 
 #: Random vectors.
 VECTORS = 250_000
+
+#: The interpolator's functions by number.
+FUNCTIONS = (lambda x: vectors.canonical(x), exp, reciprocal, rsqrt)
 
 #: From a random generator: the inputs of every cycle by port; and from those, what the block makes of them.
 Inputs = Callable[[np.random.Generator], dict[str, np.ndarray]]
@@ -113,10 +118,21 @@ def _float_order() -> UnitBench:
     return UnitBench(name="float_order", block=FloatOrder, fields=fields, values=values)
 
 
+def _arguments(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return dict(zip(("i_x", "i_function"), vectors.arguments(rng, VECTORS, len(FUNCTIONS)), strict=True))
+
+
+def _functions(driven: dict[str, np.ndarray]) -> np.ndarray:
+    """Each argument's own function."""
+    results = np.stack([function(_float(driven["i_x"])).view(np.uint32) for function in FUNCTIONS])
+    return np.choose(driven["i_function"], results)
+
+
 def _benches() -> dict[str, UnitBench]:
     benches = [
         _pipeline(FloatAdder, _operands(vectors.sums), _binary(np.add), i_a=32, i_b=32),
         _pipeline(FloatMultiplier, _operands(vectors.factors), _binary(np.multiply), i_a=32, i_b=32),
+        _pipeline(Interpolator, _arguments, _functions, i_x=32, i_function=2),
         _widener(),
         _element_narrower(),
         _float_order(),

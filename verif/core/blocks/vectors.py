@@ -6,7 +6,7 @@ from arch.elements import ELEMENTS, SELECT_BITS
 from arch.formats import FP32, Format
 from golden.numerics.conversions import code_dtype, decode
 
-__all__ = ["CORNERS", "boundaries", "canonical", "codes", "elements", "enables", "factors", "sums"]
+__all__ = ["CORNERS", "arguments", "boundaries", "canonical", "codes", "elements", "enables", "factors", "sums"]
 
 _MAGNITUDE = np.uint32((1 << 31) - 1)
 _SIGN = np.uint32(1 << 31)
@@ -89,6 +89,24 @@ def factors(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarra
     few = codes(rng, count) & ~np.uint32((1 << 11) - 1)
     kept = np.where(rng.random(count) < 0.2, a & ~np.uint32((1 << 11) - 1), a)
     return _joined(rng, kept, [codes(rng, count), low, high, few], (0.2, 0.5, 0.1, 0.2))
+
+
+def arguments(rng: np.random.Generator, count: int, functions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Arguments and the numbers of their functions: any, of exponents of which exp is neither 1 nor Inf nor 0, around
+    those of which it is Inf, 0 or subnormal, and powers of two; each of few bits at times; then every special value
+    with every function."""
+    any_code = codes(rng, count)
+    sized = rng.integers(FP32.bias - 28, FP32.bias + 8, count) << FP32.man_bits | rng.integers(0, 1 << 23, count)
+    ends = rng.choice(np.array([88.72284, 103.97208, 87.33654, 128.0], np.float32), count)
+    ends = (ends * rng.uniform(0.98, 1.02, count)).astype(np.float32).view(np.uint32)
+    powers = any_code & np.uint32(FP32.inf)
+    kinds = [any_code, sized.astype(np.uint32), ends, powers]
+    chosen = np.choose(rng.choice(len(kinds), count, p=(0.5, 0.3, 0.1, 0.1)), kinds)
+    few = np.where(rng.random(count) < 0.1, chosen & (np.uint32(FP32.inf) | 0x7F0000), chosen)
+    signed = (few & _MAGNITUDE) | (rng.integers(0, 2, count, dtype=np.uint32) << np.uint32(31))
+    x = np.concatenate([signed, np.tile(CORNERS, functions)])
+    function = np.repeat(np.arange(functions), len(CORNERS))
+    return x, np.concatenate([rng.integers(0, functions, count), function])
 
 
 def enables(rng: np.random.Generator, count: int) -> np.ndarray:
