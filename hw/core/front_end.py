@@ -5,9 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from arch import elements
 from arch.core.config import CoreConfig
 from arch.core.instructions import ADDRESS_BITS, instruction_layout
-from arch.elements import ELEMENT_BITS, ELEMENTS
+from arch.elements import ELEMENTS
 from arch.formats import FORMATS, SELECT_BITS
 from arch.tensor.layouts import activation_layout, command_layout, weight_layout
 from hw.core.reader import Reader
@@ -241,7 +242,7 @@ def _pattern(pattern: data.View, address: Value, strides: tuple, counts: tuple) 
 
 def _format(element: Value) -> Value:
     """``Format.select`` of an element type."""
-    selects = [0] * (1 << ELEMENT_BITS)
+    selects = [0] * (1 << elements.SELECT_BITS)
     for kind in ELEMENTS.values():
         selects[kind.select] = kind.format.select if kind.format else FORMATS["fp32"].select
     bits = [
