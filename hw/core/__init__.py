@@ -1,0 +1,1 @@
+"""RTL of the core: what stands around the tensor engine."""
