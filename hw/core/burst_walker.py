@@ -39,8 +39,8 @@ class BurstWalker(wiring.Component):
     """Gives the pieces of a side, one after another.
 
     Items are as ``side_shape`` says. A chunk holds ``config.chunk_words << shift`` units of a row, the last of a row
-    what is left. An item is split where it crosses a multiple of ``line_words`` words: with a line of a chunk's words the
-    pieces are bursts, with one of a beat's they are beats.
+    what is left. An item is split where it crosses a multiple of ``line_words`` words: with lines of a chunk the
+    pieces are bursts, with lines of a beat they are beats.
 
     Latency: the first piece is there in the cycle after ``i_start``, the next one in the cycle after ``i_step``.
     Throughput: a piece per cycle.
