@@ -102,7 +102,7 @@ class _Attention:
         self.inverse = [self.b.tile(4, 7) for _ in range(2)]
 
     def program(self) -> Builder:
-        """Scores of a block are issued before the values of the one before: the softmax is ready when it is asked for."""
+        """Scores of a block come before the values of the one before it, so that its softmax is ready in time."""
         sizes, lanes = self.sizes, self.config.lanes
         firsts = range(0, sizes.queries, lanes)
         blocks = [
