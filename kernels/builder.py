@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from arch.core.accesses import Access, accesses, overlap
 from arch.core.config import CoreConfig
 from arch.core.instructions import INSTRUCTION_BYTES, WAIT_MAX, Instruction, encode
-from arch.elements import ELEMENTS
 
 __all__ = ["Builder", "Tile"]
-
-_ELEMENTS = tuple(ELEMENTS.values())
 
 
 @dataclass(frozen=True)
@@ -21,30 +19,12 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class _Access:
-    """Bytes that an instruction may read or write: a range of lanes of SBUF (``lanes``), or of memory (None)."""
-
-    start: int
-    stop: int
-    lanes: tuple[int, int] | None
-    writes: bool
-
-    def conflicts(self, other: "_Access") -> bool:
-        """Whether the two must be ordered."""
-        if not (self.writes or other.writes) or (self.lanes is None) != (other.lanes is None):
-            return False
-        if self.lanes and not (self.lanes[0] < other.lanes[1] and other.lanes[0] < self.lanes[1]):
-            return False
-        return self.start < other.stop and other.start < self.stop
-
-
-@dataclass(frozen=True)
 class _Issued:
     """An instruction of the program so far: its number in its queue, and what is complete when it is."""
 
     queue: str
     number: int
-    accesses: tuple[_Access, ...]
+    accesses: tuple[Access, ...]
     takes_psum: bool
     clock: dict[str, int]
 
@@ -53,7 +33,7 @@ class Builder:
     """A program in the making.
 
     Instructions run in the order in which they are issued as far as they depend on each other: the waits that this
-    takes are derived from the bytes that they may touch, each taken as the range from its first to its last.
+    takes are derived from the bytes that they touch.
 
     Parameters
     ----------
@@ -104,7 +84,7 @@ class Builder:
         """Append an instruction; its waits are worked out here."""
         plain = Instruction(name, **fields)
         queue = plain.queue_name
-        accesses = tuple(_accesses(plain, self.config))
+        touched = accesses(plain, self.config)
         takes_psum = name in ("vector", "scalar") and plain.x_source == 1
         clock = dict(self._last(queue))
         waits = {}
@@ -113,7 +93,7 @@ class Builder:
             if earlier.queue == queue or clock.get(earlier.queue, 0) >= earlier.number:
                 continue
             psum = takes_psum and earlier.takes_psum
-            if psum or any(mine.conflicts(other) for mine in accesses for other in earlier.accesses):
+            if psum or any(_conflict(mine, other) for mine in touched for other in earlier.accesses):
                 back = min(self._counts[earlier.queue] - earlier.number + 1, WAIT_MAX)
                 waited = self._counts[earlier.queue] - back + 1
                 waits[f"wait_{earlier.queue}"] = back
@@ -121,7 +101,7 @@ class Builder:
                     clock[other] = max(clock.get(other, 0), number)
         self._counts[queue] += 1
         clock[queue] = self._counts[queue]
-        self._issued.append(_Issued(queue, self._counts[queue], accesses, takes_psum, clock))
+        self._issued.append(_Issued(queue, self._counts[queue], touched, takes_psum, clock))
         self.instructions.append(Instruction(name, **fields, **waits))
         if len(self._issued) > 2 * self._kept:
             self._forget()
@@ -153,59 +133,6 @@ class Builder:
         return INSTRUCTION_BYTES * len(self.instructions)
 
 
-def _range(address: int, steps: list[tuple[int, int]], size: int) -> tuple[int, int]:
-    """First byte and the one after the last of elements at ``address`` plus multiples of (stride, count) each."""
-    spans = [stride * (count - 1) for stride, count in steps]
-    return address + sum(min(span, 0) for span in spans), address + sum(max(span, 0) for span in spans) + size
-
-
-def _accesses(instruction: Instruction, config: CoreConfig) -> Iterator[_Access]:
-    """What an instruction touches."""
-    lanes = (0, instruction.lanes)
-    if instruction.name == "dma":
-        yield _dma_side(instruction, "source", writes=False)
-        yield _dma_side(instruction, "sink", writes=True)
-        return
-    if instruction.name == "matmul":
-        depth, tiles = min(instruction.depth, config.lanes), -(-instruction.depth // config.lanes)
-        steps = [(instruction.w_stride, depth), (instruction.w_tile_stride, tiles)]
-        yield _Access(*_range(instruction.w_address, steps, _ELEMENTS[instruction.w_type].bytes), lanes, False)
-        steps = [(instruction.x_stride0, instruction.count0), (instruction.x_stride1, instruction.count1)]
-        steps.append((instruction.x_tile_stride, tiles))
-        size = _ELEMENTS[instruction.x_type].bytes
-        yield _Access(*_range(instruction.x_address, steps, size), (0, depth), False)
-        return
-    counts = [instruction.count0, instruction.count1, instruction.count2]
-
-    def pattern(name: str, writes: bool) -> _Access:
-        strides = [getattr(instruction, f"{name}_stride{dim}") for dim in range(3)]
-        size = _ELEMENTS[getattr(instruction, f"{name}_type")].bytes
-        address = getattr(instruction, f"{name}_address")
-        return _Access(*_range(address, list(zip(strides, counts, strict=True)), size), lanes, writes)
-
-    if instruction.x_source == 0:
-        yield pattern("x", False)
-    operands = ("a", "b") if instruction.name == "vector" else ("scale", "bias")
-    kinds = [getattr(instruction, f"{name}_kind") for name in operands]
-    for name, kind in zip(operands, kinds, strict=True):
-        if kind == 1:
-            yield _Access(getattr(instruction, name), getattr(instruction, name) + 4, lanes, False)
-    if 2 in kinds:
-        yield pattern("t", False)
-    if instruction.write:
-        yield pattern("y", True)
-    if instruction.reduce if instruction.name == "vector" else instruction.sum:
-        yield _Access(instruction.r_address, instruction.r_address + 4, lanes, True)
-
-
-def _dma_side(instruction: Instruction, name: str, writes: bool) -> _Access:
-    space, address, lane, transposed, pitch, stride = (
-        getattr(instruction, f"{name}_{part}") for part in ("space", "address", "lane", "transposed", "pitch", "stride")
-    )
-    size = 1 << instruction.size
-    if space == 1:
-        start, stop = _range(address, [(stride, instruction.count1), (size, instruction.count0)], size)
-        return _Access(start, stop, (lane, lane + instruction.lanes), writes)
-    across, along = (size, pitch) if transposed else (pitch, size)
-    steps = [(stride, instruction.count1), (along, instruction.count0), (across, instruction.lanes)]
-    return _Access(*_range(address, steps, size), None, writes)
+def _conflict(one: Access, other: Access) -> bool:
+    """Whether the two must be ordered."""
+    return (one.writes or other.writes) and overlap(one, other)

@@ -18,10 +18,10 @@ from hw.core.dispatcher import Dispatcher
 from hw.core.dma_queue import DmaQueue
 from hw.core.front_end import TensorFrontEnd
 from hw.core.instruction_queue import InstructionQueue
-from hw.core.lane_engine import VectorEngine
 from hw.core.memory_port import MemoryPort
 from hw.core.sbuf import Sbuf
 from hw.core.scalar_engine import ScalarEngine
+from hw.core.vector_engine import VectorEngine
 from hw.lib.blocks import Ports, place, struct
 from hw.tensor.engine import TensorEngine
 

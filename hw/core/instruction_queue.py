@@ -63,7 +63,8 @@ class InstructionQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         depth = self.config.queue_depth
-        entries = [Signal(len(self.i_instruction), name=f"entry_{index}", reset_less=True) for index in range(depth)]
+        width = instruction_layout(self.kind).width
+        entries = [Signal(width, name=f"entry_{index}", reset_less=True) for index in range(depth)]
         free = Signal(range(depth + 1))
         m.d.comb += [free.eq(self.o_level - self.i_take), self.o_instruction.eq(entries[0])]
         m.d.sync += self.o_level.eq(free + self.i_give)
