@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from operands import FP8_PAIRS, case
 
+from arch.formats import FORMATS
 from golden.numerics import functions
 from golden.numerics.attention import attention
-from golden.numerics.conversions import encode
+from golden.numerics.conversions import decode, encode
 from golden.numerics.gemm import gemm
+from golden.numerics.kv_cache import KVCache
+from golden.numerics.quantize import quantize
 
 f32 = np.float32
 LN_256, TINY, INF = f32(5.545177459716796875), f32(2.0**-126), f32(np.inf)
@@ -121,3 +124,23 @@ def test_bf16(size, causal):
     q, k = q * f32(size), k * f32(size)
     ones = [np.ones(shape, f32) for shape in (4, 2, (2, 64))]
     check(q, k, v, "per-tensor", ("bf16", "bf16"), "fp32", causal, ones)
+
+
+@pytest.mark.parametrize("fmt", INVERSE)
+def test_codes_of_numbers_half_way_between_two(fmt):
+    """Where an ulp of a scale, or a division in the place of a reciprocal, shows in the codes."""
+    print("seed 33")
+    numbers = decode(np.arange(FORMATS[fmt].max_code + 1, dtype=np.uint8), fmt)
+    scales = np.random.default_rng(33).uniform(0.003, 0.03, (200, 1)).astype(f32)
+    x = np.hstack([numbers[-1:], (numbers[1:] + numbers[:-1]) / 2]) * scales
+    codes, scale = quantized(x, fmt)
+    expected = quantize(x, fmt, recipe="per-token")
+    np.testing.assert_array_equal(scale, expected.scale)
+    np.testing.assert_array_equal(codes, expected.codes)
+    assert (encode(x / scale, fmt) != codes).any() and (np.abs(x[:, :1]) / numbers[-1] != scale).any()
+    cache = KVCache(w_format=fmt, k_scale=scales[:, 0], v_scale=np.tile(scales, x.shape[1]))
+    cache.append(x[:, None], x[:, None])
+    codes = vector(x, ("multiply", functions.reciprocal(scales)), fmt=fmt)
+    np.testing.assert_array_equal(codes, cache.k_codes[:, 0])
+    np.testing.assert_array_equal(codes, cache.v_codes[:, 0])
+    assert (encode(x / scales, fmt) != codes).any()
