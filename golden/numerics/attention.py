@@ -73,8 +73,9 @@ def attention(
     -------
     float32[H, S, D]
         NaN is always 0x7FC00000. All are finite unless something overflows float32. Only a score beyond 3.4e38 gives
-        NaN. Numerators go up to about 256, so a sum of values can become Inf, and with it the result, where v is in bf16
-        and T times its largest magnitude comes near 2**120; so can a rounded value times a ``v_scale`` that was given.
+        NaN. Numerators go up to about 256 (2981 where scores are beyond 2**26), so a sum of values can become Inf, and
+        with it the result, where v is in bf16 and T times its largest magnitude comes near 2**120; so can a rounded
+        value times a ``v_scale`` that was given.
 
     Raises
     ------
@@ -102,17 +103,18 @@ def attend(
 
     Each head, where ``[*]`` marks an FP32 rounding to nearest even and D is the number of channels::
 
-        a[i, b]   = q_scale[i, b] * inverse_sqrt(D)                                 [*]
+        a[i, b]    = q_scale[i, b] * inverse_sqrt(D)                         [*]
         t[i, j, b] = (q_codes @ k_codes.T over block b)[i, j] * a[i, b] [*] * k_scales[j, b] [*]
-        s[i, j]   = t[i, j, 0] + t[i, j, 1] [*] + ... [*]                           blocks ascending
-        b[i]      = ln(256) - max over the keys that i sees [*]                     the float32 nearest to ln(256)
-        p_codes   = encode(exp(s[i, j] + b[i] [*]))                                 -Inf for s where masked
-        o, l      = p_codes @ [v_codes, 1]                                          D columns, and one
-        out[i, d] = (o[i, d] * reciprocal(l[i])) [*] * v_scale[d] [*]
+        s[i, j]    = t[i, j, 0] + t[i, j, 1] [*] + ... [*]                   blocks ascending; -Inf where masked
+        shift[i]   = LOG_P_SCALE - max over j of s[i, j]                     [*]
+        p_codes    = encode(exp(s[i, j] + shift[i] [*]))                     up to about 256
+        o, l       = p_codes @ [v_codes, 1]                                  D columns, and one
+        out[i, d]  = (o[i, d] * reciprocal(l[i])) [*] * v_scale[d] [*]
 
-    exp and reciprocal are those of ``golden.numerics.functions``, codes come from :func:`golden.numerics.quantize.quantize`.
-    The matrix products round as their accumulation says. The normaliser ``l`` is the sum of the quantised
-    numerators, so the weights of the average add up to 1 whatever their quantisation did.
+    There is no division: exp and reciprocal are those of :mod:`golden.numerics.functions`, and codes and scales of q, k
+    and v are made as in :func:`golden.numerics.quantize.quantize`. ``docs/attention.md`` puts all of it as the
+    instructions of a core. The matrix products round as their accumulation says. The normaliser ``l`` is the sum of the
+    quantised numerators, so the weights of the average add up to 1 whatever their quantisation did.
     """
     q = check_heads("q", q)
     if x_format not in OPERAND_FORMATS:

@@ -26,9 +26,9 @@ def _numerator(scores, reach, out):
             # A NaN stays: nothing compares greater than it, and it replaces any number.
             if scores[i, j] > top or scores[i, j] != scores[i, j]:
                 top = scores[i, j]
-        bias = np.float32(LOG_P_SCALE - top)
+        shift = np.float32(LOG_P_SCALE - top)
         for j in range(seen):
-            shifted[j] = np.float32(scores[i, j] + bias)
+            shifted[j] = np.float32(scores[i, j] + shift)
         exp_codes(shifted.view(np.uint32)[:seen], out[i].view(np.uint32))
         out[i, seen:] = 0
 
@@ -36,13 +36,13 @@ def _numerator(scores, reach, out):
 def softmax_numerator(scores: np.ndarray, *, causal: bool = False) -> np.ndarray:
     """``256 exp(score - row maximum)`` of every row, masked keys excluded: one addition and one exp for each element::
 
-        b[i]    = LOG_P_SCALE - maximum over the keys that row i sees [*]
-        p[i, j] = exp(scores[i, j] + b[i] [*])
+        shift[i] = LOG_P_SCALE - maximum over the keys that row i sees [*]
+        p[i, j]  = exp(scores[i, j] + shift[i] [*])
 
-    ``[*]`` is one FP32 rounding, nearest even; exp is :func:`golden.numerics.functions.exp`. What the rounding of ``b``
-    loses is a factor of the whole row, and leaves with the normaliser. A masked key takes no part in the maximum and
-    its result is +0, whatever its score. A NaN among the scores that a row sees makes all of them NaN; a maximum of
-    +Inf or -Inf gives NaN wherever a score equals it.
+    ``[*]`` is one FP32 rounding, nearest even; exp is :func:`golden.numerics.functions.exp`. What the rounding of
+    ``shift`` loses is a factor of the whole row, and leaves with the normaliser. A masked key takes no part in the
+    maximum and its result is +0, whatever its score. A NaN among the scores that a row sees makes all of them NaN; a
+    maximum of +Inf or -Inf gives NaN wherever a score equals it.
 
     Parameters
     ----------

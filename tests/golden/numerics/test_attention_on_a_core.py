@@ -17,6 +17,8 @@ LN_256, TINY, INF = f32(5.545177459716796875), f32(2.0**-126), f32(np.inf)
 #: One over the largest number of a format.
 INVERSE = {"e4m3": f32(1 / 448), "e5m2": f32(1 / 57344)}
 INVERSE_SQRT_64 = f32(0.125)
+#: Added to any number, -0 leaves it what it is.
+NO_BIAS = f32(-0.0)
 
 OPERATIONS = {
     "multiply": np.multiply,
@@ -37,10 +39,10 @@ def vector(x, *operations, seen=None, fmt=None):
     return x if fmt is None else encode(x, fmt)
 
 
-def scalar(function, x, scale=f32(1), bias=f32(-0.0), fmt=None):
-    """``y = f(x * scale + bias)``, the sum a rounding of its own; a bias of -0 leaves every product what it is."""
-    assert np.shape(scale) in ((), (len(x), 1)) and np.shape(bias) in ((), (len(x), 1))
-    y = getattr(functions, function)(x * scale + bias)
+def scalar(function, x, bias=NO_BIAS, fmt=None):
+    """``y = f(x * 1 + bias)``, the sum a rounding."""
+    assert np.shape(bias) in ((), (len(x), 1))
+    y = getattr(functions, function)(x + bias)
     return y if fmt is None else encode(y, fmt)
 
 
