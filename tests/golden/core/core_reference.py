@@ -109,6 +109,15 @@ def reduced(name, values):
     return result
 
 
+def bytes_of(access):
+    """(space, lane, byte) of every byte of an access."""
+    offsets = [access.address + byte for byte in range(access.size)]
+    for count, stride in access.dims:
+        offsets = [offset + i * stride for offset in offsets for i in range(count)]
+    lanes = range(access.lane, access.lane + access.lanes) if access.space == "sbuf" else [0]
+    return {(access.space, lane, offset) for lane in lanes for offset in offsets}
+
+
 class Reference:
     """The state of a core: ``sbuf[lane][byte]``, ``memory[address]``, rows of PSUM."""
 

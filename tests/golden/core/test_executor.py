@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from core_reference import Reference
+from core_reference import Reference, bytes_of
 
 import golden
 from arch.core.accesses import accesses
@@ -17,15 +17,6 @@ TINY = CORES["tiny"]
 #: Sums of bf16 in a small core: the preset's lanes take the reference long.
 BF16 = replace(TINY, engine=replace(TINY.engine, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32"))
 E5M2 = replace(TINY, engine=replace(TINY.engine, rows=8, cols=8, formats=("e4m3", "e5m2"), k_max=20), dma_queues=1)
-
-
-def bytes_of(access):
-    """(space, lane, byte) of every byte of an access."""
-    offsets = [access.address + byte for byte in range(access.size)]
-    for count, stride in access.dims:
-        offsets = [offset + i * stride for offset in offsets for i in range(count)]
-    lanes = range(access.lane, access.lane + access.lanes) if access.space == "sbuf" else [0]
-    return {(access.space, lane, offset) for lane in lanes for offset in offsets}
 
 
 def check_touched(instruction, config, reference):
