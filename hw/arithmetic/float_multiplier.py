@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from arch.formats import FP32
 from hw.arithmetic.packing import SIGNIFICAND, Normal, finished, normalised, parts
 from hw.arithmetic.stages import Stages
+from hw.fpga.ecp5 import ECP5, multiply_wide
 
 __all__ = ["FloatMultiplier"]
 
@@ -51,7 +52,7 @@ class FloatMultiplier(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         stage = Stages(m, self.i_en, reset_less=True)
-        product, limit, *flags = stage("product", *self._multiply(m))
+        product, limit, *flags = stage("product", *self._multiply(m, platform))
         frame = Cat(product, Const(0, ABOVE))
         normal = normalised(m, frame, limit[:LIMIT_BITS], limit[LIMIT_BITS:].any())
         *normal, limit, sign, special, nan = stage("normal", *normal, limit, *flags)
@@ -59,14 +60,18 @@ class FloatMultiplier(wiring.Component):
         m.d.comb += self.o.eq(code)
         return m
 
-    def _multiply(self, m: Module) -> tuple[Value, ...]:
+    def _multiply(self, m: Module, platform: str | None) -> tuple[Value, ...]:
         """The product, how far it may be moved up; its sign, and whether it is special, and NaN."""
         a, b = parts(self.i_a), parts(self.i_b)
         product, limit = Signal(PRODUCT), Signal(FIELD_BITS)
         exponent = Signal(FIELD_BITS)
         least = FP32.bias - ABOVE
         m.d.comb += [
-            product.eq(a.significand * b.significand),
+            product.eq(
+                multiply_wide(m, "significands", a.significand, b.significand)
+                if platform == ECP5
+                else a.significand * b.significand
+            ),
             # A product with its top bit set has the field ``exponent + 1 - bias``, which is 1 at the limit.
             exponent.eq(a.exponent + b.exponent),
             limit.eq(Mux(exponent < least, 0, exponent - least)),

@@ -19,6 +19,7 @@ from arch.functions import (
 )
 from hw.arithmetic.packing import SIGNIFICAND, Parts, normalised, parts, rounded
 from hw.arithmetic.stages import Stages
+from hw.fpga.ecp5 import ECP5, multiply_constant, multiply_wide
 
 __all__ = ["Interpolator"]
 
@@ -29,6 +30,8 @@ EXP, RECIPROCAL, RSQRT = (1 + FUNCTIONS.index(name) for name in ("exp", "recipro
 CONSTANT, SLOPE, CURVE = 27, 20, 12
 #: Fraction bits of an interpolated value: products are cut off there.
 FRACTION = 33
+#: The place of ``2**SLOPE`` times an offset in a product that is cut off.
+LOW = SLOPE - (OFFSET_BITS + VALUE_BITS - FRACTION)
 #: Fraction bits of exp's argument times log2(e), and its bits before the point, without its sign.
 PLACES = INDEX_BITS + OFFSET_BITS
 WHOLE = 8
@@ -97,8 +100,12 @@ class Interpolator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         stage = Stages(m, self.i_en, reset_less=True)
+
+        def times(name: str, x: Value, w: Value) -> Value:
+            return multiply_wide(m, name, x, w) if platform == ECP5 else x * w
+
         x, function = parts(self.i_x), self.i_function
-        scaled, below = self._scale(m, x)
+        scaled, below = self._scale(m, x, platform)
         normal = normalised(m, x.significand, Const(31, 5), Const(1, 1))
         scaled, below, mantissa, places, exponent, sign, function, *number = stage(
             "scaled", scaled, below, normal.kept[:-1], normal.places, x.exponent, x.sign, function, *self._replace(m, x)
@@ -110,12 +117,14 @@ class Interpolator(wiring.Component):
         high = offset[-SQUARE_BITS:]
         field, down, *number = self._place(m, function, power.as_signed(), _Number(*number))
         coefficients, square, offset, field, down, *number = stage(
-            "read", coefficients, high * high, offset, field, down, *number
+            "read", coefficients, times("square", high, high), offset, field, down, *number
         )
         constant, slope, curve = _split(coefficients)
-        # Each product is cut off at the last place of the value.
-        rise = (slope.as_signed() * offset) >> OFFSET_BITS + VALUE_BITS - FRACTION
-        bend = (curve * square) >> 2 * SQUARE_BITS + VALUE_BITS - FRACTION
+        # Each product is cut off at the last place of the value. A slope below 0 is 2**SLOPE less than its bits say.
+        rise = times("rise", offset, slope)[OFFSET_BITS + VALUE_BITS - FRACTION :]
+        fall = offset & slope[-1].replicate(OFFSET_BITS)
+        rise = Cat(rise[:LOW], rise[LOW:] - fall)[: len(rise)]
+        bend = times("bend", square, curve)[2 * SQUARE_BITS + VALUE_BITS - FRACTION :]
         constant, rise, bend, field, down, *number = stage("product", constant, rise, bend, field, down, *number)
         kept, rest = self._sum(m, constant, rise.as_signed(), bend, down)
         kept, rest, field, *number = stage("value", kept, rest, field, *number)
@@ -125,13 +134,15 @@ class Interpolator(wiring.Component):
         m.d.comb += self.o.eq(code)
         return m
 
-    def _scale(self, m: Module, x: Parts) -> tuple[Value, Value]:
+    def _scale(self, m: Module, x: Parts, platform: str | None) -> tuple[Value, Value]:
         """``|x| * log2(e)`` as that of the largest arguments is, and how far it must be moved down for x."""
         product = Signal(DROPPED - 1 + SCALED, name="times_log2_e")
         distance = Signal(8)
         below = Signal(SCALED.bit_length())
         m.d.comb += [
-            product.eq(x.significand * LOG2_E),
+            product.eq(
+                multiply_constant(m, "log2_e", x.significand, LOG2_E) if platform == ECP5 else x.significand * LOG2_E
+            ),
             distance.eq(LARGEST - x.exponent),
             below.eq(distance[: len(below)] | distance[len(below) :].any().replicate(len(below))),
         ]

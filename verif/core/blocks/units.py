@@ -1,6 +1,7 @@
 """Benches of the float blocks: what is driven, and what numpy, ml_dtypes and the golden functions expect of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from amaranth.lib import wiring
@@ -15,6 +16,7 @@ from hw.arithmetic.float_multiplier import FloatMultiplier
 from hw.arithmetic.float_order import FloatOrder
 from hw.arithmetic.interpolator import Interpolator
 from hw.arithmetic.widener import Widener
+from hw.fpga.ecp5 import ECP5
 from verif.core.blocks import vectors
 from verif.simulation.unit_bench import UnitBench
 
@@ -23,6 +25,8 @@ __all__ = ["BENCHES"]
 #: Random vectors.
 VECTORS = 250_000
 
+#: What has cells of its own on an ECP5.
+WITH_CELLS = (FloatMultiplier, Interpolator)
 #: The interpolator's functions by number.
 FUNCTIONS = (lambda x: vectors.canonical(x), exp, reciprocal, rsqrt)
 
@@ -136,6 +140,9 @@ def _benches() -> dict[str, UnitBench]:
         _widener(),
         _element_narrower(),
         _float_order(),
+    ]
+    benches += [
+        replace(bench, name=f"{bench.name}-ecp5", target=ECP5) for bench in benches if bench.block in WITH_CELLS
     ]
     return {bench.name: bench for bench in benches}
 
