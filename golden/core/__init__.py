@@ -1,0 +1,1 @@
+"""The core: its jobs and its cycle model."""
