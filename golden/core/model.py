@@ -9,12 +9,12 @@ import numpy as np
 from arch.core.config import CoreConfig
 from arch.core.signals import core_record
 from golden.checks import integer, plain
-from golden.core import clocking
-from golden.core.fields import field_table
-from golden.core.front import build_engine
+from golden.core.cycles import clocking
+from golden.core.cycles.fields import field_table
+from golden.core.cycles.front import build_engine
 from golden.core.jobs import Job
-from golden.core.recording import find_places
-from golden.core.state import build_hardware, reset_state
+from golden.core.cycles.recording import find_places
+from golden.core.cycles.state import build_hardware, reset_state
 
 __all__ = ["Core"]
 

@@ -1,6 +1,6 @@
 """What happens in a cycle of the core, block by block, from registers on: the wires between the blocks."""
 
-from golden.core import dispatcher, dma, front, lanes, readers, sbuf
+from golden.core.cycles import dispatcher, dma, front, lanes, readers, sbuf
 from golden.kernels import kernel
 
 __all__ = ["ask_writes", "decide_lanes", "decide_queues", "decide_reads"]

@@ -3,8 +3,8 @@
 import numpy as np
 
 from arch.core.instructions import INSTRUCTIONS
-from golden.core import bursts
-from golden.core.bursts import chunk_rows
+from golden.core.cycles import bursts
+from golden.core.cycles.bursts import chunk_rows
 from golden.kernels import kernel
 
 __all__ = [

@@ -4,7 +4,7 @@ import numpy as np
 
 from arch.core.instructions import INSTRUCTION_BYTES, OPCODES, QUEUES
 from arch.core.timing import FETCH_DEPTH
-from golden.core.fields import DMA, decode_fields
+from golden.core.cycles.fields import DMA, decode_fields
 from golden.kernels import kernel
 
 __all__ = ["clock_dispatch", "decide_dispatch", "fetches", "may_start", "program_done", "take_head"]

@@ -5,7 +5,7 @@ of SBUF; the memory port; what is complete and what starts; the record. Then the
 whose values of this cycle it needs.
 """
 
-from golden.core import deciding, dispatcher, edges, front, lanes, memory, port, readers, recording
+from golden.core.cycles import deciding, dispatcher, edges, front, lanes, memory, port, readers, recording
 from golden.kernels import kernel
 
 __all__ = ["job_done", "run"]
@@ -21,7 +21,7 @@ def job_done(s):
 def run(h, places, table, s, engine, window, trace, seed, quiet, latency, ends):
     """Simulate ``len(trace)`` cycles, or with ``ends`` as many as the program takes; returns how many.
 
-    ``cycle``: of the first, ``s.environment``'s. :func:`golden.core.memory.present_memory` has ``quiet``.
+    ``cycle``: of the first, ``s.environment``'s. :func:`golden.core.cycles.memory.present_memory` has ``quiet``.
     """
     tensor, out, env = s.front.state[0], s.port.state[0], s.environment.state[0]
     read_data, held, walkers = s.sbuf.read_data, s.readers.held, s.readers.readers

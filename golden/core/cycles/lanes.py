@@ -7,8 +7,8 @@ import numpy as np
 
 from arch.core.instructions import INSTRUCTIONS
 from arch.core.timing import FLOAT_LATENCY, FUNCTION_LATENCY, REDUCE_CYCLES
-from golden.core import values
-from golden.core.readers import SCALAR_X, VECTOR_T, VECTOR_X
+from golden.core.cycles import values
+from golden.core.cycles.readers import SCALAR_X, VECTOR_T, VECTOR_X
 from golden.kernels import kernel
 
 __all__ = ["IDLE", "SCALAR", "VECTOR", "ask_write", "clock_lane", "decide_lane"]

@@ -1,6 +1,6 @@
 """External memory as the cycle model has it around the core: bursts are answered in order, after a latency."""
 
-from golden.core.bits import put
+from golden.core.cycles.bits import put
 from golden.kernels import kernel
 from golden.tensor.sequencer import noise
 

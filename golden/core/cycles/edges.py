@@ -1,6 +1,6 @@
 """The clock edge of the core's blocks that hang together: DMA queues and SBUF, and the heads of the queues."""
 
-from golden.core import dispatcher, dma, sbuf
+from golden.core.cycles import dispatcher, dma, sbuf
 from golden.kernels import kernel
 
 __all__ = ["clock_beat", "clock_dma", "start_heads"]

@@ -8,9 +8,9 @@ from arch.core.config import CoreConfig
 from arch.elements import ELEMENTS
 from arch.formats import FORMATS
 from arch.tensor.layouts import activation_layout, command_layout, weight_layout
-from golden.core.bits import put
-from golden.core.readers import MOVING, STATIONARY
-from golden.core.values import element_bytes
+from golden.core.cycles.bits import put
+from golden.core.cycles.readers import MOVING, STATIONARY
+from golden.core.cycles.values import element_bytes
 from golden.kernels import kernel
 from golden.tensor import clocking
 from golden.tensor.sequencer import drained

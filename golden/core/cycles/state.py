@@ -8,7 +8,7 @@ from arch.core.config import CoreConfig
 from arch.core.instructions import INSTRUCTION_BYTES
 from arch.core.signals import read_ports, write_ports
 from arch.core.timing import FETCH_DEPTH, WRITES_IN_FLIGHT
-from golden.core.fields import DMA, LANE, MATMUL, SLOTS, fields_dtype
+from golden.core.cycles.fields import DMA, LANE, MATMUL, SLOTS, fields_dtype
 
 __all__ = [
     "DmaState",

@@ -6,8 +6,8 @@ from arch.core.config import CoreConfig
 from arch.core.instructions import MEMORY_BITS
 from arch.core.layouts import write_request_layout
 from arch.core.signals import core_record
-from golden.core.bits import put
-from golden.core.memory import put_beat
+from golden.core.cycles.bits import put
+from golden.core.cycles.memory import put_beat
 from golden.kernels import kernel
 
 __all__ = ["Places", "find_places", "put_blocks", "put_dispatch", "put_engine", "put_port", "put_sbuf"]

@@ -1,8 +1,8 @@
 """The memory port of the cycle model: who may ask for a burst, and who gets what comes back."""
 
-from golden.core import bursts
-from golden.core.dispatcher import fetches
-from golden.core.dma import ADDRESS, ASKED, asks, offers_address
+from golden.core.cycles import bursts
+from golden.core.cycles.dispatcher import fetches
+from golden.core.cycles.dma import ADDRESS, ASKED, asks, offers_address
 from golden.kernels import kernel
 
 __all__ = ["clock_port", "decide_port"]

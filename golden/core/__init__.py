@@ -1,1 +1,0 @@
-"""The core: its jobs and its cycle model."""
