@@ -9,6 +9,8 @@ from importlib import import_module
 _PLACES = {
     "arch.tensor.config": ("EngineConfig",),
     "arch.tensor.presets": ("PRESETS",),
+    "golden.core.executor": ("execute",),
+    "golden.core.races": ("check_races",),
     "golden.numerics.attention": ("attend", "attention", "attention_reference", "error_report"),
     "golden.numerics.conversions": ("decode", "encode"),
     "golden.numerics.functions": ("exp", "reciprocal", "rsqrt"),

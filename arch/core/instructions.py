@@ -173,6 +173,11 @@ INSTRUCTIONS = {
     ),
 }
 
+#: The names that the values of choices have, by instruction and field.
+_CHOICES = {
+    name: {entry.name: entry.names for entry in entries if entry.names} for name, entries in INSTRUCTIONS.items()
+}
+
 
 @dataclass(frozen=True)
 class Instruction:
@@ -219,6 +224,15 @@ class Instruction:
     def queue_name(self) -> str:
         """The queue that it runs in."""
         return f"dma{self.fields['queue']}" if self.name == "dma" else {"matmul": "tensor"}.get(self.name, self.name)
+
+    def named(self, name: str) -> str:
+        """What the value of a field that is a choice is called."""
+        return _CHOICES[self.name][name][self.fields[name]]
+
+    def replace(self, **values: object) -> "Instruction":
+        """The same instruction but for some fields."""
+        kept = {name: self.named(name) if name in _CHOICES[self.name] else self.fields[name] for name in self.fields}
+        return Instruction(self.name, **(kept | values))
 
     def wait(self, queue: str) -> int:
         """How far back in a queue's instructions it waits; 0 for not at all."""

@@ -1,0 +1,1 @@
+"""What the machinery must know of the core."""
