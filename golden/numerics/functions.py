@@ -14,7 +14,7 @@ from arch.functions import FUNCTIONS, INDEX_BITS, LOG2_E, LOG2_E_BITS, OFFSET_BI
 from golden.checks import float32_array
 from golden.kernels import kernel
 
-__all__ = ["exp", "exp_codes", "reciprocal", "rsqrt"]
+__all__ = ["exp", "exp_codes", "reciprocal", "reciprocal_codes", "rsqrt", "rsqrt_codes"]
 
 _MAN, _BIAS = FP32.man_bits, FP32.bias
 #: Bits below an offset's unit that the interpolator keeps beyond ``VALUE_BITS``.
@@ -105,7 +105,7 @@ def exp_codes(codes, out):
 
 
 @kernel
-def _reciprocal(codes, out):
+def reciprocal_codes(codes, out):
     for i in range(len(codes)):
         code = np.int64(codes[i])
         magnitude = code & _MAGNITUDE
@@ -120,7 +120,7 @@ def _reciprocal(codes, out):
 
 
 @kernel
-def _rsqrt(codes, out):
+def rsqrt_codes(codes, out):
     for i in range(len(codes)):
         code = np.int64(codes[i])
         magnitude = code & _MAGNITUDE
@@ -170,7 +170,7 @@ def reciprocal(x: np.ndarray) -> np.ndarray:
     for Inf, both with the sign of x. NaN gives 0x7FC00000.
     Raises: TypeError if x is not a float32 array, or masked.
     """
-    return _evaluate(_reciprocal, x)
+    return _evaluate(reciprocal_codes, x)
 
 
 def rsqrt(x: np.ndarray) -> np.ndarray:
@@ -185,4 +185,4 @@ def rsqrt(x: np.ndarray) -> np.ndarray:
     negative numbers give 0x7FC00000.
     Raises: TypeError if x is not a float32 array, or masked.
     """
-    return _evaluate(_rsqrt, x)
+    return _evaluate(rsqrt_codes, x)
