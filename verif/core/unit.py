@@ -16,8 +16,8 @@ __all__ = ["core_unit"]
 
 
 def _beats(jobs: Sequence[Job]) -> Iterator[Iterator[tuple]]:
-    """A program for each job; what memory answers the model knows."""
-    return (iter([([job], (), ())]) for job in jobs)
+    """A program for each job; what memory answers the model itself knows."""
+    return (iter([(job,)]) for job in jobs)
 
 
 def core_unit(config: CoreConfig) -> Unit:

@@ -133,9 +133,11 @@ def clock_dispatch(dispatch, h, table, asked, beat_comes, beat, program_taken, m
         state.pending += h.fetch_beats
         state.left -= 1
         state.address += INSTRUCTION_BYTES
+    # A beat goes through the queue in a cycle of its own.
+    state.beats += state.came
+    state.came = beat_comes
     if beat_comes:
         dispatch.beats[(state.head + state.beats) % dispatch.beats.shape[0]] = beat
-        state.beats += 1
     if done:
         state.running = 0
     elif program_taken and memory.instructions:
