@@ -68,13 +68,13 @@ def core_record(config: CoreConfig) -> Record:
         Entry("read_data", Layout(row=config.row_bits)),
     ]
     writes = [Entry("write", write_request_layout(config)), Entry("write_grant", _FLAG)]
-    queues = [Entry("level", Layout(level=4)), Entry("starts", _FLAG), Entry("completes", _FLAG)]
+    queues = [Entry("level", Layout(level=config.queue_depth.bit_length())), Entry("starts", _FLAG), Entry("completes", _FLAG)]
     lanes = [Entry("phase", Layout(phase=3)), Entry("take", _FLAG), Entry("advance", _FLAG)]
     chunks = [Entry(name, _CHUNKS) for name in ("asked", "filled", "drained")]
     return Record(
         [
             _ports(config),
-            Group([Entry("running", _FLAG), Entry("dispatched", dispatch_layout(config))]),
+            Group([Entry("o_running", _FLAG), Entry("dispatched", dispatch_layout(config))]),
             Group(queues, rows=len(config.queues)),
             Group(reads, rows=len(read_ports(config))),
             Group(writes, rows=len(write_ports(config))),
