@@ -1,0 +1,1 @@
+"""The kernels of the core's cycle model, block by block."""

@@ -1,0 +1,92 @@
+"""External memory as the cycle model has it around the core: bursts are answered in order, after a latency."""
+
+from golden.core.cycles.bits import put
+from golden.kernels import kernel
+from golden.tensor.sequencer import noise
+
+__all__ = ["clock_memory", "present_memory", "put_beat"]
+
+
+@kernel
+def _chance(bits, index, quiet):
+    """Whether this happens in a cycle of these random bits, given the probability that it does not, in 1/65536."""
+    return (bits >> 16 * (index & 3) & 0xFFFF) >= quiet[index]
+
+
+@kernel
+def _read_beat(memory, base, address, beat):
+    """A beat of memory; what is outside of the window is 0."""
+    for byte in range(beat.size):
+        at = address + byte - base
+        beat[byte] = memory[at] if 0 <= at < memory.size else 0
+
+
+@kernel
+def present_memory(env, memory, cycle, seed, quiet, latency):
+    """What memory offers and takes in this cycle. ``quiet``: of program, reads, answers; ar, aw, w not ready."""
+    state = env.state[0]
+    bits, more = noise(seed, 2 * cycle), noise(seed, 2 * cycle + 1)
+    if state.program_waits and _chance(bits, 0, quiet):
+        state.program_valid = 1
+    if state.r_bursts and not state.r_valid and _chance(bits, 1, quiet):
+        burst = env.reads[state.r_head]
+        if cycle - burst.cycle >= latency:
+            state.r_valid = 1
+            state.r_last = state.r_beat + 1 == burst.beats
+            _read_beat(memory, state.base, burst.address + state.r_beat * env.beat.size, env.beat)
+    if state.b_bursts and not state.b_valid and _chance(bits, 2, quiet):
+        state.b_valid = cycle - env.answers[state.b_head].cycle >= latency
+    state.ar_ready = _chance(bits, 3, quiet)
+    state.aw_ready = _chance(more, 4, quiet)
+    state.w_ready = _chance(more, 5, quiet)
+
+
+@kernel
+def put_beat(words, at, beat):
+    """A beat's bytes into the words of a record."""
+    for byte in range(beat.size):
+        at = put(words, at, beat[byte], 8)
+    return at
+
+
+@kernel
+def _write_beat(state, memory, beat, strobes):
+    for byte in range(beat.size):
+        if strobes[byte]:
+            at = state.w_address + byte - state.base
+            if 0 <= at < memory.size:
+                memory[at] = beat[byte]
+            else:
+                state.strays += 1
+    state.w_address += beat.size
+
+
+@kernel
+def clock_memory(env, memory, cycle, port, running, beat, strobes, w_last):
+    """At the edge, before the port. ``beat``, ``strobes``, ``w_last``: what goes out if ``port.w_taken``."""
+    state = env.state[0]
+    state.program_taken = state.program_valid and not running
+    if state.program_taken:
+        state.program_valid = state.program_waits = 0
+    if port.r_taken:
+        state.r_valid = 0
+        state.r_beat += 1
+        if state.r_last:
+            state.r_beat = 0
+            state.r_head = (state.r_head + 1) % env.reads.size
+            state.r_bursts -= 1
+    if port.ar_taken:
+        burst = env.reads[(state.r_head + state.r_bursts) % env.reads.size]
+        burst.address, burst.beats, burst.cycle = port.ar_address, port.ar_beats, cycle
+        state.r_bursts += 1
+    if state.b_valid:
+        state.b_valid = 0
+        state.b_head = (state.b_head + 1) % env.answers.size
+        state.b_bursts -= 1
+    if port.w_taken:
+        _write_beat(state, memory, beat, strobes)
+        if w_last:
+            env.answers[(state.b_head + state.b_bursts) % env.answers.size].cycle = cycle
+            state.b_bursts += 1
+    if port.aw_taken:
+        state.w_address = port.aw_address

@@ -1,0 +1,92 @@
+"""The memory port of the cycle model: who may ask for a burst, and who gets what comes back."""
+
+from golden.core.cycles import bursts
+from golden.core.cycles.dispatcher import fetches
+from golden.core.cycles.dma import ADDRESS, ASKED, asks, offers_address
+from golden.kernels import kernel
+
+__all__ = ["clock_port", "decide_port"]
+
+_FETCH = 0
+
+
+@kernel
+def _choose(held, requests):
+    """Who is offered: who was and is not taken yet, else the first that asks; -1 for none."""
+    if held >= 0:
+        return held
+    for index in range(64):
+        if requests >> index & 1:
+            return index
+    return -1
+
+
+@kernel
+def _decide_reads(port, dispatch, dma, memory, h):
+    requests = 1 if fetches(dispatch, h) else 0
+    for queue in range(h.dma_queues):
+        requests |= (1 if asks(dma.states[queue], dma.codes[queue]) else 0) << queue + 1
+    port.read_choice = choice = _choose(port.read_held, requests)
+    port.ar_valid = choice >= 0 and port.reads < h.reads_in_flight
+    port.ar_taken = port.ar_valid and memory.ar_ready
+    if not port.ar_valid:
+        return
+    if choice == _FETCH:
+        port.ar_address = dispatch.address
+        port.ar_beats = h.fetch_beats
+    else:
+        queue = choice - 1
+        code = dma.codes[queue]
+        burst = bursts.burst_at(bursts.source(code), dma.states[queue], code, dma.walkers[queue, ASKED], h)
+        port.ar_address, port.ar_beats = burst.first, burst.beats
+    port.ar_address &= -h.beat_bytes
+
+
+@kernel
+def _decide_writes(port, dma, writers, memory, h):
+    requests = 0
+    for queue in range(h.dma_queues):
+        requests |= (1 if offers_address(dma.states[queue], dma.codes[queue], dma.walkers[queue]) else 0) << queue
+    port.write_choice = choice = _choose(port.write_held, requests)
+    port.aw_valid = choice >= 0 and port.writes < writers.size and port.writing < 0
+    port.aw_taken = port.aw_valid and memory.aw_ready
+    if port.aw_valid:
+        code = dma.codes[choice]
+        burst = bursts.burst_at(bursts.sink(code), dma.states[choice], code, dma.walkers[choice, ADDRESS], h)
+        port.aw_address, port.aw_beats = burst.first & -h.beat_bytes, burst.beats
+    port.w_valid = port.writing >= 0 and dma.states[port.writing].full
+    port.w_taken = port.w_valid and memory.w_ready
+
+
+@kernel
+def decide_port(port, writers, dispatch, dma, memory, h):
+    """What the port offers and what is taken."""
+    _decide_reads(port, dispatch, dma, memory, h)
+    _decide_writes(port, dma, writers, memory, h)
+    port.r_taken = memory.r_valid and port.reads > 0
+    port.r_last = memory.r_last
+    port.answered = writers[port.write_head] if memory.b_valid and port.writes else -1
+
+
+@kernel
+def clock_port(port, readers, writers, w_last):
+    """At the edge. ``w_last``: the beat that goes out is the last of its burst."""
+    if port.r_taken and port.r_last:
+        port.read_head = (port.read_head + 1) % readers.size
+        port.reads -= 1
+    if port.answered >= 0:
+        port.write_head = (port.write_head + 1) % writers.size
+        port.writes -= 1
+    if port.w_taken and w_last:
+        port.writing = -1
+    port.read_held = port.read_choice
+    if port.ar_taken:
+        readers[(port.read_head + port.reads) % readers.size] = port.read_choice
+        port.reads += 1
+        port.read_held = -1
+    port.write_held = port.write_choice
+    if port.aw_taken:
+        writers[(port.write_head + port.writes) % writers.size] = port.write_choice
+        port.writes += 1
+        port.write_held = -1
+        port.writing = port.write_choice

@@ -1,0 +1,72 @@
+"""A program as a job: what memory holds when it begins, and where in memory it stands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from arch.core.instructions import INSTRUCTION_BYTES, MEMORY_BITS, Instruction, encode
+from golden.checks import integer
+
+__all__ = ["Job"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A program, and the memory that it runs in.
+
+    Parameters
+    ----------
+    program : sequence of Instruction
+    address : int
+        Where its first instruction stands in memory, a multiple of 64.
+    image : sequence of (int, bytes)
+        Bytes in memory at an address, the program apart; later ones over earlier ones. All else is 0.
+    base, size : int
+        The window of memory that there is: ``size`` bytes from ``base`` on. Both are multiples of 256, the bytes of
+        the longest beat.
+
+    Raises
+    ------
+    TypeError, ValueError
+        With the rule and the offending value.
+    """
+
+    program: Sequence[Instruction]
+    address: int
+    image: Sequence[tuple[int, bytes]] = ()
+    base: int = 0
+    size: int
+
+    #: Windows begin and end at multiples of it.
+    WINDOW_BYTES = 256
+
+    def __post_init__(self) -> None:
+        for name in ("program", "image"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("base", "size"):
+            value = integer(name, getattr(self, name), 0, 1 << MEMORY_BITS)
+            if value % self.WINDOW_BYTES:
+                raise ValueError(f"{name} must be a multiple of {self.WINDOW_BYTES}, not {value}")
+        if integer("address", self.address, 0) % INSTRUCTION_BYTES:
+            raise ValueError(f"address must be a multiple of {INSTRUCTION_BYTES}, not {self.address}")
+        for at, contents in self._pieces():
+            if not self.base <= at <= at + len(contents) <= self.base + self.size:
+                raise ValueError(
+                    f"memory must hold bytes {self.base} to {self.base + self.size}, not {at} to {at + len(contents)}"
+                )
+
+    def __str__(self) -> str:
+        return f"{len(self.program)} instructions at {self.address:#x}"
+
+    def __len__(self) -> int:
+        """Beats of ``i_program`` that it is."""
+        return 1
+
+    def _pieces(self) -> list[tuple[int, bytes]]:
+        return [*self.image, (self.address, b"".join(encode(instruction) for instruction in self.program))]
+
+    def contents(self) -> bytearray:
+        """The window when the program begins."""
+        memory = bytearray(self.size)
+        for at, contents in self._pieces():
+            memory[at - self.base : at - self.base + len(contents)] = contents
+        return memory
