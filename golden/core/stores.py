@@ -22,7 +22,7 @@ class _Store:
         self.data, self.written = data, written
 
     def read(self, access: Access) -> np.ndarray:
-        """uint8, uint16 or uint32 of the dimensions of the access, in SBUF the lanes before them: a copy of its elements.
+        """A copy of the elements: uint8, uint16 or uint32 of the access's dimensions, in SBUF of the lanes before them.
 
         Raises ValueError for elements outside, and for the first byte that nobody wrote.
         """

@@ -61,7 +61,9 @@ def run(h, places, table, s, engine, window, trace, seed, quiet, latency, ends):
         edges.start_heads(s, h)
         front.clock_front(tensor, s.front.code[0], patterns, leaves, h)
         fetched, program = out.ar_taken and out.read_choice == 0, env.program_taken
-        dispatcher.clock_dispatch(s.dispatch, h, table, fetched, for_dispatcher, s.environment.beat, program, env)
+        dispatcher.clock_dispatch(
+            s.dispatch, h, table, fetched, for_dispatcher, s.environment.beat, program, env
+        )
         port.clock_port(out, s.port.readers, s.port.writers, w_last)
         env.cycle = cycle + 1
     return trace.shape[0]

@@ -49,7 +49,9 @@ def decide_reads(s, h):
 def decide_queues(s, h, out, tensor):
     """What is complete and what starts, by queue; True if the tensor front end's instruction leaves."""
     dispatch, starts, completes = s.dispatch, s.dispatch.starts, s.dispatch.completes
-    leaves = front.decide_front(tensor, s.readers.readers, s.readers.patterns, dispatcher.may_start(dispatch, _TENSOR))
+    leaves = front.decide_front(
+        tensor, s.readers.readers, s.readers.patterns, dispatcher.may_start(dispatch, _TENSOR)
+    )
     starts[_TENSOR], completes[_TENSOR] = tensor.start, tensor.complete
     for unit in range(2):
         state = s.lanes.states[unit]
@@ -58,9 +60,7 @@ def decide_queues(s, h, out, tensor):
     for queue in range(h.dma_queues):
         state = s.dma.states[queue]
         taken = s.sbuf.writes[2 + queue].grant or (out.w_taken and out.writing == queue)
-        dma.decide_queue(
-            state, s.dma.codes[queue], taken, out.answered == queue, dispatcher.may_start(dispatch, _DMAS + queue)
-        )
+        dma.decide_queue(state, s.dma.codes[queue], taken, out.answered == queue, dispatcher.may_start(dispatch, _DMAS + queue))
         starts[_DMAS + queue], completes[_DMAS + queue] = state.start, state.complete
     dispatcher.decide_dispatch(dispatch, h)
     return leaves

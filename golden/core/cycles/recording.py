@@ -173,3 +173,5 @@ def put_blocks(record, places, front, engine, lanes, dma):
         state = dma[queue]
         record[at], record[at + 1], record[at + 2] = state.asked & 255, state.filled & 255, state.drained & 255
         at += 3
+
+

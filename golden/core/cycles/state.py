@@ -300,7 +300,9 @@ def reset_state(config: CoreConfig, hardware: Hardware) -> State:
             write_data=np.zeros((writes, lanes), np.uint32),
             write_enable=np.zeros((writes, lanes), np.uint8),
         ),
-        readers=Readers(np.zeros(readers, READER), np.zeros(readers, PATTERN), np.zeros((readers, lanes), np.uint32)),
+        readers=Readers(
+            np.zeros(readers, READER), np.zeros(readers, PATTERN), np.zeros((readers, lanes), np.uint32)
+        ),
         lanes=Lanes(
             states=np.zeros(2, LANE_STATE),
             codes=codes,

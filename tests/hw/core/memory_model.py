@@ -62,9 +62,7 @@ class MemoryModel:
         noise = int.from_bytes(self.rng.bytes(self.config.beat_bytes), "little")
         beat = self.offered.get("i_r")
         return {
-            "i_r": (0, layout.pack(data=noise, last=1))
-            if beat is None
-            else (1, layout.pack(data=beat[0], last=beat[1])),
+            "i_r": (0, layout.pack(data=noise, last=1)) if beat is None else (1, layout.pack(data=beat[0], last=beat[1])),
             "i_b": (int(self.offered.get("i_b") is not None), 0),
             **{name: (int(not self._rarely()), 0) for name in (*_ASKS, "o_w")},
         }
