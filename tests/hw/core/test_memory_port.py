@@ -168,7 +168,8 @@ def test_every_output_in_every_cycle(queues, idle):
     async def bench(ctx):
         to_answer = 0
         for cycle in range(CYCLES):
-            given = _given(config, offers, model, to_answer)
+            # Memory answers for a while, and then not.
+            given = _given(config, offers, model, to_answer, cycle // 200 % 2)
             _drive(ctx, port, given)
             seen, want = _seen(ctx, port, given), model.cycle(given)
             assert seen == want, (cycle, given)
