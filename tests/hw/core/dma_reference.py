@@ -96,5 +96,5 @@ def random_instruction(
         count0 = chunks * chunk + int(rng.integers(0 if chunks else 1, 9))
         fields = {"size": size.bit_length() - 1, "lanes": lanes, "count0": count0, "count1": int(rng.integers(1, 4))}
         sides = [_side(rng, *side, config, base, fields) for side in zip(("source", "sink"), kinds, strict=True)]
-        if all(sides) and fields["count1"] * count0 < 200:
+        if all(sides) and fields["count1"] * count0 < 150:
             return Instruction("dma", **(fields | {"size": str(size)} | sides[0] | sides[1]))
