@@ -20,13 +20,11 @@ from hw.fpga.ecp5 import ECP5
 from verif.core.blocks import vectors
 from verif.simulation.unit_bench import UnitBench
 
-__all__ = ["BENCHES"]
+__all__ = ["BENCHES", "CELL_BENCHES"]
 
 #: Random vectors.
 VECTORS = 250_000
 
-#: What has cells of its own on an ECP5.
-WITH_CELLS = (FloatMultiplier, Interpolator)
 #: The interpolator's functions by number.
 FUNCTIONS = (lambda x: vectors.canonical(x), exp, reciprocal, rsqrt)
 
@@ -141,11 +139,12 @@ def _benches() -> dict[str, UnitBench]:
         _element_narrower(),
         _float_order(),
     ]
-    benches += [
-        replace(bench, name=f"{bench.name}-ecp5", target=ECP5) for bench in benches if bench.block in WITH_CELLS
-    ]
     return {bench.name: bench for bench in benches}
 
 
 #: Every bench by name.
 BENCHES = _benches()
+#: Those of blocks that are made of other cells on an ECP5.
+CELL_BENCHES = {
+    name: replace(BENCHES[name], name=f"{name}-ecp5", target=ECP5) for name in ("float_multiplier", "interpolator")
+}
