@@ -89,15 +89,18 @@ def _widener() -> UnitBench:
 
 def _element_narrower() -> UnitBench:
     def values(rng):
-        numbers = vectors.canonical(_float(np.concatenate([vectors.boundaries(), vectors.codes(rng, VECTORS // 10)])))
-        narrowed = [
-            encode(_float(numbers), element.format).astype(np.uint32) if element.format else numbers
-            for element in ELEMENTS.values()
-        ]
-        # Those of types that do not exist pass.
-        narrowed += [numbers] * ((1 << SELECT_BITS) - len(narrowed))
-        types = np.repeat(np.arange(len(narrowed)), len(numbers))
-        return {"i": np.tile(numbers, len(narrowed)), "i_type": types, "o_code": np.concatenate(narrowed)}
+        numbers, types, narrowed = [], [], []
+        for select in range(1 << SELECT_BITS):
+            element = next((e for e in ELEMENTS.values() if e.select == select), None)
+            fmt = element.format if element else None
+            some = [vectors.CORNERS, vectors.codes(rng, VECTORS // 10)]
+            if fmt and fmt.bits < 32:
+                some.append(vectors.boundaries(fmt))
+            numbers.append(vectors.canonical(_float(np.concatenate(some))))
+            types.append(np.full(len(numbers[-1]), select))
+            # What is no float passes.
+            narrowed.append(encode(_float(numbers[-1]), fmt).astype(np.uint32) if fmt else numbers[-1])
+        return {"i": np.concatenate(numbers), "i_type": np.concatenate(types), "o_code": np.concatenate(narrowed)}
 
     fields = Field("i", 32, drive=True), Field("i_type", SELECT_BITS, drive=True), Field("o_code", 32)
     return UnitBench(name="element_narrower", block=ElementNarrower, fields=fields, values=values)
