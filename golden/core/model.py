@@ -12,9 +12,9 @@ from golden.checks import integer, plain
 from golden.core.cycles import clocking
 from golden.core.cycles.fields import field_table
 from golden.core.cycles.front import build_engine
-from golden.core.jobs import Job
 from golden.core.cycles.recording import find_places
 from golden.core.cycles.state import build_hardware, reset_state
+from golden.core.jobs import Job
 
 __all__ = ["Core"]
 

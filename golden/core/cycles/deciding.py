@@ -23,9 +23,7 @@ def ask_writes(lane_states, lane_codes, words, dma_states, dma_codes, writes, da
 @kernel
 def decide_lanes(states, codes, walkers, patterns, writes, tensor, result_valid):
     """What the lane engines take; the vector engine comes first where both want the result."""
-    vector = lanes.decide_lane(
-        lanes.VECTOR, states[0], codes[0], walkers, patterns, writes[0].grant, result_valid != 0
-    )
+    vector = lanes.decide_lane(lanes.VECTOR, states[0], codes[0], walkers, patterns, writes[0].grant, result_valid != 0)
     scalar_valid = result_valid != 0 and not vector
     scalar = lanes.decide_lane(lanes.SCALAR, states[1], codes[1], walkers, patterns, writes[1].grant, scalar_valid)
     tensor.result_ready = states[0].take if vector else states[1].take if scalar else 0
@@ -42,7 +40,9 @@ def ask_reads(walkers, patterns, reads, dma_states, dma_codes, h):
 
 
 @kernel
-def decide_queues(tensor, walkers, patterns, lane_states, dma_states, dma_codes, writes, out, state, queues, entries, h):
+def decide_queues(
+    tensor, walkers, patterns, lane_states, dma_states, dma_codes, writes, out, state, queues, entries, h
+):
     """What is complete and what starts, by queue; True if the tensor front end's instruction leaves."""
     queue = queues[_TENSOR]
     leaves = front.decide_front(tensor, walkers, patterns, dispatcher.may_start(queue, entries[_TENSOR]))

@@ -8,8 +8,8 @@ import numpy as np
 from arch.core.instructions import INSTRUCTIONS
 from arch.core.timing import FLOAT_LATENCY, FUNCTION_LATENCY, REDUCE_CYCLES
 from golden.core.cycles import values
-from golden.core.cycles.state import FIFO, OPERANDS, REDUCED, SCRATCH
 from golden.core.cycles.readers import SCALAR_X, VECTOR_T, VECTOR_X
+from golden.core.cycles.state import FIFO, OPERANDS, REDUCED, SCRATCH
 from golden.kernels import kernel
 
 __all__ = ["IDLE", "SCALAR", "VECTOR", "ask_write", "clock_lane", "decide_lane"]
@@ -91,7 +91,7 @@ def decide_lane(unit, state, code, readers, patterns, granted, result_valid):
         if (code.a_kind if first else code.b_kind) == _LANE:
             x.ready = 1
             if not state.asked:
-                _offer(patterns[x_reader], code.a if first else code.b, 3)
+                _offer(patterns[x_reader], code.a if first else code.b, values.FP32_TYPE)
     elif state.phase == _RUN:
         if not state.asked:
             _offer_instruction(code, patterns, x_reader)

@@ -11,8 +11,8 @@ from arch.core.timing import FETCH_DEPTH, WRITES_IN_FLIGHT
 from golden.core.cycles.fields import DMA, LANE, MATMUL, SLOTS, fields_dtype
 
 __all__ = [
-    "DmaState",
     "Dispatch",
+    "DmaState",
     "Environment",
     "Front",
     "Hardware",
@@ -294,9 +294,7 @@ def reset_state(config: CoreConfig, hardware: Hardware) -> State:
             write_data=np.zeros((writes, lanes), np.uint32),
             write_enable=np.zeros((writes, lanes), np.uint8),
         ),
-        readers=Readers(
-            np.zeros(readers, READER), np.zeros(readers, PATTERN), np.zeros((readers, lanes), np.uint32)
-        ),
+        readers=Readers(np.zeros(readers, READER), np.zeros(readers, PATTERN), np.zeros((readers, lanes), np.uint32)),
         lanes=Lanes(
             states=np.zeros(2, LANE_STATE),
             codes=codes,
