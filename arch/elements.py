@@ -1,25 +1,25 @@
-"""Element types of tensors in SBUF and memory: what an instruction calls them, and how many bytes one takes."""
+"""Types of the elements of the core's tensors, as facts: their names, their bytes, and the formats behind them."""
 
 from dataclasses import dataclass
 
-from arch.formats import BF16, E4M3, E5M2, FP32, Format
+from arch.formats import FORMATS, Format
 
-__all__ = ["ELEMENTS", "ELEMENT_BITS", "Element"]
+__all__ = ["ELEMENTS", "SELECT_BITS", "Element"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Element:
-    """An element type.
+    """A type of element.
 
     Parameters
     ----------
     name : str
     select : int
-        Its code in an instruction.
+        Its number in instructions.
     bytes : int
-        Of one element: 1, 2 or 4. Elements lie at multiples of it.
+        Of one element in memory, the least significant first.
     format : Format or None
-        Its number format; None for u32, which is moved and never computed with.
+        What its bits stand for; None: they are an unsigned integer, which is moved and never computed with.
     """
 
     name: str
@@ -28,11 +28,11 @@ class Element:
     format: Format | None
 
 
-_FORMATS = (("e4m3", E4M3), ("e5m2", E5M2), ("bf16", BF16), ("fp32", FP32), ("u32", None))
-#: Every element type by name.
+_FLOATS = ("e4m3", "e5m2", "bf16", "fp32")
+#: Every type by name, in the order of their numbers.
 ELEMENTS = {
-    name: Element(name=name, select=select, bytes=fmt.bytes if fmt else 4, format=fmt)
-    for select, (name, fmt) in enumerate(_FORMATS)
-}
+    name: Element(name=name, select=select, bytes=FORMATS[name].bytes, format=FORMATS[name])
+    for select, name in enumerate(_FLOATS)
+} | {"u32": Element(name="u32", select=len(_FLOATS), bytes=4, format=None)}
 #: Width of ``Element.select``.
-ELEMENT_BITS = max(element.select for element in ELEMENTS.values()).bit_length()
+SELECT_BITS = 3

@@ -16,7 +16,8 @@ WALLS = {
     "golden": {"arch"},
     "hw": {"arch", "amaranth"},
     "verif": {"arch", "golden", "hw", "amaranth", "cocotb"},
-    "scripts": {"arch", "golden", "hw", "verif"},
+    "kernels": {"arch"},
+    "scripts": {"arch", "golden", "hw", "kernels", "verif"},
 }
 GUARDED = {*WALLS, "amaranth", "cocotb", "tests"}
 #: Rooms that every unit uses: they know none.

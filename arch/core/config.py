@@ -96,6 +96,14 @@ class CoreConfig:
         """The engines and DMA queues, each with a queue of instructions and a timeline."""
         return ("tensor", "vector", "scalar", *(f"dma{number}" for number in range(self.dma_queues)))
 
+    @property
+    def outstanding_bits(self) -> int:
+        """Width of a number of instructions that a queue was given and has not completed.
+
+        They wait in the queue, or are at work: one of an engine, up to four in the tensor engine's front end.
+        """
+        return (self.queue_depth + 4).bit_length()
+
     # ---- SBUF -----------------------------------------------------------------------------------
 
     @property

@@ -20,12 +20,12 @@ _PROGRAM_BITS = 24
 
 
 def program_layout(config: CoreConfig) -> Layout:
-    """Payload of ``i_program``: where a program begins in memory, a multiple of 64, and how many instructions it has."""
+    """Payload of ``i_program``: where a program begins in memory, a multiple of 64, and its instructions' number."""
     return Layout(address=MEMORY_BITS, instructions=_PROGRAM_BITS)
 
 
 def burst_layout(config: CoreConfig) -> Layout:
-    """Payload of ``o_ar`` and ``o_aw``: the byte address of the first beat, a multiple of a beat's bytes; beats less 1."""
+    """Payload of ``o_ar`` and ``o_aw``: the byte address of the first beat, a multiple of a beat's bytes; beats - 1."""
     return Layout(address=MEMORY_BITS, beats=8)
 
 

@@ -5,7 +5,7 @@ __all__ = ["FETCH_DEPTH", "FLOAT_LATENCY", "FUNCTION_LATENCY", "REDUCE_CYCLES", 
 #: Of every operation of the vector engine, and of each of the scalar engine's product and sum.
 FLOAT_LATENCY = 4
 #: Of the scalar engine's functions.
-FUNCTION_LATENCY = 8
+FUNCTION_LATENCY = 6
 #: Eight partial sums become one: what is under way arrives, then four sums, two and one, each after those before it.
 REDUCE_CYCLES = 4 * FLOAT_LATENCY + 7
 #: Instructions that the dispatcher fetches ahead.

@@ -54,6 +54,13 @@ class Job:
                     f"memory must hold bytes {self.base} to {self.base + self.size}, not {at} to {at + len(contents)}"
                 )
 
+    def __str__(self) -> str:
+        return f"{len(self.program)} instructions at {self.address:#x}"
+
+    def __len__(self) -> int:
+        """Beats of ``i_program`` that it is."""
+        return 1
+
     def _pieces(self) -> list[tuple[int, bytes]]:
         return [*self.image, (self.address, b"".join(encode(instruction) for instruction in self.program))]
 

@@ -9,6 +9,7 @@ import numpy as np
 from arch.formats import FP32, OPERAND_FORMATS
 from golden.checks import plain
 from golden.numerics.conversions import encode
+from golden.numerics.functions import reciprocal
 from golden.numerics.gemm import gemm
 from golden.numerics.hadamard import inverse_sqrt
 from golden.numerics.kv_cache import (
@@ -22,10 +23,7 @@ from golden.numerics.kv_cache import (
 )
 from golden.numerics.softmax import softmax_numerator
 
-__all__ = ["P_SCALE", "ErrorReport", "attend", "attention", "attention_reference", "error_report"]
-
-#: Softmax numerators are at most 1; times this they use the range of every format (e4m3 ends at 448).
-P_SCALE = np.float32(256.0)
+__all__ = ["ErrorReport", "attend", "attention", "attention_reference", "error_report"]
 
 #: ``(x_codes[M, K], w_codes[K, N], *, x_format, w_format) -> float32[M, N]``: golden.gemm, or an engine.
 Matmul = Callable[..., np.ndarray]
@@ -75,8 +73,9 @@ def attention(
     -------
     float32[H, S, D]
         NaN is always 0x7FC00000. All are finite unless something overflows float32. Only a score beyond 3.4e38 gives
-        NaN. Numerators are at most 256, so a sum of values can become Inf, and with it the result, where v is in bf16
-        and T times its largest magnitude comes near 2**120; so can a rounded value times a ``v_scale`` that was given.
+        NaN. Numerators go up to about 256 (2981 where scores are beyond 2**26), so a sum of values can become Inf, and
+        with it the result, where v is in bf16 and T times its largest magnitude comes near 2**120; so can a rounded
+        value times a ``v_scale`` that was given.
 
     Raises
     ------
@@ -104,16 +103,18 @@ def attend(
 
     Each head, where ``[*]`` marks an FP32 rounding to nearest even and D is the number of channels::
 
-        a[i, b]   = q_scale[i, b] * inverse_sqrt(D)                                 [*]
+        a[i, b]    = q_scale[i, b] * inverse_sqrt(D)                         [*]
         t[i, j, b] = (q_codes @ k_codes.T over block b)[i, j] * a[i, b] [*] * k_scales[j, b] [*]
-        s[i, j]   = t[i, j, 0] + t[i, j, 1] [*] + ... [*]                           blocks ascending
-        p[i, j]   = exp_fp32(s[i, j] - max over the keys that i sees [*])           +0 where masked
-        p_codes   = encode(p * 256)                                                 (the product is exact)
-        o, l      = p_codes @ [v_codes, 1]                                          D columns, and one
-        out[i, d] = (o[i, d] / l[i]) [*] * v_scale[d] [*]
+        s[i, j]    = t[i, j, 0] + t[i, j, 1] [*] + ... [*]                   blocks ascending; -Inf where masked
+        shift[i]   = LOG_P_SCALE - max over j of s[i, j]                     [*]
+        p_codes    = encode(exp(s[i, j] + shift[i] [*]))                     up to about 256
+        o, l       = p_codes @ [v_codes, 1]                                  D columns, and one
+        out[i, d]  = (o[i, d] * reciprocal(l[i])) [*] * v_scale[d] [*]
 
-    The matrix products round as their accumulation says. The normaliser ``l`` is the sum of the quantised
-    numerators, so the weights of the average add up to 1 whatever their quantisation did.
+    There is no division: exp and reciprocal are those of :mod:`golden.numerics.functions`, and codes and scales of q, k
+    and v are made as in :func:`golden.numerics.quantize.quantize`. ``docs/attention.md`` puts all of it as the
+    instructions of a core. The matrix products round as their accumulation says. The normaliser ``l`` is the sum of the
+    quantised numerators, so the weights of the average add up to 1 whatever their quantisation did.
     """
     q = check_heads("q", q)
     if x_format not in OPERAND_FORMATS:
@@ -136,13 +137,13 @@ def attend(
         for head in range(heads):
             kv = head // (heads // kv_heads)
             scores = _scores(matmul, q_codes[head], q_scales[head], cache.k_codes[kv], cache.k_scales[kv])
-            p_codes = encode(softmax_numerator(scores, causal=causal) * P_SCALE, x_format)
+            p_codes = encode(softmax_numerator(scores, causal=causal), x_format)
             try:
                 sums = matmul(p_codes, np.hstack([cache.v_codes[kv], one]))
             except ValueError as error:
                 # An engine speaks of its K, which is no tensor of the caller's here.
                 raise ValueError(f"softmax times values, whose K is the {tokens} tokens: {error}") from None
-            out[head] = sums[:, :-1] / sums[:, -1:] * cache.v_scale[kv]
+            out[head] = sums[:, :-1] * reciprocal(sums[:, -1:]) * cache.v_scale[kv]
     # A processor may give a NaN of its own, of either sign.
     out.view(np.uint32)[np.isnan(out)] = FP32.nan
     return out
@@ -171,7 +172,8 @@ def _scores(matmul, q_codes, q_scales, k_codes, k_scales):
     for block in range(blocks):
         part = slice(block * size, (block + 1) * size)
         scores = matmul(np.ascontiguousarray(q_codes[:, part]), np.ascontiguousarray(k_codes[:, part].T))
-        scores = scores * q_scales[:, block, None] * k_scales[:, block]
+        scores = scores * q_scales[:, block, None]
+        scores *= k_scales[:, block]
         total = scores if total is None else total + scores
     return total
 

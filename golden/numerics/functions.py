@@ -27,26 +27,37 @@ _SIGNIFICAND = FP32.man_bits + 1
 _SHIFT = _FRACTION - _SIGNIFICAND
 _INF, _NAN, _MAGNITUDE = FP32.inf, FP32.nan, (1 << 31) - 1
 _OFFSET, _SEGMENT = (1 << OFFSET_BITS) - 1, (1 << INDEX_BITS) - 1
-#: The exponent field of the largest arguments, below 128, of which exp is not plainly zero or infinite.
-_LARGEST_EXP = _BIAS + 6
+#: 128: of this and of all beyond, exp is infinite or, with the other sign, zero.
+_BEYOND = _BIAS + 7 << _MAN
 #: ``significand * LOG2_E`` is ``x * log2(e)`` in units that are so many places, less the exponent, below an offset's.
 _EXP_SHIFT = _BIAS + _MAN + LOG2_E_BITS - OFFSET_BITS - INDEX_BITS
 _MANTISSA = (1 << _MAN) - 1
 
-#: Coefficients by segment, the functions one behind another.
-_TABLE = np.array([segment for name in FUNCTIONS for segment in segments(name)], np.int32)
+#: Bits of a slope, with its sign, and of a curve.
+_SLOPE_BITS, _CURVE_BITS = 20, 12
+#: Coefficients by segment, the functions one behind another. A segment is one word, because most of the time goes to
+#: looking words up: constant, slope and curve from the highest bits to the lowest.
+_TABLE = np.array(
+    [
+        constant << _SLOPE_BITS + _CURVE_BITS | slope + (1 << _SLOPE_BITS - 1) << _CURVE_BITS | curve
+        for name in FUNCTIONS
+        for constant, slope, curve in segments(name)
+    ],
+    np.int64,
+)
 _EXP, _RECIPROCAL, _RSQRT = (len(_TABLE) // len(FUNCTIONS) * index for index in range(len(FUNCTIONS)))
-_CONSTANT, _SLOPE, _CURVE = (np.ascontiguousarray(column) for column in _TABLE.T)
 
 
 @kernel
 def _interpolate(segment, offset):
     """The value in a segment, in units of ``2**-_FRACTION``; the products are cut off there, towards minus infinity."""
+    word = _TABLE[segment]
+    slope = (word >> _CURVE_BITS & (1 << _SLOPE_BITS) - 1) - (1 << _SLOPE_BITS - 1)
     square = (offset >> OFFSET_BITS - SQUARE_BITS) ** 2
     return (
-        (np.int64(_CONSTANT[segment]) << _GUARD)
-        + (np.int64(_SLOPE[segment]) * offset >> OFFSET_BITS - _GUARD)
-        + (np.int64(_CURVE[segment]) * square >> 2 * SQUARE_BITS - _GUARD)
+        (word >> _SLOPE_BITS + _CURVE_BITS << _GUARD)
+        + (slope * offset >> OFFSET_BITS - _GUARD)
+        + ((word & (1 << _CURVE_BITS) - 1) * square >> 2 * SQUARE_BITS - _GUARD)
     )
 
 
@@ -77,19 +88,19 @@ def _normal(magnitude):
 
 @kernel
 def exp_codes(codes, out):
+    """:func:`exp` for kernels: from float32 codes to float32 codes, uint32[N] both."""
     for i in range(len(codes)):
         code = np.int64(codes[i])
         magnitude = code & _MAGNITUDE
-        exponent = min(magnitude >> _MAN, _LARGEST_EXP)
-        significand = (magnitude & _MANTISSA) + (np.int64(exponent > 0) << _MAN)
+        argument = min(magnitude, _BEYOND)
+        exponent = argument >> _MAN
+        significand = (argument & _MANTISSA) + (np.int64(exponent > 0) << _MAN)
         # x * log2(e), rounded to a multiple of 2**-26; halves away from zero.
         shift = min(_EXP_SHIFT - max(exponent, 1), 62)
         scaled = (significand * LOG2_E) + (np.int64(1) << shift - 1) >> shift
         scaled = -scaled if code != magnitude else scaled
         place = _EXP + (scaled >> OFFSET_BITS & _SEGMENT)
         result = _rounded(_interpolate(place, scaled & _OFFSET), (scaled >> OFFSET_BITS + INDEX_BITS) + _BIAS)
-        if magnitude >> _MAN > _LARGEST_EXP:
-            result = 0 if code != magnitude else _INF
         out[i] = _NAN if magnitude > _INF else result
 
 

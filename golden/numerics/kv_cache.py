@@ -7,6 +7,7 @@ import numpy as np
 from arch.formats import OPERAND_FORMATS
 from golden.checks import float32_array
 from golden.numerics.conversions import code_dtype, encode
+from golden.numerics.functions import reciprocal
 from golden.numerics.hadamard import rotate
 from golden.numerics.quantize import quantize
 
@@ -90,7 +91,7 @@ def quantize_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Queries or keys as ``(codes[heads, tokens, channels], scales float32[heads, tokens, blocks])``.
 
-    ``scale``, float32[heads], replaces the recipe's scales: ``codes = encode(rows / scale)``, saturating.
+    ``scale``, float32[heads], replaces the recipe's scales.
     A token's one scale is a single block.
     """
     if recipe.rotated:
@@ -108,9 +109,9 @@ def quantize_rows(
 
 
 def encode_scaled(values: np.ndarray, scale: np.ndarray, fmt: str) -> np.ndarray:
-    """Codes of ``values / scale``; a quotient beyond the format, or float32, becomes the largest number."""
+    """Codes of ``values * reciprocal(scale)``; a product beyond the format, or float32, becomes the largest number."""
     with np.errstate(over="ignore"):
-        return encode(values / scale, fmt)
+        return encode(values * reciprocal(scale), fmt)
 
 
 class KVCache:

@@ -7,6 +7,7 @@ import numpy as np
 from arch.formats import FP32, Format
 from golden.checks import integer, plain
 from golden.numerics.conversions import decode, encode, resolve
+from golden.numerics.functions import reciprocal
 
 __all__ = ["RECIPES", "Quantized", "dequantize", "quantize"]
 
@@ -66,13 +67,14 @@ def quantize(
 ) -> Quantized:
     """Scale values so that the largest magnitude meets the format's, and round them to codes.
 
-    ``scale = amax / fmt.max_value`` and ``codes = encode(values / scale)``: two float32 divisions and one
-    rounding to the format, each to nearest even. amax is the largest magnitude of the values that share
-    the scale.
+    ``scale = amax * c`` with c the float32 nearest to ``1 / fmt.max_value``, and ``codes = encode(values *
+    reciprocal(scale))``, with :func:`golden.numerics.functions.reciprocal`. Both products are float32, and each rounds
+    to nearest even, as the conversion does: there is no division. amax is the largest magnitude of the values that
+    share the scale.
 
     - amax 0 gives scale 1.
-    - A scale is at least 2**-126, the smallest normal number: a subnormal quotient has lost bits, and the
-      values divided by it could exceed the format. So a tensor with an amax below ``max_value * 2**-126``
+    - A scale is at least 2**-126, the smallest normal number: a subnormal product has lost bits, and the
+      values scaled by it could exceed the format. So a tensor with an amax below ``max_value * 2**-126``
       does not reach the format's largest number; its rounding error is at most half a unit of the format's
       smallest subnormal times 2**-126.
     - A format with float32's exponents (bf16) needs no scale and gets 1: scaled to its largest number,
@@ -115,7 +117,7 @@ def quantize(
     if recipe != "per-block":
         amax = _amax(values, tuple(range(values.ndim)) if recipe == "per-tensor" else (axis,))
         scale = _scale(amax, fmt)
-        return Quantized(encode(values / scale, fmt), scale, fmt)
+        return Quantized(encode(values * reciprocal(scale), fmt), scale, fmt)
     block = integer("block", block, 1)
     length = values.shape[axis]
     amax = np.zeros([*values.shape[:axis], -(-length // block), *values.shape[axis + 1 :]], np.float32)
@@ -123,7 +125,8 @@ def quantize(
         part = (slice(None),) * axis + (slice(index * block, (index + 1) * block),)
         amax[(slice(None),) * axis + (slice(index, index + 1),)] = _amax(values[part], (axis,))
     scale = _scale(amax, fmt)
-    return Quantized(encode(values / _spread(scale, axis, block, length), fmt), scale, fmt, axis, block)
+    inverse = _spread(reciprocal(scale), axis, block, length)
+    return Quantized(encode(values * inverse, fmt), scale, fmt, axis, block)
 
 
 def dequantize(quantized: Quantized) -> np.ndarray:
@@ -161,7 +164,7 @@ def _amax(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 def _scale(amax: np.ndarray, fmt: Format) -> np.ndarray:
     if fmt.exp_bits == FP32.exp_bits:
         return np.ones_like(amax)
-    scale = np.maximum(amax / np.float32(fmt.max_value), _MIN_SCALE)
+    scale = np.maximum(amax * np.float32(1 / fmt.max_value), _MIN_SCALE)
     return np.where(amax == 0, np.float32(1), scale)
 
 

@@ -74,7 +74,8 @@ class Narrower(wiring.Component):
     ``saturate``: overflow and Inf become the largest finite number. Otherwise overflow becomes Inf, or NaN in a
     format without Inf. NaN becomes the format's canonical code, with a positive sign.
 
-    Latency: ``narrow_stages(config)`` cycles in which ``i_en`` is high, by default 0 (combinational).
+    Latency: ``narrow_stages(config)`` cycles in which ``i_en`` is high, by default 0 (combinational), as without a
+    configuration.
 
     Members
     -------
@@ -92,7 +93,7 @@ class Narrower(wiring.Component):
 
     module_name = "narrower"
 
-    def __init__(self, config: EngineConfig):
+    def __init__(self, config: EngineConfig | None = None):
         self.config = config
         enable = {} if self.COMBINATIONAL else {"i_en": In(1)}
         ports = {"i_fp32": In(32), "i_select": In(SELECT_BITS), "i_saturate": In(1), "o_code": Out(32)}

@@ -12,7 +12,18 @@ from typing import NamedTuple
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, ResetSignal, Signal, Value
 
-__all__ = ["ECP5", "Half", "add_inverted", "add_selected", "chain", "multiply", "multiply_hard", "spread"]
+__all__ = [
+    "ECP5",
+    "Half",
+    "add_inverted",
+    "add_selected",
+    "chain",
+    "multiply",
+    "multiply_constant",
+    "multiply_hard",
+    "multiply_wide",
+    "spread",
+]
 
 #: The target's name on the command line.
 ECP5 = "ecp5"
@@ -92,6 +103,77 @@ def multiply(m: Module, name: str, x: Value, w: Value) -> Value:
         halves = [Half(_PLUS_AND, a, b, c) for a, b, c in zip(kept, ones, others, strict=True)]
         total = Cat(total[:place], chain(m, f"{name}_sum_{place}", [Half(0, Const(0, 1)), *halves])[1:])
     return total[: 2 * width]
+
+
+class _Row(NamedTuple):
+    """A summand: its bits, and the place of the lowest."""
+
+    bits: Value
+    place: int
+
+
+def _add_rows(m: Module, name: str, low: _Row, high: _Row) -> _Row:
+    """The sum of two, of which ``high`` has the higher place; below that, ``low`` is as it was."""
+    start = high.place - low.place
+    upper = low.bits[start:]
+    width = max(len(upper), len(high.bits))
+    one, other = (Cat(bits, Const(0, width - len(bits))) for bits in (upper, high.bits))
+    halves = [Half(_PLUS_AND, a, b, _ONE) for a, b in zip(one, other, strict=True)]
+    total = chain(m, name, [Half(0, Const(0, 1)), *halves, Half(0, Const(0, 1))])[1:]
+    return _Row(Cat(low.bits[:start], total), low.place)
+
+
+def _sum_rows(m: Module, name: str, rows: list[_Row]) -> _Row:
+    """The sum of all, lowest place first, in a tree: neighbours are added first."""
+    level = 0
+    while len(rows) > 1:
+        pairs = [rows[index : index + 2] for index in range(0, len(rows), 2)]
+        rows = [
+            _add_rows(m, f"{name}_sum_{level}_{index}", *pair) if len(pair) == 2 else pair[0]
+            for index, pair in enumerate(pairs)
+        ]
+        level += 1
+    return rows[0]
+
+
+def multiply_wide(m: Module, name: str, x: Value, w: Value) -> Value:
+    """``x * w``, unsigned. As ``multiply``, two partial products to a chain, but chains are added in a tree: of many
+    of them that takes fewer levels, and half a cell more for each."""
+    rows = []
+    for place in range(0, len(w), 2):
+        low, high = w[place], w[place + 1] if place + 1 < len(w) else Const(0, 1)
+        halves = [
+            Half(_TWO_ANDS, a, low, b, high) for a, b in zip(Cat(x, Const(0, 1)), Cat(Const(0, 1), x), strict=True)
+        ]
+        ends = Half(0, Const(0, 1))
+        rows.append(_Row(chain(m, f"{name}_row_{place}", [ends, *halves, ends])[1:], place))
+    return _sum_rows(m, name, rows).bits[: len(x) + len(w)]
+
+
+def multiply_constant(m: Module, name: str, x: Value, constant: int) -> Value:
+    """``x * constant``, unsigned, for a constant above 0: the sum of its hexadecimal digits' multiples of x, in a
+    tree."""
+    multiples: dict[int, Value] = {}
+
+    def multiple(digit: int) -> Value:
+        """A digit times x; that of an odd digit is made once."""
+        if digit % 2 == 0:
+            return Cat(Const(0, 1), multiple(digit // 2))
+        if digit not in multiples:
+            top = 1 << digit.bit_length() - 1
+            multiples[digit] = (
+                x
+                if digit == 1
+                else _add_rows(
+                    m, f"{name}_times_{digit}", _Row(multiple(digit - top), 0), _Row(x, top.bit_length() - 1)
+                ).bits
+            )
+        return multiples[digit]
+
+    digits = [constant >> place & 15 for place in range(0, constant.bit_length(), 4)]
+    rows = [_Row(multiple(digit), 4 * index) for index, digit in enumerate(digits) if digit]
+    total = _sum_rows(m, name, rows)
+    return Cat(Const(0, total.place), total.bits)[: len(x) + constant.bit_length()]
 
 
 def spread(m: Module, name: str, signal: Value) -> Value:

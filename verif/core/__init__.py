@@ -1,1 +1,1 @@
-"""What the machinery must know of the core."""
+"""Verification of the core: the engines around the tensor engine, and what they are made of."""

@@ -130,11 +130,13 @@ def clock_dispatch(state, beats, instruction, words, decoded, queues, entries, h
         state.pending += h.fetch_beats
         state.left -= 1
         state.address += INSTRUCTION_BYTES
+    # A beat goes through the queue in a cycle of its own.
+    state.beats += state.came
+    state.came = comes
     if comes:
         end = (state.head + state.beats) % beats.shape[0]
         for byte in range(beat.size):
             beats[end, byte] = beat[byte]
-        state.beats += 1
     if done:
         state.running = 0
     elif state.program_taken and memory.instructions:

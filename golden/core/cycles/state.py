@@ -72,7 +72,7 @@ FRONT = fields_dtype(
 )
 DISPATCH = fields_dtype(
     *("running", "address", "left", "pending"),  # pending: beats asked for and not taken out of the queue of beats
-    *("head", "beats"),  # of that queue
+    *("head", "beats", "came"),  # of that queue; came: the newest one is still on its way through it
     "parts",  # beats of the instruction that is put together
     "next_address",  # of that instruction
     "target",

@@ -7,14 +7,15 @@ import pytest
 from operands import ENGINES, case, draw
 
 from golden.numerics.attention import _scores, attend, attention
+from golden.numerics.functions import exp, reciprocal
 from golden.numerics.gemm import gemm
 from golden.numerics.hadamard import inverse_sqrt, rotate
 from golden.numerics.kv_cache import ATTENTION_RECIPES, KVCache
-from golden.numerics.softmax import exp_fp32
 
 f32 = np.float32
 DTYPES = {"e4m3": ml_dtypes.float8_e4m3fn, "e5m2": ml_dtypes.float8_e5m2, "bf16": ml_dtypes.bfloat16}
-MAXIMA = {"e4m3": f32(448), "e5m2": f32(57344)}
+INVERSE_MAXIMA = {"e4m3": f32(float.fromhex("0x1.24924ap-9")), "e5m2": f32(float.fromhex("0x1.24924ap-16"))}
+LN_256 = f32(float.fromhex("0x1.62e430p+2"))
 
 
 def bits(values):
@@ -51,9 +52,9 @@ def scalar_quantize(values, fmt, groups):
     for value, group in zip(values, groups, strict=True):
         scales[group] = max(scales.get(group, f32(0)), abs(value))
     for group, amax in scales.items():
-        scales[group] = f32(1) if fmt == "bf16" or amax == 0 else f32(amax / MAXIMA[fmt])
+        scales[group] = f32(1) if fmt == "bf16" or amax == 0 else f32(amax * INVERSE_MAXIMA[fmt])
     scale = [scales[group] for group in groups]
-    codes = [f32(f32(v / s).astype(DTYPES[fmt])) for v, s in zip(values, scale, strict=True)]
+    codes = [f32(f32(v * reciprocal(s)).astype(DTYPES[fmt])) for v, s in zip(values, scale, strict=True)]
     return codes, scale
 
 
@@ -89,12 +90,12 @@ def scalar_head(q, k, v, recipe, x_format, w_format, accumulation, causal):
                 term = dot * (q_scale[i, block.start] * inverse_sqrt(channels)) * k_scale[j, block.start]
                 score = term if score is None else score + term
             scores.append(score)
-        top = max(scores)
-        p = [f32((exp_fp32(np.array([s - top], f32))[0] * f32(256)).astype(DTYPES[x_format])) for s in scores]
+        bias = LN_256 - max(scores)
+        p = [f32(exp(f32(s + bias)).astype(DTYPES[x_format])) for s in scores]
         p += [f32(0)] * (keys - seen)
         total = scalar_dot(p, [1] * keys, accumulation)
         for d in range(channels):
-            out[i, d] = scalar_dot(p, v[:, d], accumulation) / total * v_scale[0, d]
+            out[i, d] = scalar_dot(p, v[:, d], accumulation) * reciprocal(total) * v_scale[0, d]
     return out
 
 

@@ -42,10 +42,10 @@ def test_codes_stand_for_the_tensors(recipe):
         np.testing.assert_allclose(keys.reshape(k.shape), k, rtol=2**-4, atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(keys), np.linalg.norm(k), rtol=0.01)
     np.testing.assert_allclose(decode(cache.v_codes, "e4m3") * cache.v_scale[:, None], v, rtol=2**-4, atol=1e-4)
-    # Scales divide the largest magnitude that they cover by 448.
+    # Scales are the largest magnitude that they cover times one over 448.
     assert cache.v_scale.shape == (2, 64)
     axes = (1,) if ATTENTION_RECIPES[recipe].values == "per-channel" else (1, 2)
-    expected = np.abs(v).max(axis=axes, keepdims=True)[:, 0] / f32(448)
+    expected = np.abs(v).max(axis=axes, keepdims=True)[:, 0] * f32(1 / 448)
     np.testing.assert_array_equal(cache.v_scale, np.broadcast_to(expected, (2, 64)))
 
 

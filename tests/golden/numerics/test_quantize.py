@@ -5,10 +5,13 @@ import pytest
 
 from arch.formats import E4M3, FORMATS, FP32
 from golden.numerics.conversions import decode, encode
+from golden.numerics.functions import reciprocal
 from golden.numerics.quantize import RECIPES, Quantized, dequantize, quantize
 
 SEED = 11
 FORMAT_NAMES = ("e4m3", "e5m2")
+#: The float32 numbers nearest to one over the largest ones.
+INVERSE = {"e4m3": np.float32(float.fromhex("0x1.24924ap-9")), "e5m2": np.float32(float.fromhex("0x1.24924ap-16"))}
 
 
 def bit_patterns(generator, shape):
@@ -58,12 +61,11 @@ def test_definition(fmt, recipe, axis, block, data):
     axis = {"per-channel": 1}.get(recipe, 2) if axis is None else axis
     group = groups(shape, recipe, axis, block)
     scales = np.broadcast_to(quantized.expanded_scale, shape)
-    largest = np.float32(FORMATS[fmt].max_value)
     for number in np.unique(group):
         members = group == number
-        scale = np.abs(values[members]).max() / largest
+        scale = np.abs(values[members]).max() * INVERSE[fmt]
         assert (scales[members] == max(scale, np.float32(2.0**-126))).all()
-    assert np.array_equal(quantized.codes, encode(values / scales, fmt))
+    assert np.array_equal(quantized.codes, encode(values * reciprocal(scales), fmt))
     assert np.array_equal(dequantize(quantized), decode(quantized.codes, fmt) * scales)
 
 
@@ -80,7 +82,7 @@ def test_scale_shapes(recipe, shape):
 
 @pytest.mark.parametrize("fmt", FORMAT_NAMES)
 def test_largest_value_meets_the_format(fmt):
-    """Wherever the scale is normal: the quotient's rounding never saturates or falls short."""
+    """Wherever the scale is normal: the roundings never saturate or fall short."""
     values = np.abs(bit_patterns(rng(), (4096, 1)))
     values = values[values > FORMATS[fmt].max_value * 2.0**-126].reshape(-1, 1)
     quantized = quantize(values, fmt, recipe="per-token")
@@ -95,7 +97,7 @@ def test_zeros(recipe):
 
 @pytest.mark.parametrize("fmt", FORMAT_NAMES)
 def test_tiny_values(fmt):
-    """A subnormal quotient is replaced by 2**-126; the error stays below half a subnormal's unit."""
+    """A subnormal scale is replaced by 2**-126; the error stays below half a subnormal's unit."""
     values = rng().integers(0, 1 << 20, (50, 6), dtype=np.uint32).view(np.float32)
     quantized = quantize(values, fmt, recipe="per-token")
     assert (quantized.scale == np.float32(2.0**-126)).all()

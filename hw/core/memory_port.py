@@ -1,0 +1,141 @@
+"""Memory port: all that the core asks of external memory, on one AXI4 port."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from arch.core.config import CoreConfig
+from arch.core.layouts import answer_layout, burst_layout, read_beat_layout, write_beat_layout
+from arch.core.timing import WRITES_IN_FLIGHT
+from hw.core.owners import Owners
+from hw.lib.arbiter import Arbiter
+from hw.lib.blocks import place, struct
+
+__all__ = ["MemoryPort"]
+
+
+def _payload(valid: Value, payload: data.View) -> Value:
+    """A payload that is 0 while it is not valid."""
+    return Mux(valid, Value.cast(payload), 0)
+
+
+class MemoryPort(wiring.Component):
+    """Passes on bursts of several requesters, and brings each the beats and answers of its own.
+
+    Of each kind of request the lowest requester that has one goes first; what is offered stays until it is taken.
+    Memory answers in order. Read: a beat goes to whose burst is the oldest of those that are not read to the end, and
+    ``i_r.ready`` is that requester's, 0 while there is none. Written: after an address the beats of that burst follow,
+    to the last, before another address is offered. Every payload is 0 while it is not valid.
+
+    Latency: 0 cycles, in either direction.
+    Throughput: a burst and a beat per cycle read; written, a beat in each cycle but that of the address.
+
+    Parameters
+    ----------
+    config : CoreConfig
+        Reads: at most ``config.reads_in_flight`` bursts wait for their last beat. Written, ``WRITES_IN_FLIGHT`` for
+        their answer.
+
+    Members
+    -------
+    reads : array of ``1 + config.dma_queues``, the dispatcher's and the DMA queues'
+        ``ask``: ``In(stream.Signature(burst_layout(config)))``; ``beat``:
+        ``Out(stream.Signature(read_beat_layout(config)))``.
+    writes : array of ``config.dma_queues``
+        ``ask``: ``In(stream.Signature(burst_layout(config)))``; ``beat``:
+        ``In(stream.Signature(write_beat_layout(config)))``; ``answered``: ``Out(1)``, the oldest burst of this
+        requester is answered in this cycle.
+    o_ar, i_r, o_aw, o_w, i_b : streams
+        AXI4's channels.
+    """
+
+    module_name = "memory_port"
+
+    def __init__(self, config: CoreConfig):
+        self.config = config
+        burst, answer = struct(burst_layout(config)), struct(answer_layout(config))
+        read, write = struct(read_beat_layout(config)), struct(write_beat_layout(config))
+        reads = {"ask": In(stream.Signature(burst)), "beat": Out(stream.Signature(read))}
+        writes = {"ask": In(stream.Signature(burst)), "beat": In(stream.Signature(write)), "answered": Out(1)}
+        super().__init__(
+            {
+                "reads": Out(wiring.Signature(reads)).array(1 + config.dma_queues),
+                "writes": Out(wiring.Signature(writes)).array(config.dma_queues),
+                "o_ar": Out(stream.Signature(burst)),
+                "i_r": In(stream.Signature(read)),
+                "o_aw": Out(stream.Signature(burst)),
+                "o_w": Out(stream.Signature(write)),
+                "i_b": In(stream.Signature(answer)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        self._reads(m)
+        self._writes(m)
+        return m
+
+    def _bursts(self, m: Module, name: str, requesters: list, channel: stream.Interface, may: Value) -> Value:
+        """Addresses to memory; ``may``: another one is allowed. Returns whose is offered."""
+        if len(requesters) > 1:
+            arbiter = place(m, f"{name}_arbiter", Arbiter, struct(burst_layout(self.config)), len(requesters))
+            for index, requester in enumerate(requesters):
+                port = arbiter.i[index]
+                m.d.comb += [
+                    port.valid.eq(requester.ask.valid),
+                    port.payload.eq(requester.ask.payload),
+                    requester.ask.ready.eq(port.ready),
+                ]
+            offer, owner = arbiter.o, arbiter.o_source
+        else:
+            offer, owner = requesters[0].ask, Signal(1, name=f"{name}_owner")
+        m.d.comb += [
+            channel.valid.eq(offer.valid & may),
+            offer.ready.eq(channel.ready & may),
+            Value.cast(channel.payload).eq(_payload(channel.valid, offer.payload)),
+        ]
+        return owner
+
+    def _reads(self, m: Module) -> None:
+        may = Signal(name="read_may")
+        owner = self._bursts(m, "read", list(self.reads), self.o_ar, may)
+        owners = place(m, "readers", Owners, len(owner), self.config.reads_in_flight, i_owner=owner, o_room=may)
+        m.d.comb += [
+            owners.i_put.eq(self.o_ar.valid & self.o_ar.ready),
+            owners.i_drop.eq(self.i_r.valid & self.i_r.ready & self.i_r.payload.last),
+        ]
+        readies = []
+        for index, requester in enumerate(self.reads):
+            mine = Signal(name=f"read_{index}")
+            m.d.comb += [
+                mine.eq(owners.o_waits & (owners.o_owner == index)),
+                requester.beat.valid.eq(self.i_r.valid & mine),
+                Value.cast(requester.beat.payload).eq(_payload(requester.beat.valid, self.i_r.payload)),
+            ]
+            readies.append(requester.beat.ready & mine)
+        m.d.comb += self.i_r.ready.eq(Cat(readies).any())
+
+    def _writes(self, m: Module) -> None:
+        # The beats of a burst are on their way, and whose.
+        sending = Signal()
+        room = Signal(name="write_room")
+        owner = self._bursts(m, "write", list(self.writes), self.o_aw, room & ~sending)
+        sender = Signal.like(owner, name="sender")
+        owners = place(m, "writers", Owners, len(owner), WRITES_IN_FLIGHT, i_owner=owner, o_room=room)
+        m.d.comb += [
+            owners.i_put.eq(self.o_aw.valid & self.o_aw.ready),
+            owners.i_drop.eq(self.i_b.valid & owners.o_waits),
+            self.i_b.ready.eq(1),
+        ]
+        with m.If(owners.i_put):
+            m.d.sync += [sending.eq(1), sender.eq(owner)]
+        with m.Elif(self.o_w.valid & self.o_w.ready & self.o_w.payload.last):
+            m.d.sync += sending.eq(0)
+        for index, requester in enumerate(self.writes):
+            with m.If(sending & (sender == index)):
+                m.d.comb += [
+                    self.o_w.valid.eq(requester.beat.valid),
+                    Value.cast(self.o_w.payload).eq(_payload(requester.beat.valid, requester.beat.payload)),
+                    requester.beat.ready.eq(self.o_w.ready),
+                ]
+            m.d.comb += requester.answered.eq(owners.i_drop & (owners.o_owner == index))

@@ -1,0 +1,74 @@
+"""An access pattern being walked: three loops, an address, no multiplication."""
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data
+
+from arch.core.instructions import ADDRESS_BITS, COUNT_BITS
+from arch.layout import Layout
+from hw.lib.blocks import struct
+
+__all__ = ["DIMENSIONS", "Walk", "pattern_shape"]
+
+DIMENSIONS = 3
+
+
+def pattern_shape() -> data.StructLayout:
+    """A byte address in the lane, and for each dimension, the innermost first, stride in bytes and count."""
+    strides = {f"stride{dim}": ADDRESS_BITS for dim in range(DIMENSIONS)}
+    counts = {f"count{dim}": COUNT_BITS for dim in range(DIMENSIONS)}
+    return struct(Layout(address=ADDRESS_BITS, **strides, **counts))
+
+
+class Walk:
+    """Registers and logic, within a component, that go over the elements of a pattern.
+
+    Members
+    -------
+    address : Signal
+        Of the element at hand, modulo ``2**ADDRESS_BITS``.
+    index0 : Signal
+        Its index in the innermost dimension.
+    last : Value
+        It is the pattern's last.
+    """
+
+    def __init__(self, m: Module, name: str):
+        self._m = m
+        self.address = Signal(ADDRESS_BITS, name=f"{name}_address")
+        self.index0 = Signal(COUNT_BITS, name=f"{name}_index0")
+        self._strides = [Signal(ADDRESS_BITS, name=f"{name}_stride{dim}") for dim in range(DIMENSIONS)]
+        self._most = [Signal(COUNT_BITS, name=f"{name}_most{dim}") for dim in range(DIMENSIONS)]
+        # Elements left in each dimension after the one at hand, and where its row and its plane begin.
+        self._left = [Signal(COUNT_BITS, name=f"{name}_left{dim}") for dim in range(DIMENSIONS)]
+        self._starts = [Signal(ADDRESS_BITS, name=f"{name}_start{dim}") for dim in range(1, DIMENSIONS)]
+        ends = [left == 0 for left in self._left]
+        self.last: Value = ends[0] & ends[1] & ends[2]
+        self._ends = ends
+
+    def load(self, pattern: data.View) -> list:
+        """The assignments, for the sync domain, that start a pattern."""
+        most = [(pattern[f"count{dim}"] - 1)[:COUNT_BITS] for dim in range(DIMENSIONS)]
+        return [
+            self.address.eq(pattern.address),
+            self.index0.eq(0),
+            *(start.eq(pattern.address) for start in self._starts),
+            *(stride.eq(pattern[f"stride{dim}"]) for dim, stride in enumerate(self._strides)),
+            *(signal.eq(value) for dim, value in enumerate(most) for signal in (self._most[dim], self._left[dim])),
+        ]
+
+    def step(self) -> list:
+        """The assignments, for the sync domain, that go on to the next element."""
+        row, plane = self._ends[0], self._ends[0] & self._ends[1]
+        base = Mux(plane, self._starts[1], Mux(row, self._starts[0], self.address))
+        stride = Mux(plane, self._strides[2], Mux(row, self._strides[1], self._strides[0]))
+        following = Signal(ADDRESS_BITS, name=f"{self.address.name}_following")
+        self._m.d.comb += following.eq(base + stride)
+        return [
+            self.address.eq(following),
+            self.index0.eq(Mux(row, 0, self.index0 + 1)),
+            self._starts[0].eq(Mux(row, following, self._starts[0])),
+            self._starts[1].eq(Mux(plane, following, self._starts[1])),
+            self._left[0].eq(Mux(row, self._most[0], self._left[0] - 1)),
+            self._left[1].eq(Mux(plane, self._most[1], Mux(row, self._left[1] - 1, self._left[1]))),
+            self._left[2].eq(Mux(plane, self._left[2] - 1, self._left[2])),
+        ]

@@ -1,0 +1,151 @@
+"""Benches of the float blocks: what is driven, and what numpy, ml_dtypes and the golden functions expect of them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from amaranth.lib import wiring
+
+from arch.elements import ELEMENTS, SELECT_BITS
+from arch.record import Field
+from golden.numerics.conversions import code_dtype, decode, encode
+from golden.numerics.functions import exp, reciprocal, rsqrt
+from hw.arithmetic.element_narrower import ElementNarrower
+from hw.arithmetic.float_adder import FloatAdder
+from hw.arithmetic.float_multiplier import FloatMultiplier
+from hw.arithmetic.float_order import FloatOrder
+from hw.arithmetic.interpolator import Interpolator
+from hw.arithmetic.widener import Widener
+from hw.fpga.ecp5 import ECP5
+from verif.core.blocks import vectors
+from verif.simulation.unit_bench import UnitBench
+
+__all__ = ["BENCHES"]
+
+#: Random vectors.
+VECTORS = 250_000
+
+#: What has cells of its own on an ECP5.
+WITH_CELLS = (FloatMultiplier, Interpolator)
+#: The interpolator's functions by number.
+FUNCTIONS = (lambda x: vectors.canonical(x), exp, reciprocal, rsqrt)
+
+#: From a random generator: the inputs of every cycle by port; and from those, what the block makes of them.
+Inputs = Callable[[np.random.Generator], dict[str, np.ndarray]]
+Result = Callable[[dict[str, np.ndarray]], np.ndarray]
+
+
+def _pipeline(block: type[wiring.Component], inputs: Inputs, result: Result, **widths: int) -> UnitBench:
+    """A pipeline that stalls at random: a result shows so many enabled cycles after its inputs, and 0 before."""
+
+    def values(rng):
+        driven = inputs(rng)
+        results = result(driven)
+        enable = vectors.enables(rng, len(results))
+        # In cycle t the last stage holds what was taken so many taken cycles before.
+        taken = np.flatnonzero(enable)
+        order = np.cumsum(enable) - enable - block.LATENCY
+        shown = np.where(order >= 0, results[taken[np.maximum(order, 0)]], 0)
+        return driven | {"i_en": enable, "o": shown}
+
+    fields = [Field(name, width, drive=True) for name, width in widths.items()]
+    return UnitBench(
+        name=block.module_name,
+        block=block,
+        fields=(Field("i_en", 1, drive=True), *fields, Field("o", 32)),
+        values=values,
+        has_clock=True,
+    )
+
+
+def _float(bits: np.ndarray) -> np.ndarray:
+    return bits.view(np.float32)
+
+
+def _operands(pairs: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]) -> Inputs:
+    return lambda rng: dict(zip(("i_a", "i_b"), pairs(rng, VECTORS), strict=True))
+
+
+def _binary(operation: np.ufunc) -> Result:
+    def result(driven):
+        with np.errstate(all="ignore"):
+            return vectors.canonical(operation(_float(driven["i_a"]), _float(driven["i_b"])))
+
+    return result
+
+
+def _widener() -> UnitBench:
+    def values(rng):
+        codes, types = vectors.elements(rng, VECTORS // 10)
+        widened = codes.copy()
+        for element in ELEMENTS.values():
+            if element.format:
+                chosen = types == element.select
+                values = decode(codes[chosen].astype(code_dtype(element.format)), element.format)
+                widened[chosen] = vectors.canonical(values)
+        return {"i_code": codes, "i_type": types, "o": widened}
+
+    fields = Field("i_code", 32, drive=True), Field("i_type", SELECT_BITS, drive=True), Field("o", 32)
+    return UnitBench(name="widener", block=Widener, fields=fields, values=values)
+
+
+def _element_narrower() -> UnitBench:
+    def values(rng):
+        numbers = vectors.canonical(_float(np.concatenate([vectors.boundaries(), vectors.codes(rng, VECTORS // 10)])))
+        narrowed = [
+            encode(_float(numbers), element.format).astype(np.uint32) if element.format else numbers
+            for element in ELEMENTS.values()
+        ]
+        # Those of types that do not exist pass.
+        narrowed += [numbers] * ((1 << SELECT_BITS) - len(narrowed))
+        types = np.repeat(np.arange(len(narrowed)), len(numbers))
+        return {"i": np.tile(numbers, len(narrowed)), "i_type": types, "o_code": np.concatenate(narrowed)}
+
+    fields = Field("i", 32, drive=True), Field("i_type", SELECT_BITS, drive=True), Field("o_code", 32)
+    return UnitBench(name="element_narrower", block=ElementNarrower, fields=fields, values=values)
+
+
+def _float_order() -> UnitBench:
+    def values(rng):
+        a, b = vectors.sums(rng, VECTORS)
+        same = rng.random(len(a)) < 0.05
+        b = np.where(same, a, b)
+        x, y = _float(a), _float(b)
+        with np.errstate(invalid="ignore"):
+            less, equal, unordered = x < y, x == y, np.isnan(x) | np.isnan(y)
+        return {"i_a": a, "i_b": b, "o_less": less, "o_equal": equal, "o_unordered": unordered}
+
+    fields = (
+        *(Field(name, 32, drive=True) for name in ("i_a", "i_b")),
+        *(Field(name, 1) for name in ("o_less", "o_equal", "o_unordered")),
+    )
+    return UnitBench(name="float_order", block=FloatOrder, fields=fields, values=values)
+
+
+def _arguments(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    return dict(zip(("i_x", "i_function"), vectors.arguments(rng, VECTORS, len(FUNCTIONS)), strict=True))
+
+
+def _functions(driven: dict[str, np.ndarray]) -> np.ndarray:
+    """Each argument's own function."""
+    results = np.stack([function(_float(driven["i_x"])).view(np.uint32) for function in FUNCTIONS])
+    return np.choose(driven["i_function"], results)
+
+
+def _benches() -> dict[str, UnitBench]:
+    benches = [
+        _pipeline(FloatAdder, _operands(vectors.sums), _binary(np.add), i_a=32, i_b=32),
+        _pipeline(FloatMultiplier, _operands(vectors.factors), _binary(np.multiply), i_a=32, i_b=32),
+        _pipeline(Interpolator, _arguments, _functions, i_x=32, i_function=2),
+        _widener(),
+        _element_narrower(),
+        _float_order(),
+    ]
+    benches += [
+        replace(bench, name=f"{bench.name}-ecp5", target=ECP5) for bench in benches if bench.block in WITH_CELLS
+    ]
+    return {bench.name: bench for bench in benches}
+
+
+#: Every bench by name.
+BENCHES = _benches()

@@ -1,0 +1,39 @@
+"""The core as the simulation machinery sees it."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from golden.core.jobs import Job
+from golden.core.model import Core
+
+from arch.core.config import CoreConfig
+from arch.core.signals import core_record
+from hw.core.verilog import core_verilog
+from verif.core.signals import PROBES
+from verif.simulation.unit import Unit
+
+__all__ = ["core_unit"]
+
+
+def _beats(jobs: Sequence[Job]) -> Iterator[Iterator[tuple]]:
+    """A program for each job; what memory answers the model itself knows."""
+    return (iter([(job,)]) for job in jobs)
+
+
+def core_unit(config: CoreConfig) -> Unit:
+    """A core that runs programs, with the memory around it."""
+    return Unit(
+        name="core",
+        config=config,
+        top="core",
+        verilog=partial(core_verilog, config),
+        record=core_record(config),
+        probes=PROBES,
+        model=partial(Core, config),
+        beats=_beats,
+        drain=16,
+        # Reports look back over what an element takes from SBUF to SBUF.
+        lookback=32,
+        job="program",
+        opt_level=3 if config.lanes <= 16 else 1,
+    )
