@@ -12,9 +12,9 @@ from golden.checks import integer, plain
 from golden.core.cycles import clocking
 from golden.core.cycles.fields import field_table
 from golden.core.cycles.front import build_engine
-from golden.core.jobs import Job
 from golden.core.cycles.recording import find_places
 from golden.core.cycles.state import build_hardware, reset_state
+from golden.core.jobs import Job
 
 __all__ = ["Core"]
 
@@ -68,7 +68,11 @@ class Core:
 
     @property
     def done(self) -> bool:
-        return not self._jobs and bool(clocking.job_done(self._state))
+        return not self._jobs and self._job_done
+
+    @property
+    def _job_done(self) -> bool:
+        return bool(clocking.job_done(self._state.environment.state[0], self._state.dispatch.state[0]))
 
     @property
     def sbuf(self) -> np.ndarray:
@@ -144,7 +148,7 @@ class Core:
             raise ValueError(f"out must be a contiguous uint32 array of shape {shape}, not {trace.dtype}{trace.shape}")
         count = 0
         while count < cycles:
-            if clocking.job_done(self._state):
+            if self._job_done:
                 if self._jobs:
                     self._begin()
                 elif until_done:

@@ -5,65 +5,101 @@ of SBUF; the memory port; what is complete and what starts; the record. Then the
 whose values of this cycle it needs.
 """
 
-from golden.core.cycles import deciding, dispatcher, edges, front, lanes, memory, port, readers, recording
+import numpy as np
+
+from golden.core.cycles import deciding, dispatcher, edges, front, lanes, memory, port, readers, recording, sbuf
 from golden.kernels import kernel
+from golden.tensor.clocking import step
 
 __all__ = ["job_done", "run"]
 
 
 @kernel
-def job_done(s):
+def job_done(memory, dispatch):
     """The program is over, or there is none."""
-    return not (s.environment.state[0].program_waits or s.dispatch.state[0].running)
+    return not (memory.program_waits or dispatch.running)
 
 
+# fmt: off
 @kernel
 def run(h, places, table, s, engine, window, trace, seed, quiet, latency, ends):
     """Simulate ``len(trace)`` cycles, or with ``ends`` as many as the program takes; returns how many.
 
-    ``cycle``: of the first, ``s.environment``'s. :func:`golden.core.cycles.memory.present_memory` has ``quiet``.
+    :func:`golden.core.cycles.memory.present_memory` has ``seed``, ``quiet`` and ``latency``.
     """
-    tensor, out, env = s.front.state[0], s.port.state[0], s.environment.state[0]
-    read_data, held, walkers = s.sbuf.read_data, s.readers.held, s.readers.readers
-    patterns, dispatch = s.readers.patterns, s.dispatch.state[0]
-    words = engine.trace[0]
-    result = words[words.size - h.lanes - 1 : words.size - 1]
+    # Once, here: taking an array out of a tuple takes long.
+    tensor, out, env, dispatch = s.front.state[0], s.port.state[0], s.environment.state[0], s.dispatch.state[0]
+    bursts, answers, loaded = s.environment.reads, s.environment.answers, s.environment.beat
+    reads, read_data, rows = s.sbuf.reads, s.sbuf.read_data, s.sbuf.memory
+    writes, data, enable = s.sbuf.writes, s.sbuf.write_data, s.sbuf.write_enable
+    walkers, patterns, held = s.readers.readers, s.readers.patterns, s.readers.held
+    states, codes, code_slots = s.lanes.states, s.lanes.codes, s.lanes.code_slots
+    elements, partials, code, slots = s.lanes.words, s.lanes.partials, s.front.code[0], s.front.code_slots
+    fetched, instruction, words = s.dispatch.beats, s.dispatch.instruction, s.dispatch.words
+    decoded, queues, entries = s.dispatch.decoded, s.dispatch.queues, s.dispatch.entries
+    owners, writers = s.port.readers, s.port.writers
+    movers, moves, move_slots, places_of = s.dma.states, s.dma.codes, s.dma.code_slots, s.dma.walkers
+    buffer, chunks, beats, strobes = s.dma.buffer, s.dma.words, s.dma.beat, s.dma.strobes
+    # The engine's.
+    t, q, narrow, operands, ports = engine.state, engine.queues, engine.tables.narrow, engine.tables.operands, engine.ports
+    n, loader, executor, presented, position = t.counters[0], t.loader, t.executor, t.presented, t.position
+    taken, taken_operands, loads, load_operands = t.rows, t.row_operands, t.weight_rows, t.weight_operands
+    pes, seeds, psum, orders, result, stages = t.pes, t.seeds, t.memory, t.orders, t.result, t.stages
+    stage_words, read_words, products, sums = t.stage_words, t.read_words, t.products, t.sums
+    commands, weights, activations, command_fields = q.commands, q.weights, q.activations, q.command_fields
+    offered, borders = (commands, weights, activations), (np.zeros(h.lanes, np.int64), np.zeros(h.lanes, np.int64))
+    numbers, widths, e = engine.numbers, engine.widths, engine.hardware
+    shown = ports[ports.size - h.lanes - 1 : ports.size - 1]
     for index in range(trace.shape[0]):
-        if ends and job_done(s):
+        if ends and job_done(env, dispatch):
             return index
-        cycle = env.cycle
-        memory.present_memory(s.environment, window, cycle, seed, quiet, latency)
-        deciding.ask_writes(s, h)
-        deciding.decide_lanes(s, tensor, engine.state.counters[0].result_valid)
-        front.offer_front(tensor, s.front.code[0], walkers, held, read_data, patterns, h, engine)
-        record = trace[index]
+        cycle, record = env.cycle, trace[index]
         record[:] = 0
-        recording.put_engine(record, places, tensor, engine)
-        front.run_engine(tensor, s.front.quiet, engine)
-        walkers[readers.STATIONARY].ready = tensor.weight_ready
-        walkers[readers.MOVING].ready = tensor.row_ready
-        deciding.decide_reads(s, h)
-        port.decide_port(out, s.port.writers, dispatch, s.dma, env, h)
-        leaves = deciding.decide_queues(s, h, out, tensor)
+        memory.present_memory(env, bursts, answers, loaded, window, cycle, seed, quiet, latency)
+        deciding.ask_writes(states, codes, elements, movers, moves, writes, data, enable, h)
+        deciding.decide_lanes(states, codes, walkers, patterns, writes, tensor, n.result_valid)
+        front.offer_front(tensor, code, patterns, h, command_fields, numbers, commands, widths)
+        front.offer_beats(tensor, walkers, held, read_data, weights, activations, presented, position, h.code_bits)
+        recording.put_result(record, places, tensor, n, result)
+        if front.idle(n, stages, presented, position, e.drain_latency):
+            tensor.command_ready, tensor.weight_ready, tensor.row_ready = 1, 0, 0
+        else:
+            step(
+                e, n, loader, executor, presented, position, taken, taken_operands, loads, load_operands, pes, seeds,
+                psum, orders, result, stages, stage_words, read_words, products, sums, narrow, operands, offered,
+                command_fields, borders, ports, False, tensor.result_ready != 0,
+            )
+            front.note_ready(tensor, ports, h.lanes)
+        walkers[readers.STATIONARY].ready, walkers[readers.MOVING].ready = tensor.weight_ready, tensor.row_ready
+        deciding.ask_reads(walkers, patterns, reads, movers, moves, h)
+        port.decide_port(out, writers, dispatch, movers, moves, places_of, env, h)
+        leaves = deciding.decide_queues(
+            tensor, walkers, patterns, states, movers, moves, writes, out, dispatch, queues, entries, h
+        )
         sender = max(out.writing, 0)
-        beat, strobes, w_last = s.dma.beat[sender], s.dma.strobes[sender], s.dma.states[sender].last
-        recording.put_port(record, places, s.environment, out, dispatch, beat, strobes, w_last)
-        recording.put_dispatch(record, places, s.dispatch)
-        recording.put_sbuf(record, places, s.sbuf)
-        recording.put_blocks(record, places, tensor, engine, s.lanes.states, s.dma.states)
+        beat, strobe, w_last = beats[sender], strobes[sender], movers[sender].last
+        recording.put_port(record, places, env, loaded, out, dispatch, beat, strobe, w_last)
+        recording.put_dispatch(record, places, dispatch, words, queues)
+        recording.put_reads(record, places, reads, read_data)
+        recording.put_writes(record, places, writes, data, enable)
+        recording.put_blocks(record, places, tensor, walkers, commands, weights, activations, states, movers)
 
         for unit in range(2):
-            lanes.clock_lane(unit, s.lanes, walkers, read_data, held, patterns, result)
-        readers.clock_readers(walkers, s.sbuf.reads, patterns, held, read_data)
-        memory.clock_memory(s.environment, window, cycle, out, dispatch.running, beat, strobes, w_last)
-        for_dispatcher = edges.clock_beat(s, h, out)
-        edges.clock_dma(s, h, out)
-        edges.start_heads(s, h)
-        front.clock_front(tensor, s.front.code[0], patterns, leaves, h)
-        fetched, program = out.ar_taken and out.read_choice == 0, env.program_taken
+            lanes.clock_lane(
+                unit, states[unit], codes[unit], elements, partials, walkers, read_data, held, patterns, shown
+            )
+        readers.clock_readers(walkers, reads, patterns, held, read_data)
+        memory.clock_memory(env, bursts, answers, window, cycle, out, dispatch, beat, strobe, w_last)
+        comes = edges.clock_beat(movers, moves, places_of, buffer, owners, loaded, out, h)
+        edges.clock_sources(movers, moves, places_of, chunks, reads, read_data, out, h)
+        sbuf.clock_sbuf(rows, reads, read_data, writes, data, enable)
+        edges.clock_sinks(movers, moves, places_of, chunks, buffer, beats, strobes, data, enable, out, h)
+        edges.start_heads(queues, entries, slots, code_slots, move_slots, movers, moves, places_of, h)
+        front.clock_front(tensor, code, patterns, leaves, h)
         dispatcher.clock_dispatch(
-            s.dispatch, h, table, fetched, for_dispatcher, s.environment.beat, program, env
+            dispatch, fetched, instruction, words, decoded, queues, entries, h, table,
+            out.ar_taken and out.read_choice == 0, comes, loaded, env,
         )
-        port.clock_port(out, s.port.readers, s.port.writers, w_last)
+        port.clock_port(out, owners, writers, w_last)
         env.cycle = cycle + 1
     return trace.shape[0]

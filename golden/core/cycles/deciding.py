@@ -3,64 +3,59 @@
 from golden.core.cycles import dispatcher, dma, front, lanes, readers, sbuf
 from golden.kernels import kernel
 
-__all__ = ["ask_writes", "decide_lanes", "decide_queues", "decide_reads"]
+__all__ = ["ask_reads", "ask_writes", "decide_lanes", "decide_queues"]
 
 _TENSOR, _VECTOR, _DMAS = 0, 1, 3
 
 
 @kernel
-def ask_writes(s, h):
+def ask_writes(lane_states, lane_codes, words, dma_states, dma_codes, writes, data, enable, h):
     """Ask SBUF's write ports, from registers alone, and grant them."""
     for unit in range(2):
-        lanes.ask_write(unit, s.lanes, s.sbuf)
+        lanes.ask_write(unit, lane_states[unit], lane_codes[unit], words, writes[unit], data, enable, h.sbuf_rows)
     for queue in range(h.dma_queues):
-        state, write = s.dma.states[queue], s.sbuf.writes[2 + queue]
-        write.valid = state.full and s.dma.codes[queue].sink_space == dma.SBUF
+        state, write = dma_states[queue], writes[2 + queue]
+        write.valid = state.full and dma_codes[queue].sink_space == dma.SBUF
         write.row = state.row if write.valid else 0
-    sbuf.grant(s.sbuf.writes, h.bank_shift)
+    sbuf.grant(writes, h.bank_shift)
 
 
 @kernel
-def decide_lanes(s, tensor, result_valid):
+def decide_lanes(states, codes, walkers, patterns, writes, tensor, result_valid):
     """What the lane engines take; the vector engine comes first where both want the result."""
-    granted = s.sbuf.writes
-    vector = lanes.decide_lane(
-        lanes.VECTOR, s.lanes, s.readers.readers, s.readers.patterns, granted[0].grant, result_valid
-    )
-    scalar = lanes.decide_lane(
-        lanes.SCALAR, s.lanes, s.readers.readers, s.readers.patterns, granted[1].grant, result_valid and not vector
-    )
-    states = s.lanes.states
+    vector = lanes.decide_lane(lanes.VECTOR, states[0], codes[0], walkers, patterns, writes[0].grant, result_valid != 0)
+    scalar_valid = result_valid != 0 and not vector
+    scalar = lanes.decide_lane(lanes.SCALAR, states[1], codes[1], walkers, patterns, writes[1].grant, scalar_valid)
     tensor.result_ready = states[0].take if vector else states[1].take if scalar else 0
 
 
 @kernel
-def decide_reads(s, h):
+def ask_reads(walkers, patterns, reads, dma_states, dma_codes, h):
     """Ask SBUF's read ports and grant them; who steps, and whose pattern is taken."""
-    readers.ask(s.readers.readers, s.sbuf.reads, h.sbuf_rows)
+    readers.ask(walkers, reads, h.sbuf_rows)
     for queue in range(h.dma_queues):
-        index = s.sbuf.reads.size - h.dma_queues + queue
-        dma.ask_row(s.dma.states[queue], s.dma.codes[queue], s.sbuf.reads[index], h)
-    sbuf.grant(s.sbuf.reads, h.bank_shift)
-    readers.decide_readers(s.readers.readers, s.sbuf.reads, s.readers.patterns)
+        dma.ask_row(dma_states[queue], dma_codes[queue], reads[reads.size - h.dma_queues + queue], h)
+    sbuf.grant(reads, h.bank_shift)
+    readers.decide_readers(walkers, reads, patterns)
 
 
 @kernel
-def decide_queues(s, h, out, tensor):
+def decide_queues(
+    tensor, walkers, patterns, lane_states, dma_states, dma_codes, writes, out, state, queues, entries, h
+):
     """What is complete and what starts, by queue; True if the tensor front end's instruction leaves."""
-    dispatch, starts, completes = s.dispatch, s.dispatch.starts, s.dispatch.completes
-    leaves = front.decide_front(
-        tensor, s.readers.readers, s.readers.patterns, dispatcher.may_start(dispatch, _TENSOR)
-    )
-    starts[_TENSOR], completes[_TENSOR] = tensor.start, tensor.complete
+    queue = queues[_TENSOR]
+    leaves = front.decide_front(tensor, walkers, patterns, dispatcher.may_start(queue, entries[_TENSOR]))
+    queue.start, queue.complete = tensor.start, tensor.complete
     for unit in range(2):
-        state = s.lanes.states[unit]
-        state.start = state.phase == lanes.IDLE and dispatcher.may_start(dispatch, _VECTOR + unit)
-        starts[_VECTOR + unit], completes[_VECTOR + unit] = state.start, state.complete
-    for queue in range(h.dma_queues):
-        state = s.dma.states[queue]
-        taken = s.sbuf.writes[2 + queue].grant or (out.w_taken and out.writing == queue)
-        dma.decide_queue(state, s.dma.codes[queue], taken, out.answered == queue, dispatcher.may_start(dispatch, _DMAS + queue))
-        starts[_DMAS + queue], completes[_DMAS + queue] = state.start, state.complete
-    dispatcher.decide_dispatch(dispatch, h)
+        queue, lane = queues[_VECTOR + unit], lane_states[unit]
+        lane.start = lane.phase == lanes.IDLE and dispatcher.may_start(queue, entries[_VECTOR + unit])
+        queue.start, queue.complete = lane.start, lane.complete
+    for index in range(h.dma_queues):
+        queue, mover = queues[_DMAS + index], dma_states[index]
+        taken = writes[2 + index].grant or (out.w_taken and out.writing == index)
+        may_start = dispatcher.may_start(queue, entries[_DMAS + index])
+        dma.decide_queue(mover, dma_codes[index], taken, out.answered == index, may_start)
+        queue.start, queue.complete = mover.start, mover.complete
+    dispatcher.decide_dispatch(state, queues, h)
     return leaves

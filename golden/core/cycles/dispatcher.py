@@ -4,10 +4,10 @@ import numpy as np
 
 from arch.core.instructions import INSTRUCTION_BYTES, OPCODES, QUEUES
 from arch.core.timing import FETCH_DEPTH
-from golden.core.cycles.fields import DMA, decode_fields
+from golden.core.cycles.fields import DMA, SLOTS, decode_fields
 from golden.kernels import kernel
 
-__all__ = ["clock_dispatch", "decide_dispatch", "fetches", "may_start", "program_done", "take_head"]
+__all__ = ["clock_dispatch", "decide_dispatch", "fetches", "may_start", "take_head"]
 
 _DMA, _MATMUL, _SCALAR = OPCODES["dma"], OPCODES["matmul"], OPCODES["scalar"]
 _QUEUE = DMA.names.index("queue")
@@ -16,23 +16,22 @@ _TENSOR, _VECTOR, _SCALARS, _DMAS = 0, 1, 2, 3
 
 
 @kernel
-def may_start(dispatch, queue):
-    """Whether a queue has a head, and what it waits for is complete."""
-    if dispatch.levels[queue] == 0:
+def may_start(queue, entries):
+    """Whether a queue, of these entries, has a head, and what it waits for is complete."""
+    if queue.level == 0:
         return False
-    remaining = dispatch.remaining[queue, dispatch.heads[queue]]
-    for other in range(remaining.size):
-        if remaining[other]:
+    for index in range(SLOTS, entries.shape[1]):
+        if entries[queue.head, index]:
             return False
     return True
 
 
 @kernel
-def take_head(dispatch, queue, slots):
+def take_head(queue, entries, slots):
     """At the edge: the head leaves its queue for the engine's instruction, int64[fields]."""
-    slots[:] = dispatch.entries[queue, dispatch.heads[queue], : slots.size]
-    dispatch.heads[queue] = (dispatch.heads[queue] + 1) % dispatch.entries.shape[1]
-    dispatch.levels[queue] -= 1
+    slots[:] = entries[queue.head, : slots.size]
+    queue.head = (queue.head + 1) % entries.shape[0]
+    queue.level -= 1
 
 
 @kernel
@@ -42,70 +41,69 @@ def fetches(state, h):
 
 
 @kernel
-def program_done(dispatch):
+def _program_done(state, queues):
     """Nothing is left of a program that was running."""
-    state = dispatch.state[0]
     if not state.running or state.left or state.pending or state.parts:
         return False
-    for queue in range(dispatch.outstanding.size):
-        if dispatch.outstanding[queue]:
+    for index in range(queues.size):
+        if queues[index].outstanding:
             return False
     return True
 
 
 @kernel
-def decide_dispatch(dispatch, h):
-    """Whether an instruction leaves in this cycle, and for which queue."""
-    state = dispatch.state[0]
-    state.leaves = state.parts == h.fetch_beats and dispatch.levels[state.target] < h.queue_depth
+def decide_dispatch(state, queues, h):
+    """Whether an instruction leaves in this cycle, for the queue ``state.target``."""
+    state.leaves = state.parts == h.fetch_beats and queues[state.target].level < h.queue_depth
 
 
 @kernel
-def _give(dispatch):
+def _give(target, decoded, queues, entries):
     """The instruction that leaves goes to the end of its queue, with what it waits for."""
-    state = dispatch.state[0]
-    queue = state.target
-    slot = (dispatch.heads[queue] + dispatch.levels[queue]) % dispatch.entries.shape[1]
-    dispatch.entries[queue, slot] = dispatch.decoded
-    for other in range(dispatch.outstanding.size):
-        wait = dispatch.decoded[_FIRST_WAIT + other]
-        remaining = dispatch.outstanding[other] - wait + 1 if wait and other != queue else 0
-        dispatch.remaining[queue, slot, other] = max(0, remaining)
-    dispatch.levels[queue] += 1
-    dispatch.outstanding[queue] += 1
+    queue = queues[target]
+    entry = entries[target, (queue.head + queue.level) % entries.shape[1]]
+    entry[:SLOTS] = decoded
+    for index in range(queues.size):
+        wait = decoded[_FIRST_WAIT + index]
+        remaining = queues[index].outstanding - wait + 1 if wait and index != target else 0
+        entry[SLOTS + index] = max(0, remaining)
+    queue.level += 1
+    queue.outstanding += 1
 
 
 @kernel
-def _complete(dispatch):
+def _complete(queues, entries):
     """What waits for the instructions that are complete in this cycle, waits for one less."""
-    completes, remaining = dispatch.completes, dispatch.remaining
-    for queue in range(completes.size):
-        if not completes[queue]:
+    for index in range(queues.size):
+        if not queues[index].complete:
             continue
-        dispatch.outstanding[queue] -= 1
-        for entries in range(remaining.shape[0]):
-            for slot in range(remaining.shape[1]):
-                if remaining[entries, slot, queue] > 0:
-                    remaining[entries, slot, queue] -= 1
+        queues[index].outstanding -= 1
+        for queue in range(entries.shape[0]):
+            for slot in range(entries.shape[1]):
+                if entries[queue, slot, SLOTS + index] > 0:
+                    entries[queue, slot, SLOTS + index] -= 1
 
 
 @kernel
-def _take_beat(dispatch, h, table):
-    """A beat goes from its queue into the instruction."""
-    state, beats, instruction = dispatch.state[0], dispatch.beats, dispatch.instruction
-    beat = beats[state.head]
+def _take_beat(state, beats, instruction, h):
+    """A beat goes from its queue into the instruction; True if that is whole."""
+    width = beats.shape[1]
+    size = min(width, INSTRUCTION_BYTES)
+    source = state.next_address & width - 1 if width >= INSTRUCTION_BYTES else np.int64(0)
+    for byte in range(size):
+        instruction[size * state.parts + byte] = beats[state.head, source + byte]
     state.head = (state.head + 1) % beats.shape[0]
     state.beats -= 1
     state.pending -= 1
-    size = min(beat.size, INSTRUCTION_BYTES)
-    source = state.next_address & beat.size - 1 if beat.size >= INSTRUCTION_BYTES else np.int64(0)
-    instruction[size * state.parts : size * (state.parts + 1)] = beat[source : source + size]
     state.parts += 1
-    if state.parts < h.fetch_beats:
-        return
+    return state.parts == h.fetch_beats
+
+
+@kernel
+def _decode(state, words, table, decoded):
+    """The instruction is whole."""
     state.next_address += INSTRUCTION_BYTES
-    decoded = dispatch.decoded
-    decode_fields(dispatch.words, table, decoded)
+    decode_fields(words, table, decoded)
     opcode = decoded[0]
     if opcode == _DMA:
         state.target = _DMAS + decoded[_QUEUE]
@@ -114,33 +112,34 @@ def _take_beat(dispatch, h, table):
 
 
 @kernel
-def clock_dispatch(dispatch, h, table, asked, beat_comes, beat, program_taken, memory):
-    """At the edge, after heads have been taken. ``asked``: a burst is; ``beat``: the one that memory offers.
+def clock_dispatch(state, beats, instruction, words, decoded, queues, entries, h, table, fetched, comes, beat, memory):
+    """At the edge, after heads have been taken. ``fetched``: a burst is asked for; ``comes``: ``beat`` is taken.
 
-    ``memory`` offers the program that is taken.
+    ``memory`` offers the program.
     """
-    state = dispatch.state[0]
-    done = program_done(dispatch)
+    done = _program_done(state, queues)
     takes = state.beats > 0 and (state.parts < h.fetch_beats or state.leaves)
     if state.leaves:
         # Before what is complete is counted, so that it counts for what is given, too.
-        _give(dispatch)
+        _give(state.target, decoded, queues, entries)
         state.parts = 0
-    _complete(dispatch)
-    if takes:
-        _take_beat(dispatch, h, table)
-    if asked:
+    _complete(queues, entries)
+    if takes and _take_beat(state, beats, instruction, h):
+        _decode(state, words, table, decoded)
+    if fetched:
         state.pending += h.fetch_beats
         state.left -= 1
         state.address += INSTRUCTION_BYTES
     # A beat goes through the queue in a cycle of its own.
     state.beats += state.came
-    state.came = beat_comes
-    if beat_comes:
-        dispatch.beats[(state.head + state.beats) % dispatch.beats.shape[0]] = beat
+    state.came = comes
+    if comes:
+        end = (state.head + state.beats) % beats.shape[0]
+        for byte in range(beat.size):
+            beats[end, byte] = beat[byte]
     if done:
         state.running = 0
-    elif program_taken and memory.instructions:
+    elif state.program_taken and memory.instructions:
         state.running = 1
         state.address = state.next_address = memory.program_address
         state.left = memory.instructions

@@ -15,6 +15,7 @@ __all__ = [
     "asks",
     "clock_sink",
     "clock_source",
+    "clock_stage",
     "decide_queue",
     "fill_beat",
     "offers_address",
@@ -42,9 +43,9 @@ def _may_ask(state):
 
 
 @kernel
-def offers_address(state, code, walkers):
+def offers_address(state, code, walker):
     """Whether a burst's address is offered."""
-    return state.phase == _MOVE and code.sink_space != SBUF and walkers[ADDRESS].chunk < state.filled
+    return state.phase == _MOVE and code.sink_space != SBUF and walker.chunk < state.filled
 
 
 @kernel
@@ -174,13 +175,13 @@ def _drain_beat(state, code, walkers, buffer, beat, strobes, h):
 
 
 @kernel
-def clock_source(state, code, walkers, words, data, fresh, granted, ar_taken, h):
+def clock_source(state, code, walkers, words, data, port, ar_taken, h):
     """At the edge, before SBUF: what is asked for; a row that has come. ``ar_taken``: a burst of this queue is."""
     if ar_taken:
         state.asked += bursts.next_burst(bursts.source(code), state, code, walkers[ASKED], h)
-    if fresh:
+    if port.fresh:
         _fill_row(state, code, words, data, h)
-    if granted:
+    if port.grant:
         state.ask_word += 1
         if state.ask_word == chunk_rows(state, state.asked, h):
             state.ask_word = 0
@@ -188,17 +189,21 @@ def clock_source(state, code, walkers, words, data, fresh, granted, ar_taken, h)
 
 
 @kernel
-def clock_sink(state, code, queue, dma, data, enable, aw_taken, answered, h):
-    """At the edge, after SBUF: what is drained. ``aw_taken``, ``answered``: a burst of this queue is."""
-    walkers = dma.walkers[queue]
+def clock_stage(state, code, walkers, words, buffer, beat, strobes, data, enable, h):
+    """The write stage at the edge, after SBUF."""
     if state.leaves:
         state.full = 0
     if state.drains:
         state.full = 1
         if code.sink_space == SBUF:
-            _drain_row(state, code, dma.words[queue], data, enable, h)
+            _drain_row(state, code, words, data, enable, h)
         else:
-            _drain_beat(state, code, walkers, dma.buffer[queue], dma.beat[queue], dma.strobes[queue], h)
+            _drain_beat(state, code, walkers, buffer, beat, strobes, h)
+
+
+@kernel
+def clock_sink(state, code, walkers, aw_taken, answered, h):
+    """At the edge, after the write stage. ``aw_taken``, ``answered``: a burst of this queue is."""
     if aw_taken:
         bursts.next_burst(bursts.sink(code), state, code, walkers[ADDRESS], h)
         state.open = 1

@@ -1,63 +1,66 @@
 """The clock edge of the core's blocks that hang together: DMA queues and SBUF, and the heads of the queues."""
 
-from golden.core.cycles import dispatcher, dma, sbuf
+from golden.core.cycles import dispatcher, dma
 from golden.kernels import kernel
 
-__all__ = ["clock_beat", "clock_dma", "start_heads"]
+__all__ = ["clock_beat", "clock_sinks", "clock_sources", "start_heads"]
 
 _TENSOR, _VECTOR, _DMAS = 0, 1, 3
 
 
 @kernel
-def clock_dma(s, h, out):
-    """The DMA queues and SBUF at the edge: sources before SBUF, sinks behind it."""
-    queues, ports = s.dma, s.sbuf
+def clock_sources(states, codes, walkers, words, reads, read_data, out, h):
+    """The DMA queues' sources, before SBUF has new data."""
     for queue in range(h.dma_queues):
-        index = ports.reads.size - h.dma_queues + queue
-        dma.clock_source(
-            queues.states[queue],
-            queues.codes[queue],
-            queues.walkers[queue],
-            queues.words[queue],
-            ports.read_data[index],
-            ports.fresh[index],
-            ports.reads[index].grant,
-            out.ar_taken and out.read_choice == queue + 1,
-            h,
-        )
-    sbuf.clock_sbuf(ports)
-    for queue in range(h.dma_queues):
-        aw_taken = 1 if out.aw_taken and out.write_choice == queue else 0
-        answered = 1 if out.answered == queue else 0
-        data, enable = ports.write_data[2 + queue], ports.write_enable[2 + queue]
-        dma.clock_sink(queues.states[queue], queues.codes[queue], queue, queues, data, enable, aw_taken, answered, h)
+        index = reads.size - h.dma_queues + queue
+        taken, port = out.ar_taken and out.read_choice == queue + 1, reads[index]
+        if taken or port.fresh or port.grant:
+            row = read_data[index]
+            dma.clock_source(states[queue], codes[queue], walkers[queue], words[queue], row, port, taken, h)
 
 
 @kernel
-def clock_beat(s, h, out):
+def clock_sinks(states, codes, walkers, words, buffer, beat, strobes, data, enable, out, h):
+    """The DMA queues' sinks, after SBUF has been written."""
+    for queue in range(h.dma_queues):
+        state = states[queue]
+        if not state.phase:
+            continue
+        aw_taken = 1 if out.aw_taken and out.write_choice == queue else 0
+        answered = 1 if out.answered == queue else 0
+        if state.leaves or state.drains:
+            index = 2 + queue
+            dma.clock_stage(
+                state, codes[queue], walkers[queue], words[queue], buffer[queue], beat[queue], strobes[queue],
+                data[index], enable[index], h,
+            )  # fmt: skip
+        dma.clock_sink(state, codes[queue], walkers[queue], aw_taken, answered, h)
+
+
+@kernel
+def clock_beat(states, codes, walkers, buffer, owners, beat, out, h):
     """A beat of memory that comes goes to a DMA queue's buffer; True if it is the dispatcher's."""
     if not out.r_taken:
         return False
-    owner = s.port.readers[out.read_head]
+    owner = owners[out.read_head]
     if owner == 0:
         return True
-    queue, last = owner - 1, out.r_last
-    state, code, walkers = s.dma.states[queue], s.dma.codes[queue], s.dma.walkers[queue]
-    dma.fill_beat(state, code, walkers, s.dma.buffer[queue], s.environment.beat, last, h)
+    queue = owner - 1
+    dma.fill_beat(states[queue], codes[queue], walkers[queue], buffer[queue], beat, out.r_last, h)
     return False
 
 
 @kernel
-def start_heads(s, h):
+def start_heads(queues, entries, tensor_slots, lane_slots, dma_slots, dma_states, dma_codes, walkers, h):
     """At the edge, when all else has been clocked: the heads that are taken."""
-    dispatch = s.dispatch
-    if s.front.state[0].start:
-        dispatcher.take_head(dispatch, _TENSOR, s.front.code_slots[0])
+    if queues[_TENSOR].start:
+        dispatcher.take_head(queues[_TENSOR], entries[_TENSOR], tensor_slots[0])
     for unit in range(2):
-        if s.lanes.states[unit].start:
-            dispatcher.take_head(dispatch, _VECTOR + unit, s.lanes.code_slots[unit])
-    for queue in range(h.dma_queues):
-        state = s.dma.states[queue]
-        if state.start:
-            dispatcher.take_head(dispatch, _DMAS + queue, s.dma.code_slots[queue])
-            dma.start_queue(state, s.dma.codes[queue], s.dma.walkers[queue], h)
+        index = _VECTOR + unit
+        if queues[index].start:
+            dispatcher.take_head(queues[index], entries[index], lane_slots[unit])
+    for mover in range(h.dma_queues):
+        index = _DMAS + mover
+        if queues[index].start:
+            dispatcher.take_head(queues[index], entries[index], dma_slots[mover])
+            dma.start_queue(dma_states[mover], dma_codes[mover], walkers[mover], h)

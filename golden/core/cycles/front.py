@@ -12,27 +12,26 @@ from golden.core.cycles.bits import put
 from golden.core.cycles.readers import MOVING, STATIONARY
 from golden.core.cycles.values import element_bytes
 from golden.kernels import kernel
-from golden.tensor import clocking
 from golden.tensor.sequencer import drained
 from golden.tensor.state import COMMAND, Queues, State, Tables, build_hardware, build_tables, reset_state
 from golden.tensor.state import Hardware as EngineHardware
 
-__all__ = ["Engine", "build_engine", "clock_front", "decide_front", "offer_front", "run_engine"]
+__all__ = ["Engine", "build_engine", "clock_front", "decide_front", "idle", "note_ready", "offer_beats", "offer_front"]
 
 #: ``Format.select`` of an element type.
 _SELECT = np.array([e.format.select if e.format else 0 for e in ELEMENTS.values()])
 _FP32 = FORMATS["fp32"].select
-_STALL = 1 << 16
 
 
 class Engine(NamedTuple):
-    """A tensor engine with room for one beat at each input, and the words of its ports in the cycle."""
+    """A tensor engine with room for one beat at each input, and the words of its ports in a cycle."""
 
     hardware: EngineHardware
     tables: Tables
     state: State
     queues: Queues
-    trace: np.ndarray  # uint32[1, words]: a record without registers
+    numbers: np.ndarray  # int64[fields]: the command's, the same memory
+    ports: np.ndarray  # uint32[words]: a record without registers
     widths: np.ndarray  # int64[fields]: of a command
 
 
@@ -42,13 +41,15 @@ def build_engine(config: CoreConfig) -> Engine:
     hardware = build_hardware(engine)
     layouts = (command_layout(engine), weight_layout(engine), activation_layout(engine))
     beats = [np.zeros((1, (layout.width + 31) // 32), np.uint32) for layout in layouts]
+    fields = np.zeros(1, COMMAND)
     words = 8 + sum(beat.shape[1] for beat in beats) + engine.cols + 1
     return Engine(
         hardware,
         build_tables(engine),
         reset_state(engine, hardware),
-        Queues(np.zeros(1, COMMAND), *beats),
-        np.zeros((1, words), np.uint32),
+        Queues(fields, *beats),
+        fields.view(np.int64),
+        np.zeros(words, np.uint32),
         np.array([*layouts[0].fields.values()]),
     )
 
@@ -65,10 +66,9 @@ def _put_codes(words, reader, data, code_bits):
 
 
 @kernel
-def _put_command(front, code, h, engine):
+def _put_command(front, code, h, fields, numbers, words, widths):
     """The command that is offered."""
     tile, rows = front.tile, front.rows
-    fields, words = engine.queues.command_fields[0], engine.queues.commands[0]
     fields.tile_m = rows
     fields.tile_k = min(h.lanes, code.depth - h.lanes * tile)
     fields.tile_n = code.lanes
@@ -80,11 +80,10 @@ def _put_command(front, code, h, engine):
     fields.w_format = _SELECT[code.w_type]
     fields.out_format = _FP32
     fields.saturate = 0
-    numbers = engine.queues.command_fields.view(np.int64)
     words[:] = 0
     at = np.int64(0)
-    for index in range(engine.widths.size):
-        at = put(words, at, numbers[index], engine.widths[index])
+    for index in range(widths.size):
+        at = put(words, at, numbers[index], widths[index])
 
 
 @kernel
@@ -109,39 +108,42 @@ def _offer_patterns(front, code, patterns, h):
 
 
 @kernel
-def offer_front(front, code, readers, held, read_data, patterns, h, engine):
+def offer_front(front, code, patterns, h, command_fields, command_numbers, commands, widths):
     """What the front end offers to the engine and to its readers, from registers alone."""
-    position = engine.state.position
     front.command_valid = front.valid and not front.command_sent
     if front.command_valid:
-        _put_command(front, code, h, engine)
-    position[0] = not front.command_valid
-    weight, row = readers[STATIONARY], readers[MOVING]
-    position[1] = not weight.full
-    if weight.full:
-        data = read_data[STATIONARY] if weight.fresh else held[STATIONARY]
-        _put_codes(engine.queues.weights[0], weight, data, h.code_bits)
-    position[2] = not row.full
-    if row.full:
-        data = read_data[MOVING] if row.fresh else held[MOVING]
-        _put_codes(engine.queues.activations[0], row, data, h.code_bits)
+        _put_command(front, code, h, command_fields[0], command_numbers, commands[0], widths)
     if front.valid:
         _offer_patterns(front, code, patterns, h)
 
 
 @kernel
-def run_engine(front, quiet, engine):
-    """A cycle of the engine; what is ready is noted. An engine in which nothing is under way stands still."""
-    n, position = engine.state.counters[0], engine.state.position
-    words = engine.trace[0]
-    front.result_valid = n.result_valid
-    if drained(n, position, engine.state.stages, (1, 1, 1), engine.hardware.drain_latency):
-        front.command_ready, front.weight_ready, front.row_ready = 1, 0, 0
-        return
-    quiet[3] = 0 if front.result_ready else _STALL
-    clocking.run(engine.hardware, engine.tables, engine.state, engine.queues, engine.trace, False, 0, quiet, False)
-    at = words.size - engine.hardware.cols - 5
-    front.command_ready, front.weight_ready, front.row_ready = words[at], words[at + 1], words[at + 2]
+def offer_beats(front, readers, held, read_data, weights, rows, presented, position, code_bits):
+    """What is offered to the engine in this cycle, each beat as the first of its queue."""
+    position[:] = 0
+    weight, row = readers[STATIONARY], readers[MOVING]
+    presented[0], presented[1], presented[2] = front.command_valid, weight.full, row.full
+    if weight.full:
+        data = read_data[STATIONARY] if weight.fresh else held[STATIONARY]
+        _put_codes(weights[0], weight, data, code_bits)
+    if row.full:
+        data = read_data[MOVING] if row.fresh else held[MOVING]
+        _put_codes(rows[0], row, data, code_bits)
+
+
+@kernel
+def idle(n, stages, presented, position, drain_latency):
+    """Whether the engine may stand still: nothing is offered, and nothing is under way."""
+    if presented[0] or presented[1] or presented[2]:
+        return False
+    return drained(n, position, stages, (0, 0, 0), drain_latency)
+
+
+@kernel
+def note_ready(front, ports, cols):
+    """What the engine is ready for, as its record says."""
+    at = ports.size - cols - 5
+    front.command_ready, front.weight_ready, front.row_ready = ports[at], ports[at + 1], ports[at + 2]
 
 
 @kernel

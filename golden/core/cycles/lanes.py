@@ -9,6 +9,7 @@ from arch.core.instructions import INSTRUCTIONS
 from arch.core.timing import FLOAT_LATENCY, FUNCTION_LATENCY, REDUCE_CYCLES
 from golden.core.cycles import values
 from golden.core.cycles.readers import SCALAR_X, VECTOR_T, VECTOR_X
+from golden.core.cycles.state import FIFO, OPERANDS, REDUCED, SCRATCH
 from golden.kernels import kernel
 
 __all__ = ["IDLE", "SCALAR", "VECTOR", "ask_write", "clock_lane", "decide_lane"]
@@ -29,26 +30,23 @@ def _write_stage(state, unit):
 
 
 @kernel
-def ask_write(unit, lanes, sbuf):
+def ask_write(unit, state, code, words, port, data, enable, sbuf_rows):
     """Ask the engine's write port of SBUF, from registers alone."""
-    state, code, port = lanes.states[unit], lanes.codes[unit], sbuf.writes[unit]
-    data, enable = sbuf.write_data[unit], sbuf.write_enable[unit]
     reduced = state.phase == _REDUCE and (code.reduce != values.ADD or state.count == REDUCE_CYCLES)
     if _write_stage(state, unit) and code.write:
         address = code.y_address + state.j2 * code.y_stride2 + state.j1 * code.y_stride1 + state.j0 * code.y_stride0
-        size = values.element_bytes(code.y_type)
-        bits = (1 << size) - 1 << (address & 3)
-        data[:] = lanes.words[unit, state.got & lanes.words.shape[1] - 1]
+        bits = (1 << values.element_bytes(code.y_type)) - 1 << (address & 3)
+        row = state.got & FIFO - 1
     elif reduced:
-        address, bits = code.r_address, np.int64(15)
-        data[:] = lanes.reduced[unit]
+        address, bits, row = code.r_address, np.int64(15), np.int64(REDUCED)
     else:
         port.valid = port.row = 0
         return
     port.valid = 1
-    port.row = address >> 2 & sbuf.memory.shape[0] - 1
-    for lane in range(data.size):
-        enable[lane] = bits if lane < code.lanes else 0
+    port.row = address >> 2 & sbuf_rows - 1
+    for lane in range(data.shape[1]):
+        data[unit, lane] = words[unit, row, lane]
+        enable[unit, lane] = bits if lane < code.lanes else 0
 
 
 @kernel
@@ -77,9 +75,8 @@ def _offer_instruction(code, patterns, x_reader):
 
 
 @kernel
-def decide_lane(unit, lanes, readers, patterns, granted, result_valid):
+def decide_lane(unit, state, code, readers, patterns, granted, result_valid):
     """What the engine does in this cycle, given its write's grant; True if it takes its result from PSUM now."""
-    state, code = lanes.states[unit], lanes.codes[unit]
     x_reader = VECTOR_X if unit == VECTOR else SCALAR_X
     x = readers[x_reader]
     leaving = _write_stage(state, unit)
@@ -94,7 +91,7 @@ def decide_lane(unit, lanes, readers, patterns, granted, result_valid):
         if (code.a_kind if first else code.b_kind) == _LANE:
             x.ready = 1
             if not state.asked:
-                _offer(patterns[x_reader], code.a if first else code.b, 3)
+                _offer(patterns[x_reader], code.a if first else code.b, values.FP32_TYPE)
     elif state.phase == _RUN:
         if not state.asked:
             _offer_instruction(code, patterns, x_reader)
@@ -115,10 +112,9 @@ def decide_lane(unit, lanes, readers, patterns, granted, result_valid):
 
 
 @kernel
-def _make(unit, state, code, lanes, xs, x_offset, ts, t_offset):
+def _make(unit, state, code, words, partials, xs, x_offset, ts, t_offset):
     """The element that is taken, in every lane: what it adds to the reduction, and the words it is written as."""
-    scratch, partials = lanes.scratch[unit], lanes.partials[unit]
-    first, second = lanes.operands[unit, 0], lanes.operands[unit, 1]
+    scratch, first, second = words[SCRATCH], words[OPERANDS], words[OPERANDS + 1]
     psum = code.x_source == _PSUM
     for lane in range(xs.size):
         x = np.int64(xs[lane]) if psum else values.widen(xs[lane], x_offset, code.x_type)
@@ -129,7 +125,7 @@ def _make(unit, state, code, lanes, xs, x_offset, ts, t_offset):
         scratch[lane] = values.operate(code.op1, values.operate(code.op0, x, a), b)
     if unit == SCALAR:
         values.apply(code.function, scratch)
-    words = lanes.words[unit, state.put & lanes.words.shape[1] - 1]
+    written = words[state.put & FIFO - 1]
     for lane in range(xs.size):
         y = np.int64(scratch[lane])
         if code.mask:
@@ -140,7 +136,7 @@ def _make(unit, state, code, lanes, xs, x_offset, ts, t_offset):
         if code.reduce:
             values.reduce_into(partials[lane], state.taken, y, code.reduce)
         if code.write:
-            words[lane] = values.convert(y, code.y_type)
+            written[lane] = values.convert(y, code.y_type)
 
 
 @kernel
@@ -176,9 +172,8 @@ def _count(state, code):
 
 
 @kernel
-def _clock_operand(unit, second, state, lanes, readers, read_data, held, patterns):
+def _clock_operand(unit, second, state, code, operand, readers, read_data, held, patterns):
     """The first or the second operand; True when it is there."""
-    code, operand = lanes.codes[unit], lanes.operands[unit, second]
     x_reader = VECTOR_X if unit == VECTOR else SCALAR_X
     if (code.b_kind if second else code.a_kind) != _LANE:
         operand[:] = values.canonical(code.b if second else code.a)
@@ -195,21 +190,26 @@ def _clock_operand(unit, second, state, lanes, readers, read_data, held, pattern
 
 
 @kernel
-def clock_lane(unit, lanes, readers, read_data, held, patterns, result):
-    """At the edge, before the readers and SBUF. ``result``: the row of PSUM that is offered."""
-    state, code = lanes.states[unit], lanes.codes[unit]
+def _take(unit, state, code, words, partials, readers, read_data, held, result):
+    """An element is taken."""
     x_reader = VECTOR_X if unit == VECTOR else SCALAR_X
+    x, t = readers[x_reader], readers[VECTOR_T]
+    xs = read_data[x_reader] if x.fresh else held[x_reader]
+    if code.x_source == _PSUM:
+        xs = result
+    ts = read_data[VECTOR_T] if t.fresh else held[VECTOR_T]
+    _make(unit, state, code, words, partials, xs, x.offset, ts, t.offset)
+    state.put += 1
+    _count(state, code)
+
+
+@kernel
+def clock_lane(unit, state, code, words, partials, readers, read_data, held, patterns, result):
+    """At the edge, before the readers and SBUF. ``result``: the row of PSUM that is offered."""
     leaves = state.advance and _write_stage(state, unit) and state.lasts >> _DEPTHS[unit] - 1
     if state.take:
-        x, t = readers[x_reader], readers[VECTOR_T]
-        xs = read_data[x_reader] if x.fresh else held[x_reader]
-        if code.x_source == _PSUM:
-            xs = result
-        ts = read_data[VECTOR_T] if t.fresh else held[VECTOR_T]
-        _make(unit, state, code, lanes, xs, x.offset, ts, t.offset)
-        state.put += 1
-        _count(state, code)
-    if state.advance:
+        _take(unit, state, code, words[unit], partials[unit], readers, read_data, held, result)
+    if state.advance and (state.valids or state.take):
         _clock_pipeline(unit, state, code)
     if state.phase == IDLE:
         if state.start:
@@ -217,19 +217,20 @@ def clock_lane(unit, lanes, readers, read_data, held, patterns, result):
             state.asked = 0
     elif state.phase == _FIRST or state.phase == _SECOND:
         second = state.phase - _FIRST
-        if _clock_operand(unit, second, state, lanes, readers, read_data, held, patterns):
+        operand = words[unit, OPERANDS + second]
+        if _clock_operand(unit, second, state, code, operand, readers, read_data, held, patterns):
             state.phase += 1
     elif state.phase == _RUN:
         if not state.asked:
             state.asked = 1
             state.i0 = state.i1 = state.i2 = state.taken = state.all_taken = 0
             state.j0 = state.j1 = state.j2 = 0
-            values.begin_reduction(lanes.partials[unit])
+            values.begin_reduction(partials[unit])
         if leaves and code.reduce:
             state.phase = _REDUCE
             state.count = 0
-            for lane in range(lanes.reduced.shape[1]):
-                lanes.reduced[unit, lane] = values.finish_reduction(lanes.partials[unit, lane], code.reduce)
+            for lane in range(words.shape[2]):
+                words[unit, REDUCED, lane] = values.finish_reduction(partials[unit, lane], code.reduce)
         elif leaves:
             state.phase = IDLE
     elif state.complete:

@@ -1,5 +1,7 @@
 """External memory as the cycle model has it around the core: bursts are answered in order, after a latency."""
 
+import numpy as np
+
 from golden.core.cycles.bits import put
 from golden.kernels import kernel
 from golden.tensor.sequencer import noise
@@ -22,20 +24,19 @@ def _read_beat(memory, base, address, beat):
 
 
 @kernel
-def present_memory(env, memory, cycle, seed, quiet, latency):
+def present_memory(state, reads, answers, beat, memory, cycle, seed, quiet, latency):
     """What memory offers and takes in this cycle. ``quiet``: of program, reads, answers; ar, aw, w not ready."""
-    state = env.state[0]
     bits, more = noise(seed, 2 * cycle), noise(seed, 2 * cycle + 1)
     if state.program_waits and _chance(bits, 0, quiet):
         state.program_valid = 1
     if state.r_bursts and not state.r_valid and _chance(bits, 1, quiet):
-        burst = env.reads[state.r_head]
+        burst = reads[state.r_head]
         if cycle - burst.cycle >= latency:
             state.r_valid = 1
             state.r_last = state.r_beat + 1 == burst.beats
-            _read_beat(memory, state.base, burst.address + state.r_beat * env.beat.size, env.beat)
+            _read_beat(memory, state.base, burst.address + state.r_beat * beat.size, beat)
     if state.b_bursts and not state.b_valid and _chance(bits, 2, quiet):
-        state.b_valid = cycle - env.answers[state.b_head].cycle >= latency
+        state.b_valid = cycle - answers[state.b_head].cycle >= latency
     state.ar_ready = _chance(bits, 3, quiet)
     state.aw_ready = _chance(more, 4, quiet)
     state.w_ready = _chance(more, 5, quiet)
@@ -44,8 +45,9 @@ def present_memory(env, memory, cycle, seed, quiet, latency):
 @kernel
 def put_beat(words, at, beat):
     """A beat's bytes into the words of a record."""
-    for byte in range(beat.size):
-        at = put(words, at, beat[byte], 8)
+    for byte in range(0, beat.size, 4):
+        low, high = np.int64(beat[byte]) | np.int64(beat[byte + 1]) << 8, np.int64(beat[byte + 3])
+        at = put(words, at, low | np.int64(beat[byte + 2]) << 16 | high << 24, 32)
     return at
 
 
@@ -62,31 +64,30 @@ def _write_beat(state, memory, beat, strobes):
 
 
 @kernel
-def clock_memory(env, memory, cycle, port, running, beat, strobes, w_last):
+def clock_memory(state, reads, answers, memory, cycle, port, dispatch, beat, strobes, w_last):
     """At the edge, before the port. ``beat``, ``strobes``, ``w_last``: what goes out if ``port.w_taken``."""
-    state = env.state[0]
-    state.program_taken = state.program_valid and not running
-    if state.program_taken:
+    dispatch.program_taken = state.program_valid and not dispatch.running
+    if dispatch.program_taken:
         state.program_valid = state.program_waits = 0
     if port.r_taken:
         state.r_valid = 0
         state.r_beat += 1
         if state.r_last:
             state.r_beat = 0
-            state.r_head = (state.r_head + 1) % env.reads.size
+            state.r_head = (state.r_head + 1) % reads.size
             state.r_bursts -= 1
     if port.ar_taken:
-        burst = env.reads[(state.r_head + state.r_bursts) % env.reads.size]
+        burst = reads[(state.r_head + state.r_bursts) % reads.size]
         burst.address, burst.beats, burst.cycle = port.ar_address, port.ar_beats, cycle
         state.r_bursts += 1
     if state.b_valid:
         state.b_valid = 0
-        state.b_head = (state.b_head + 1) % env.answers.size
+        state.b_head = (state.b_head + 1) % answers.size
         state.b_bursts -= 1
     if port.w_taken:
         _write_beat(state, memory, beat, strobes)
         if w_last:
-            env.answers[(state.b_head + state.b_bursts) % env.answers.size].cycle = cycle
+            answers[(state.b_head + state.b_bursts) % answers.size].cycle = cycle
             state.b_bursts += 1
     if port.aw_taken:
         state.w_address = port.aw_address

@@ -22,10 +22,10 @@ def _choose(held, requests):
 
 
 @kernel
-def _decide_reads(port, dispatch, dma, memory, h):
+def _decide_reads(port, dispatch, states, codes, walkers, memory, h):
     requests = 1 if fetches(dispatch, h) else 0
     for queue in range(h.dma_queues):
-        requests |= (1 if asks(dma.states[queue], dma.codes[queue]) else 0) << queue + 1
+        requests |= (1 if asks(states[queue], codes[queue]) else 0) << queue + 1
     port.read_choice = choice = _choose(port.read_held, requests)
     port.ar_valid = choice >= 0 and port.reads < h.reads_in_flight
     port.ar_taken = port.ar_valid and memory.ar_ready
@@ -36,33 +36,33 @@ def _decide_reads(port, dispatch, dma, memory, h):
         port.ar_beats = h.fetch_beats
     else:
         queue = choice - 1
-        code = dma.codes[queue]
-        burst = bursts.burst_at(bursts.source(code), dma.states[queue], code, dma.walkers[queue, ASKED], h)
+        code = codes[queue]
+        burst = bursts.burst_at(bursts.source(code), states[queue], code, walkers[queue, ASKED], h)
         port.ar_address, port.ar_beats = burst.first, burst.beats
     port.ar_address &= -h.beat_bytes
 
 
 @kernel
-def _decide_writes(port, dma, writers, memory, h):
+def _decide_writes(port, states, codes, walkers, writers, memory, h):
     requests = 0
     for queue in range(h.dma_queues):
-        requests |= (1 if offers_address(dma.states[queue], dma.codes[queue], dma.walkers[queue]) else 0) << queue
+        requests |= (1 if offers_address(states[queue], codes[queue], walkers[queue, ADDRESS]) else 0) << queue
     port.write_choice = choice = _choose(port.write_held, requests)
     port.aw_valid = choice >= 0 and port.writes < writers.size and port.writing < 0
     port.aw_taken = port.aw_valid and memory.aw_ready
     if port.aw_valid:
-        code = dma.codes[choice]
-        burst = bursts.burst_at(bursts.sink(code), dma.states[choice], code, dma.walkers[choice, ADDRESS], h)
+        code = codes[choice]
+        burst = bursts.burst_at(bursts.sink(code), states[choice], code, walkers[choice, ADDRESS], h)
         port.aw_address, port.aw_beats = burst.first & -h.beat_bytes, burst.beats
-    port.w_valid = port.writing >= 0 and dma.states[port.writing].full
+    port.w_valid = port.writing >= 0 and states[port.writing].full
     port.w_taken = port.w_valid and memory.w_ready
 
 
 @kernel
-def decide_port(port, writers, dispatch, dma, memory, h):
+def decide_port(port, writers, dispatch, states, codes, walkers, memory, h):
     """What the port offers and what is taken."""
-    _decide_reads(port, dispatch, dma, memory, h)
-    _decide_writes(port, dma, writers, memory, h)
+    _decide_reads(port, dispatch, states, codes, walkers, memory, h)
+    _decide_writes(port, states, codes, walkers, writers, memory, h)
     port.r_taken = memory.r_valid and port.reads > 0
     port.r_last = memory.r_last
     port.answered = writers[port.write_head] if memory.b_valid and port.writes else -1

@@ -2,15 +2,18 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from arch.core.config import CoreConfig
 from arch.core.instructions import MEMORY_BITS
 from arch.core.layouts import write_request_layout
 from arch.core.signals import core_record
 from golden.core.cycles.bits import put
 from golden.core.cycles.memory import put_beat
+from golden.core.cycles.readers import MOVING, STATIONARY
 from golden.kernels import kernel
 
-__all__ = ["Places", "find_places", "put_blocks", "put_dispatch", "put_engine", "put_port", "put_sbuf"]
+__all__ = ["Places", "find_places", "put_blocks", "put_dispatch", "put_port", "put_reads", "put_result", "put_writes"]
 
 
 class Places(NamedTuple):
@@ -31,6 +34,7 @@ class Places(NamedTuple):
     write_words: int  # of a write's request
     row_bits: int
     command: int
+    result: int
     lanes: int
     chunks: int
 
@@ -58,22 +62,22 @@ def find_places(config: CoreConfig) -> Places:
         write_words=(write_request_layout(config).width + 31) // 32,
         row_bits=config.row_address_bits,
         command=at("command_valid"),
+        result=at("result_valid"),
         lanes=at("phase", 0),
         chunks=at("asked", 0),
     )
 
 
 @kernel
-def put_port(record, places, env, port, dispatch, beat, strobes, w_last):
-    """The ports. ``beat``, ``strobes``, ``w_last``: what goes out if ``port.w_valid``."""
-    memory = env.state[0]
+def put_port(record, places, memory, loaded, port, dispatch, beat, strobes, w_last):
+    """The ports. ``loaded``: the beat on ``i_r``; ``beat``, ``strobes``, ``w_last``: what goes out, if any does."""
     record[places.program] = memory.program_valid
     if memory.program_valid:
         end = put(record, 32 * (places.program + 1), memory.program_address, MEMORY_BITS)
         put(record, end, memory.instructions, 24)
     record[places.r] = memory.r_valid
     if memory.r_valid:
-        end = put_beat(record, 32 * (places.r + 1), env.beat)
+        end = put_beat(record, 32 * (places.r + 1), loaded)
         put(record, end + 2, memory.r_last, 1)
     record[places.b] = memory.b_valid
     at = places.ready_in
@@ -90,79 +94,79 @@ def put_port(record, places, env, port, dispatch, beat, strobes, w_last):
     if port.w_valid:
         end = put_beat(record, 32 * (places.w + 1), beat)
         for byte in range(strobes.size):
-            end = put(record, end, strobes[byte], 1)
+            end = put(record, end, np.int64(strobes[byte]), 1)
         put(record, end, w_last, 1)
 
 
 @kernel
-def put_dispatch(record, places, dispatch):
+def put_dispatch(record, places, state, words, queues):
     """The dispatcher and the queues of instructions."""
-    state, at = dispatch.state[0], places.running
+    at = places.running
     record[at] = state.running
     if state.leaves:
-        end = put(record, 32 * (at + 1), 1, 1)
-        for word in range(dispatch.words.size):
-            end = put(record, end, dispatch.words[word], 32)
+        end = put(record, 32 * (at + 1), np.int64(1), 1)
+        for word in range(words.size):
+            end = put(record, end, np.int64(words[word]), 32)
     at = places.queues
-    for queue in range(dispatch.levels.size):
-        record[at] = dispatch.levels[queue]
-        record[at + 1] = dispatch.starts[queue]
-        record[at + 2] = dispatch.completes[queue]
+    for index in range(queues.size):
+        queue = queues[index]
+        record[at], record[at + 1], record[at + 2] = queue.level, queue.start, queue.complete
         at += 3
 
 
 @kernel
-def put_sbuf(record, places, sbuf):
-    """SBUF's ports."""
-    lanes, at = sbuf.memory.shape[1], places.reads
-    for index in range(sbuf.reads.size):
-        port = sbuf.reads[index]
+def put_reads(record, places, reads, read_data):
+    """SBUF's read ports."""
+    lanes, at = read_data.shape[1], places.reads
+    for index in range(reads.size):
+        port = reads[index]
         record[at] = port.valid | port.row << 1
         record[at + 1] = port.grant
-        if sbuf.fresh[index]:
-            record[at + 2 : at + 2 + lanes] = sbuf.read_data[index]
-        at += 2 + lanes
+        at += 2
+        if port.fresh:
+            for lane in range(lanes):
+                record[at + lane] = read_data[index, lane]
+        at += lanes
+
+
+@kernel
+def put_writes(record, places, writes, data, enable):
+    """SBUF's write ports."""
     at = places.writes
-    for index in range(sbuf.writes.size):
-        port = sbuf.writes[index]
+    for index in range(writes.size):
+        port = writes[index]
         if port.valid:
             end = put(record, 32 * at, port.valid | port.row << 1, 1 + places.row_bits)
-            for lane in range(lanes):
-                end = put(record, end, sbuf.write_enable[index, lane], 4)
-            for lane in range(lanes):
-                end = put(record, end, sbuf.write_data[index, lane], 32)
+            for lane in range(data.shape[1]):
+                end = put(record, end, np.int64(enable[index, lane]), 4)
+            for lane in range(data.shape[1]):
+                end = put(record, end, np.int64(data[index, lane]), 32)
         record[at + places.write_words] = port.grant
         at += places.write_words + 1
 
 
 @kernel
 def _put_stream(record, at, valid, ready, words):
-    record[at] = valid
-    record[at + 1] = ready
+    record[at], record[at + 1] = valid, ready
+    at += 2
     if valid:
-        record[at + 2 : at + 2 + words.size] = words
-    return at + 2 + words.size
+        for index in range(words.size):
+            record[at + index] = words[index]
+    return at + words.size
 
 
 @kernel
-def put_engine(record, places, front, engine):
-    """The tensor engine's streams, before its state is clocked, but for what is ready."""
-    position, queues = engine.state.position, engine.queues
-    at = _put_stream(record, places.command, position[0] == 0, 0, queues.commands[0])
-    at = _put_stream(record, at, position[1] == 0, 0, queues.weights[0])
-    at = _put_stream(record, at, position[2] == 0, 0, queues.activations[0])
-    _put_stream(record, at, engine.state.counters[0].result_valid, front.result_ready, engine.state.result)
+def put_result(record, places, front, n, result):
+    """The tensor engine's results, before its state is clocked."""
+    _put_stream(record, places.result, n.result_valid, front.result_ready, result)
 
 
 @kernel
-def put_blocks(record, places, front, engine, lanes, dma):
-    """What is ready at the tensor engine's streams; the lane engines; the DMA queues."""
-    at, queues = places.command + 1, engine.queues
-    record[at] = front.command_ready
-    at += 2 + queues.commands.shape[1]
-    record[at] = front.weight_ready
-    at += 2 + queues.weights.shape[1]
-    record[at] = front.row_ready
+def put_blocks(record, places, front, readers, commands, weights, rows, lanes, dma):
+    """What the tensor engine is offered; the lane engines; the DMA queues."""
+    at = _put_stream(record, places.command, front.command_valid, front.command_ready, commands[0])
+    at = _put_stream(record, at, readers[STATIONARY].full, front.weight_ready, weights[0])
+    _put_stream(record, at, readers[MOVING].full, front.row_ready, rows[0])
     at = places.lanes
     for unit in range(2):
         state = lanes[unit]
@@ -173,5 +177,3 @@ def put_blocks(record, places, front, engine, lanes, dma):
         state = dma[queue]
         record[at], record[at + 1], record[at + 2] = state.asked & 255, state.filled & 255, state.drained & 255
         at += 3
-
-

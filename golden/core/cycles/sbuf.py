@@ -13,24 +13,22 @@ def grant(ports, bank_shift):
     busy = np.int64(0)
     for index in range(ports.size):
         port = ports[index]
-        bank = np.int64(1) << (port.row >> bank_shift)
-        port.grant = port.valid and not busy & bank
+        port.grant = 0
         if port.valid:
+            bank = np.int64(1) << (port.row >> bank_shift)
+            port.grant = busy & bank == 0
             busy |= bank
 
 
 @kernel
-def clock_sbuf(sbuf):
+def clock_sbuf(memory, reads, read_data, writes, data, enable):
     """At the edge: what was granted is read, then written: a read gets what was there before."""
-    memory, read_data, fresh, reads = sbuf.memory, sbuf.read_data, sbuf.fresh, sbuf.reads
     for index in range(reads.size):
         port = reads[index]
         if port.grant:
-            read_data[index] = memory[port.row]
-        elif fresh[index]:
-            read_data[index] = 0
-        fresh[index] = port.grant
-    data, enable, writes = sbuf.write_data, sbuf.write_enable, sbuf.writes
+            for lane in range(memory.shape[1]):
+                read_data[index, lane] = memory[port.row, lane]
+        port.fresh = port.grant
     for index in range(writes.size):
         port = writes[index]
         if not port.grant:

@@ -11,8 +11,8 @@ from arch.core.timing import FETCH_DEPTH, WRITES_IN_FLIGHT
 from golden.core.cycles.fields import DMA, LANE, MATMUL, SLOTS, fields_dtype
 
 __all__ = [
-    "DmaState",
     "Dispatch",
+    "DmaState",
     "Environment",
     "Front",
     "Hardware",
@@ -27,9 +27,11 @@ __all__ = [
 
 #: Elements that a lane engine's pipeline holds at most, rounded up to a power of two.
 FIFO = 32
+#: Behind them: the reduced words, two operands, what is being computed.
+REDUCED, OPERANDS, SCRATCH = FIFO, FIFO + 1, FIFO + 3
 
-#: A port of SBUF in this cycle. ``row`` is 0 while it is not valid.
-PORT = fields_dtype("valid", "row", "grant")
+#: A port of SBUF in this cycle; ``row`` is 0 while it is not valid, ``fresh``: its data has come.
+PORT = fields_dtype("valid", "row", "grant", "fresh")
 #: A pattern that is offered to a reader in this cycle, and whether it is taken.
 PATTERN = fields_dtype(
     "valid", "taken", "address", "count0", "count1", "count2", "stride0", "stride1", "stride2", "bytes"
@@ -60,7 +62,7 @@ LANE_STATE = fields_dtype(
     "lasts",
     "put",  # elements put into the queue of words to be written,
     "got",  # and taken out of it
-    *("advance", "take", "complete", "start"),
+    *("advance", "take", "complete", "start"),  # in this cycle
 )
 FRONT = fields_dtype(
     *("valid", "tile", "command_sent", "weights_sent", "moving_sent", "base"),
@@ -75,7 +77,10 @@ DISPATCH = fields_dtype(
     "next_address",  # of that instruction
     "target",
     "leaves",
+    "program_taken",
 )
+#: A queue of instructions. ``outstanding``: given and not complete. In this cycle: ``start``, ``complete``.
+QUEUE = fields_dtype("head", "level", "outstanding", "start", "complete")
 #: Choice: who is offered, -1 for none. Held: who was offered and not taken, -1 for none.
 PORT_STATE = fields_dtype(
     *("read_held", "read_head", "reads", "read_choice"),
@@ -101,7 +106,7 @@ DMA_STATE = fields_dtype(
 )
 MEMORY = fields_dtype(
     "cycle",  # simulated so far
-    *("program_waits", "program_valid", "program_taken", "program_address", "instructions"),
+    *("program_waits", "program_valid", "program_address", "instructions"),
     *("r_valid", "r_last", "r_head", "r_bursts", "r_beat"),
     *("b_valid", "b_head", "b_bursts"),
     *("ar_ready", "aw_ready", "w_ready"),
@@ -135,7 +140,6 @@ class Sbuf(NamedTuple):
     memory: np.ndarray  # uint32[rows, P]
     reads: np.ndarray  # PORT[ports]
     read_data: np.ndarray  # uint32[ports, P]: of the grant in the cycle before
-    fresh: np.ndarray  # int64[ports]: there was one
     writes: np.ndarray  # PORT[ports]
     write_data: np.ndarray  # uint32[ports, P]
     write_enable: np.ndarray  # uint8[ports, P]: a bit for each byte
@@ -155,11 +159,8 @@ class Lanes(NamedTuple):
     states: np.ndarray  # LANE_STATE[2]
     codes: np.ndarray  # LANE[2]
     code_slots: np.ndarray  # int64[2, fields]: the same memory
-    operands: np.ndarray  # uint32[2, 2, P]
-    words: np.ndarray  # uint32[2, FIFO, P]: elements on their way to the write stage, as they are written
+    words: np.ndarray  # uint32[2, FIFO + 4, P]: elements on their way to the write stage, as they are written; others
     partials: np.ndarray  # uint32[2, P, 8]: partial sums; a maximum in the first
-    reduced: np.ndarray  # uint32[2, P]
-    scratch: np.ndarray  # uint32[2, P]
 
 
 class Front(NamedTuple):
@@ -179,13 +180,8 @@ class Dispatch(NamedTuple):
     instruction: np.ndarray  # uint8[64]
     words: np.ndarray  # uint32[16]: the same memory
     decoded: np.ndarray  # int64[SLOTS]
-    entries: np.ndarray  # int64[queues, depth, SLOTS]
-    remaining: np.ndarray  # int64[queues, depth, queues]
-    heads: np.ndarray  # int64[queues]
-    levels: np.ndarray
-    outstanding: np.ndarray
-    starts: np.ndarray
-    completes: np.ndarray
+    entries: np.ndarray  # int64[queues, depth, SLOTS + queues]: an instruction, and what must still complete
+    queues: np.ndarray  # QUEUE[queues]
 
 
 class Port(NamedTuple):
@@ -262,9 +258,8 @@ def _dispatch(config: CoreConfig, hardware: Hardware) -> Dispatch:
         instruction=instruction,
         words=instruction.view(np.uint32),
         decoded=np.zeros(SLOTS, np.int64),
-        entries=np.zeros((queues, config.queue_depth, SLOTS), np.int64),
-        remaining=np.zeros((queues, config.queue_depth, queues), np.int64),
-        **{name: np.zeros(queues, np.int64) for name in ("heads", "levels", "outstanding", "starts", "completes")},
+        entries=np.zeros((queues, config.queue_depth, SLOTS + queues), np.int64),
+        queues=np.zeros(queues, QUEUE),
     )
 
 
@@ -295,23 +290,17 @@ def reset_state(config: CoreConfig, hardware: Hardware) -> State:
             memory=np.zeros((config.sbuf_rows, lanes), np.uint32),
             reads=np.zeros(reads, PORT),
             read_data=np.zeros((reads, lanes), np.uint32),
-            fresh=np.zeros(reads, np.int64),
             writes=np.zeros(writes, PORT),
             write_data=np.zeros((writes, lanes), np.uint32),
             write_enable=np.zeros((writes, lanes), np.uint8),
         ),
-        readers=Readers(
-            np.zeros(readers, READER), np.zeros(readers, PATTERN), np.zeros((readers, lanes), np.uint32)
-        ),
+        readers=Readers(np.zeros(readers, READER), np.zeros(readers, PATTERN), np.zeros((readers, lanes), np.uint32)),
         lanes=Lanes(
             states=np.zeros(2, LANE_STATE),
             codes=codes,
             code_slots=_slots(codes),
-            operands=np.zeros((2, 2, lanes), np.uint32),
-            words=np.zeros((2, FIFO, lanes), np.uint32),
+            words=np.zeros((2, SCRATCH + 1, lanes), np.uint32),
             partials=np.zeros((2, lanes, 8), np.uint32),
-            reduced=np.zeros((2, lanes), np.uint32),
-            scratch=np.zeros((2, lanes), np.uint32),
         ),
         front=Front(np.zeros(1, FRONT), code, _slots(code), np.zeros(4, np.int64)),
         dispatch=_dispatch(config, hardware),

@@ -13,6 +13,7 @@ from golden.tensor.rounding import narrow
 
 __all__ = [
     "ADD",
+    "FP32_TYPE",
     "apply",
     "begin_reduction",
     "canonical",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 _NAN, _INF, _MAGNITUDE = FP32.nan, FP32.inf, (1 << 31) - 1
-_E4M3, _E5M2, _BF16, _FP32, _U32 = (ELEMENTS[name].select for name in ("e4m3", "e5m2", "bf16", "fp32", "u32"))
+_E4M3, _E5M2, _BF16, FP32_TYPE, _U32 = (ELEMENTS[name].select for name in ("e4m3", "e5m2", "bf16", "fp32", "u32"))
 _BYTES = np.array([element.bytes for element in ELEMENTS.values()])
 _BYPASS, _ADD, _SUBTRACT, _RSUBTRACT, _MULTIPLY, _MAX, _MIN, _EQUAL, _LESS, _LESS_EQUAL = range(len(OPERATIONS))
 _NONE, ADD, _LARGEST, _ABSMAX, _ARGMAX = range(len(REDUCTIONS))
@@ -58,7 +59,7 @@ def widen(word, offset, kind):
     code = np.int64(word) >> 8 * offset
     if kind == _U32:
         return code
-    if kind == _FP32:
+    if kind == FP32_TYPE:
         return canonical(code)
     if kind == _BF16:
         return canonical((code & 0xFFFF) << 16)
@@ -68,7 +69,7 @@ def widen(word, offset, kind):
 @kernel
 def convert(code, kind):
     """A word filled with the element of a type that is nearest to an fp32 code, saturating."""
-    if kind == _U32 or kind == _FP32:
+    if kind == _U32 or kind == FP32_TYPE:
         return code
     if kind == _BF16:
         return narrow(code, _NARROW[kind], 1) * 0x10001
