@@ -50,10 +50,11 @@ def _stream(name: str, payload: Layout) -> list[Entry]:
 def core_record(config: CoreConfig) -> Record:
     """The record of a core: its ports; then, by ``row``, what is between its blocks.
 
-    ``o_running``: a program is. ``read``, ``read_grant``, ``read_data``: by read port of SBUF. ``write``, ``write_grant``: by write port. The
-    tensor engine's four streams. ``dispatched``: the instruction given to its queue. ``level`` (instructions that
-    wait), ``starts`` (the head is taken), ``completes``: by queue, as ``config.queues`` has them. ``phase``, ``take``,
-    ``advance``: of the vector and of the scalar engine. ``asked``, ``filled``, ``drained``: by DMA queue.
+    ``o_running``: a program is. ``dispatched``: the instruction given to its queue. ``level`` (instructions that wait),
+    ``starts`` (the head is taken), ``completes``: by queue, as ``config.queues`` has them. ``read``, ``read_grant``,
+    ``read_data``: by read port of SBUF. ``write``, ``write_grant``: by write port. The tensor engine's four streams.
+    ``phase``, ``take``, ``advance``: of the vector and of the scalar engine. ``asked``, ``filled``, ``drained``: by DMA
+    queue.
     """
     engine = config.engine
     streams = [

@@ -41,7 +41,8 @@ def run(h, places, table, s, engine, window, trace, seed, quiet, latency, ends):
     movers, moves, move_slots, places_of = s.dma.states, s.dma.codes, s.dma.code_slots, s.dma.walkers
     buffer, chunks, beats, strobes = s.dma.buffer, s.dma.words, s.dma.beat, s.dma.strobes
     # The engine's.
-    t, q, narrow, operands, ports = engine.state, engine.queues, engine.tables.narrow, engine.tables.operands, engine.ports
+    t, q, ports = engine.state, engine.queues, engine.ports
+    narrow, operands = engine.tables.narrow, engine.tables.operands
     n, loader, executor, presented, position = t.counters[0], t.loader, t.executor, t.presented, t.position
     taken, taken_operands, loads, load_operands = t.rows, t.row_operands, t.weight_rows, t.weight_operands
     pes, seeds, psum, orders, result, stages = t.pes, t.seeds, t.memory, t.orders, t.result, t.stages
