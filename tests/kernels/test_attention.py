@@ -41,8 +41,9 @@ def scales(count: int, fmt: str, rng: np.random.Generator) -> np.ndarray:
     return np.ones(count, np.float32) if fmt == "bf16" else rng.uniform(0.005, 0.02, count).astype(np.float32)
 
 
+@pytest.mark.parametrize("quantized", [True, False])
 @pytest.mark.parametrize(("name", "heads", "kv_heads", "queries", "keys", "channels", "causal", "x", "w"), CASES)
-def test_bits_of_golden_attention(name, heads, kv_heads, queries, keys, channels, causal, x, w):
+def test_bits_of_golden_attention(name, heads, kv_heads, queries, keys, channels, causal, x, w, quantized):
     print("seed", SEED)
     rng, config = np.random.default_rng(SEED), CORES[name]
     q = rng.standard_normal((heads, queries, channels)).astype(np.float32)
@@ -57,20 +58,23 @@ def test_bits_of_golden_attention(name, heads, kv_heads, queries, keys, channels
         q, k, v, x_format=x, w_format=w, accumulation=config.engine.accumulation, causal=causal, **given
     )
 
-    memory, at = np.zeros(0, np.uint8), {}
+    memory, at, inverses = np.zeros(0, np.uint8), {}, {}
     for label, tensor, factor, fmt in zip("qkv", (q, k, v), factors, (x, w, w), strict=True):
         at[label] = memory.size
-        codes = encode(tensor * reciprocal(factor)[:, None, None], fmt, saturate=True)
-        memory = np.append(memory, rows(codes))
+        inverse = reciprocal(factor)
+        inverses[f"{label}_inverses"] = tuple(map(float, inverse))
+        codes = encode(tensor * inverse[:, None, None], fmt, saturate=True)
+        memory = np.append(memory, rows(codes if quantized else tensor))
     out = memory.size
     memory = np.append(memory, np.zeros(expected.nbytes, np.uint8))
     of_head = [float(factor) for factor in factors[0] * inverse_sqrt(channels)]
     tensors = Tensors(
         **at,
         out=out,
-        q_scales=tuple(of_head),
-        k_scales=tuple(map(float, factors[1])),
-        v_scales=tuple(map(float, factors[2])),
+        q_factors=tuple(of_head),
+        k_factors=tuple(map(float, factors[1])),
+        v_factors=tuple(map(float, factors[2])),
+        **inverses,
     )
     sizes = AttentionSizes(
         heads=heads,
@@ -81,6 +85,7 @@ def test_bits_of_golden_attention(name, heads, kv_heads, queries, keys, channels
         causal=causal,
         x_type=x,
         w_type=w,
+        quantized=quantized,
     )
     program = attention_program(config, sizes, tensors).instructions
     check_races(program, config)
@@ -92,4 +97,4 @@ def test_bits_of_golden_attention(name, heads, kv_heads, queries, keys, channels
 def test_what_does_not_fit_is_refused():
     sizes = AttentionSizes(heads=1, kv_heads=1, queries=4, keys=600, channels=4)
     with pytest.raises(ValueError, match=r"a tile must fit in what is free of 4096 bytes a lane, \d+, not \d+"):
-        attention_program(CORES["tiny"], sizes, Tensors(q=0, k=0, v=0, out=0))
+        attention_program(CORES["tiny"], sizes, Tensors(q=0, k=0, v=0, out=0, q_factors=(), k_factors=(), v_factors=()))
