@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from operands import rng
 
-from arch.core.instructions import INSTRUCTION_BYTES, Instruction
+from arch.core.instructions import Instruction
 from arch.core.presets import CORES
 from arch.core.signals import core_record
 from golden.core.executor import execute
 from golden.core.jobs import Job
 from golden.core.model import Core
 from verif.core.programs import random_program
+from verif.core.workload import job_of
 
 TINY = CORES["tiny"]
 ENGINE = replace(TINY.engine, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32", add_latency=2)
@@ -32,13 +33,6 @@ PACES = (
 LONGEST = 200_000
 
 
-def job_of(case):
-    """A random program as a job, behind the memory that it works on."""
-    address = -(-(case.base + len(case.data)) // INSTRUCTION_BYTES) * INSTRUCTION_BYTES
-    size = -(-(address + INSTRUCTION_BYTES * len(case.program)) // Job.WINDOW_BYTES) * Job.WINDOW_BYTES
-    return Job(program=case.program, address=address, image=[(case.base, case.data.tobytes())], size=size)
-
-
 def run(job, config, **pace):
     """A core that has run one job."""
     core = Core(config)
@@ -54,15 +48,14 @@ def lanes_of(core):
 
 
 def check_case(case, config, **pace):
-    memory = case.memory()
+    memory, job = case.memory(), job_of(case)
     sbuf = execute(case.program, memory, config)
-    core = run(job_of(case), config, **pace)
-    wrong = np.flatnonzero(core.memory[case.base : case.base + len(case.data)] != memory.data)
-    assert not len(wrong), f"{len(wrong)} bytes of memory, from {case.base + wrong[0]}"
-    # Nothing is written around the memory that the program works on.
-    job = np.frombuffer(job_of(case).contents(), np.uint8)
-    assert (core.memory[: case.base] == 0).all()
-    assert (core.memory[case.base + len(case.data) :] == job[case.base + len(case.data) :]).all()
+    core = run(job, config, **pace)
+    # The program's memory is what the executor says, and nothing is written around it.
+    contents, start = np.frombuffer(job.contents(), np.uint8).copy(), case.base - job.base
+    contents[start : start + len(memory.data)] = memory.data
+    wrong = np.flatnonzero(core.memory != contents)
+    assert not len(wrong), f"{len(wrong)} bytes of memory, from {job.base + wrong[0]}"
     lanes = lanes_of(core)
     due = np.where(sbuf.written.reshape(lanes.shape) != 0, sbuf.data.reshape(lanes.shape), 0)
     wrong = np.argwhere(lanes != due)
