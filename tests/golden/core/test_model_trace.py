@@ -186,7 +186,7 @@ def test_lane_engines(traced, unit):
     phase, take, advance = (trace.get(signal, unit) for signal in ("phase", "take", "advance"))
     starts, completes = trace.get("starts", 1 + unit), trace.get("completes", 1 + unit)
     request, grant = trace.get("write", unit), trace.get("write_grant", unit)
-    stages, waited, reducing, finished = [0] * depth, 0, False, 0
+    stages, waited, reducing, finished, element = [0] * depth, 0, False, 0, 0
     for cycle in range(len(trace)):
         if starts[cycle]:
             assert phase[cycle] == 0
@@ -208,8 +208,9 @@ def test_lane_engines(traced, unit):
         if ends and reduce:
             reducing, waited = True, 0
         if advance[cycle]:
-            element += take[cycle] if take[cycle] else 0
-            stages = [int(take[cycle]) * (1 + (take[cycle] and element == count)), *stages[:-1]]
+            element += take[cycle]
+            # 1: valid, 2: the last.
+            stages = [take[cycle] and 1 + (element == count), *stages[:-1]]
     assert finished > 5 and next(program, None) is None
 
 
