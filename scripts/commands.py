@@ -157,6 +157,19 @@ def cycles(m, k, n, chosen, workload, path, as_json) -> int:
 
 
 @cli.command()
+@click.argument("path", metavar="FILE")
+def disassemble(path) -> int:
+    """Print a core's program: for each instruction its number, its queue and its fields.
+
+    Fields that have the value that they have by default are left out.
+    """
+    from scripts.running.disassembly import disassembly
+
+    click.echo("\n".join(disassembly(path)))
+    return 0
+
+
+@cli.command()
 @config_options
 @click.option("--out", help="File to write.  [default: build/verilog/NAME.v]")
 @click.option("--bench", is_flag=True, help="Write a test bench (_tb.v) and its vectors too.")

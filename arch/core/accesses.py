@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import gcd, prod
+from math import prod
 
 from arch.core.config import WORD_BYTES, CoreConfig
 from arch.core.instructions import Instruction
@@ -28,7 +28,7 @@ class Access:
     address : int
         Byte of the first element, in its lane or in memory.
     size : int
-        Bytes of an element.
+        Bytes of an element, 1, 2 or 4. Address and strides are multiples of it.
     dims : tuple of (int, int)
         Counts and strides in bytes, outermost first; counts are at least 1.
     lane, lanes : int
@@ -71,14 +71,11 @@ class Access:
             span += (count - 1) * stride
         else:
             return True
-        elements = prod(count for count, _ in self.dims)
-        unit = gcd(self.size, *(stride for _, stride in self.steps))
-        if elements * self.size > self.last - self.first + 1 or (self.last - self.first) // unit > MAX_PLACES:
-            return False
-        return self.places(unit).bit_count() * unit == elements * self.size
+        elements, places = prod(count for count, _ in self.dims), (self.last - self.first + 1) // self.size
+        return elements <= places <= MAX_PLACES and self.places(self.size).bit_count() == elements
 
     def places(self, unit: int) -> int:
-        """A bit for each ``unit`` bytes from ``first`` on, 1 where an element is; ``unit`` divides size and strides."""
+        """A bit for each ``unit`` bytes from ``first`` on, 1 where an element is; ``unit`` divides ``size``."""
         bits = (1 << self.size // unit) - 1
         for count, stride in self.steps:
             done = 1
@@ -102,7 +99,8 @@ def overlap(a: Access, b: Access) -> bool:
         return False
     if a.space == "sbuf" and (a.lane >= b.lane + b.lanes or b.lane >= a.lane + a.lanes):
         return False
-    unit = gcd(a.size, b.size, a.first - b.first, *(stride for _, stride in (*a.steps, *b.steps)))
+    # Elements lie at multiples of their sizes.
+    unit = min(a.size, b.size)
     if max(a.last - a.first, b.last - b.first) // unit > MAX_PLACES:
         return True
     first = min(a.first, b.first)

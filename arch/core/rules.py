@@ -1,5 +1,7 @@
 """What makes one instruction legal in a core, beyond the ranges of its fields."""
 
+from dataclasses import replace
+
 from arch.core.accesses import Access, accesses, overlap
 from arch.core.config import WORD_BYTES, CoreConfig
 from arch.core.instructions import MEMORY_BITS, QUEUES, Instruction
@@ -66,14 +68,17 @@ def _check_overlaps(found: dict[str, Access], instruction: Instruction) -> None:
     """No byte is written twice, and what is streamed lies on what it comes from exactly or not at all."""
     written = [access for access in found.values() if access.writes]
     for access in written:
-        # Which rows an indirect sink has is known when it runs.
-        if access.operand != "r" and not (access.operand == "sink" and instruction.named("indirect") == "sink"):
-            _require(access.is_apart, f"{access.operand} must have each element at bytes of its own", _where(access))
+        if access.operand == "sink" and instruction.named("indirect") == "sink":
+            # Which of the rows are written is known when it runs.
+            access = replace(access, dims=access.dims[1:])
+        _require(access.is_apart, f"{access.operand} must have each element at bytes of its own", _where(access))
     for name, sources in (("sink", ("source",)), ("y", ("x", "t"))):
         for source in sources:
             if name in found and source in found:
                 place, other = found[name], found[source]
-                holds = place.same_place(other) or not overlap(place, other)
+                # Where lanes follow indices, an element goes to where another one lies.
+                exact = place.same_place(other) and (name == "y" or instruction.named("indirect") == "none")
+                holds = exact or not overlap(place, other)
                 rule = f"{name} must lie exactly on {source} or apart from it"
                 _require(holds, rule, f"{_where(place)} with {source} {_where(other)}")
     if "r" in found and "y" in found:

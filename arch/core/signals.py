@@ -50,7 +50,7 @@ def _stream(name: str, payload: Layout) -> list[Entry]:
 def core_record(config: CoreConfig) -> Record:
     """The record of a core: its ports; then, by ``row``, what is between its blocks.
 
-    ``read``, ``read_grant``, ``read_data``: by read port of SBUF. ``write``, ``write_grant``: by write port. The
+    ``o_running``: a program is. ``read``, ``read_grant``, ``read_data``: by read port of SBUF. ``write``, ``write_grant``: by write port. The
     tensor engine's four streams. ``dispatched``: the instruction given to its queue. ``level`` (instructions that
     wait), ``starts`` (the head is taken), ``completes``: by queue, as ``config.queues`` has them. ``phase``, ``take``,
     ``advance``: of the vector and of the scalar engine. ``asked``, ``filled``, ``drained``: by DMA queue.
@@ -68,13 +68,14 @@ def core_record(config: CoreConfig) -> Record:
         Entry("read_data", Layout(row=config.row_bits)),
     ]
     writes = [Entry("write", write_request_layout(config)), Entry("write_grant", _FLAG)]
-    queues = [Entry("level", Layout(level=4)), Entry("starts", _FLAG), Entry("completes", _FLAG)]
+    level = Layout(level=config.queue_depth.bit_length())
+    queues = [Entry("level", level), Entry("starts", _FLAG), Entry("completes", _FLAG)]
     lanes = [Entry("phase", Layout(phase=3)), Entry("take", _FLAG), Entry("advance", _FLAG)]
     chunks = [Entry(name, _CHUNKS) for name in ("asked", "filled", "drained")]
     return Record(
         [
             _ports(config),
-            Group([Entry("running", _FLAG), Entry("dispatched", dispatch_layout(config))]),
+            Group([Entry("o_running", _FLAG), Entry("dispatched", dispatch_layout(config))]),
             Group(queues, rows=len(config.queues)),
             Group(reads, rows=len(read_ports(config))),
             Group(writes, rows=len(write_ports(config))),

@@ -72,8 +72,8 @@ class _Core:
 
     def __init__(self, memory: Memory, config: CoreConfig) -> None:
         self.config, self.memory, self.sbuf = config, memory, Sbuf(config)
-        # Rows of PSUM that nobody took.
-        self.psum = np.empty((0, config.lanes), np.float32)
+        # Rows of PSUM that nobody took: float32[P, ROWS].
+        self.psum = np.empty((config.lanes, 0), np.float32)
         self._run = {"matmul": self._matmul, "vector": self._vector, "scalar": self._scalar}
 
     def run(self, instruction: Instruction) -> None:
@@ -85,19 +85,19 @@ class _Core:
     def _matmul(self, instruction: Instruction, places: tuple[Access, ...]) -> None:
         depth, lanes = instruction.fields["depth"], instruction.fields["lanes"]
         parts = {name: [self.sbuf.read(access) for access in places if access.operand == name] for name in "wx"}
-        # w[n, tile, k] of each part to w[k, n]; x[k, tile, m1, m0] to x[m, k].
-        w = np.concatenate([part.reshape(lanes, -1) for part in parts["w"]], axis=1).T
+        # w[n, tile, k] of each part to w[n, k]; x[k, tile, m1, m0] to x[k, m].
+        w = np.concatenate([part.reshape(lanes, -1) for part in parts["w"]], axis=1)
         x = np.concatenate([part.swapaxes(0, 1).reshape(-1, *part.shape[2:]) for part in parts["x"]])
-        product = gemm(
-            x.reshape(depth, -1).T,
+        rows = np.zeros((self.config.lanes, x[0].size), np.float32)
+        # Products commute: what gemm calls activations are the weights, so that nothing large is transposed.
+        rows[:lanes] = gemm(
             w,
-            x_format=instruction.named("x_type"),
-            w_format=instruction.named("w_type"),
+            x.reshape(depth, -1),
+            x_format=instruction.named("w_type"),
+            w_format=instruction.named("x_type"),
             accumulation=self.config.engine.accumulation,
         )
-        rows = np.zeros((len(product), self.config.lanes), np.float32)
-        rows[:, :lanes] = product
-        self.psum = np.concatenate([self.psum, rows])
+        self.psum = np.concatenate([self.psum, rows], axis=1)
 
     def _vector(self, instruction: Instruction, places: tuple[Access, ...]) -> None:
         found = {access.operand: access for access in places}
@@ -136,8 +136,8 @@ class _Core:
         if "x" in found:
             return self._numbers(instruction, found["x"])
         count = int(np.prod([instruction.fields[f"count{dim}"] for dim in range(3)]))
-        rows, self.psum = self.psum[:count], self.psum[count:]
-        return np.ascontiguousarray(rows.T[: instruction.fields["lanes"]])
+        rows, self.psum = self.psum[:, :count], self.psum[:, count:]
+        return np.ascontiguousarray(rows[: instruction.fields["lanes"]])
 
     def _numbers(self, instruction: Instruction, access: Access) -> np.ndarray:
         codes = self.sbuf.read(access)

@@ -22,7 +22,7 @@ class _Store:
         self.data, self.written = data, written
 
     def read(self, access: Access) -> np.ndarray:
-        """uint8, uint16 or uint32 of the dimensions of the access: a copy of its elements.
+        """A copy of the elements: uint8, uint16 or uint32 of the access's dimensions, in SBUF of the lanes before them.
 
         Raises ValueError for elements outside, and for the first byte that nobody wrote.
         """
@@ -101,10 +101,6 @@ class Sbuf(_Store):
         size = config.lanes * config.lane_bytes
         super().__init__(np.zeros(size, np.uint8), np.zeros(size, np.uint8))
         self.lane_bytes = config.lane_bytes
-
-    def read(self, access: Access) -> np.ndarray:
-        """As of any store, with the lanes as the first dimension."""
-        return super().read(access)
 
     def _layout(self, access: Access) -> tuple[int, tuple[tuple[int, int], ...]]:
         return access.lane * self.lane_bytes + access.address, ((access.lanes, self.lane_bytes), *access.dims)

@@ -63,8 +63,8 @@ class FloatMultiplier(wiring.Component):
     def _multiply(self, m: Module, platform: str | None) -> tuple[Value, ...]:
         """The product, how far it may be moved up; its sign, and whether it is special, and NaN."""
         a, b = parts(self.i_a), parts(self.i_b)
-        product, limit = Signal(PRODUCT), Signal(FIELD_BITS)
-        exponent = Signal(FIELD_BITS)
+        product = Signal(PRODUCT)
+        exponent, limit = (Signal(FIELD_BITS, name=name) for name in ("exponent", "limit"))
         least = FP32.bias - ABOVE
         m.d.comb += [
             product.eq(

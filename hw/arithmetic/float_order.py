@@ -38,7 +38,7 @@ class FloatOrder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        below, same = Signal(), Signal()
+        below, same = (Signal(name=name) for name in ("below", "same"))
         m.d.comb += [
             below.eq(_key(self.i_a) < _key(self.i_b)),
             same.eq((self.i_a == self.i_b) | ~(self.i_a[:-1].any() | self.i_b[:-1].any())),

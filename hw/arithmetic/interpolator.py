@@ -30,8 +30,6 @@ EXP, RECIPROCAL, RSQRT = (1 + FUNCTIONS.index(name) for name in ("exp", "recipro
 CONSTANT, SLOPE, CURVE = 27, 20, 12
 #: Fraction bits of an interpolated value: products are cut off there.
 FRACTION = 33
-#: The place of ``2**SLOPE`` times an offset in a product that is cut off.
-LOW = SLOPE - (OFFSET_BITS + VALUE_BITS - FRACTION)
 #: Fraction bits of exp's argument times log2(e), and its bits before the point, without its sign.
 PLACES = INDEX_BITS + OFFSET_BITS
 WHOLE = 8
@@ -100,10 +98,6 @@ class Interpolator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         stage = Stages(m, self.i_en, reset_less=True)
-
-        def times(name: str, x: Value, w: Value) -> Value:
-            return multiply_wide(m, name, x, w) if platform == ECP5 else x * w
-
         x, function = parts(self.i_x), self.i_function
         scaled, below = self._scale(m, x, platform)
         normal = normalised(m, x.significand, Const(31, 5), Const(1, 1))
@@ -117,14 +111,10 @@ class Interpolator(wiring.Component):
         high = offset[-SQUARE_BITS:]
         field, down, *number = self._place(m, function, power.as_signed(), _Number(*number))
         coefficients, square, offset, field, down, *number = stage(
-            "read", coefficients, times("square", high, high), offset, field, down, *number
+            "read", coefficients, _times(m, platform, "square", high, high), offset, field, down, *number
         )
         constant, slope, curve = _split(coefficients)
-        # Each product is cut off at the last place of the value. A slope below 0 is 2**SLOPE less than its bits say.
-        rise = times("rise", offset, slope)[OFFSET_BITS + VALUE_BITS - FRACTION :]
-        fall = offset & slope[-1].replicate(OFFSET_BITS)
-        rise = Cat(rise[:LOW], rise[LOW:] - fall)[: len(rise)]
-        bend = times("bend", square, curve)[2 * SQUARE_BITS + VALUE_BITS - FRACTION :]
+        rise, bend = self._products(m, platform, offset, slope, square, curve)
         constant, rise, bend, field, down, *number = stage("product", constant, rise, bend, field, down, *number)
         kept, rest = self._sum(m, constant, rise.as_signed(), bend, down)
         kept, rest, field, *number = stage("value", kept, rest, field, *number)
@@ -169,7 +159,7 @@ class Interpolator(wiring.Component):
     def _whole_and_fraction(self, m: Module, scaled: Value, below: Value, sign: Value) -> Value:
         """``x * log2(e)`` in its last place, rounded, with its sign."""
         for level in reversed(range(len(below))):
-            shifted = Signal(SCALED, name=f"scaled_{1 << level}")
+            shifted = Signal(SCALED, name=f"fixed_{1 << level}")
             m.d.comb += shifted.eq(Mux(below[level], scaled >> (1 << level), scaled))
             scaled = shifted
         # Halves away from zero: the bit below the last place is added to the size. Of a negative number that is
@@ -183,8 +173,8 @@ class Interpolator(wiring.Component):
         self, m: Module, function: Value, moved: Value, mantissa: Value, places: Value, exponent: Value
     ) -> tuple[Value, Value, Value]:
         """Segment and offset; and the exponent of two that comes from the argument's."""
-        segment, offset, power = Signal(INDEX_BITS), Signal(OFFSET_BITS), Signal(signed(WHOLE + 1))
-        negated = Signal(signed(WHOLE + 1))
+        segment, offset = Signal(INDEX_BITS, name="segment"), Signal(OFFSET_BITS, name="offset")
+        power, negated = (Signal(signed(WHOLE + 1), name=name) for name in ("power", "negated"))
         m.d.comb += negated.eq(places - exponent)
         # Of the exponent's distance from the bias: without the bias, which is odd, the other way round.
         odd = ~negated[0]
@@ -216,16 +206,16 @@ class Interpolator(wiring.Component):
                     word |= value << at
                     at += width
                 words.append(word)
-        m.submodules.table = table = memory.Memory(shape=CONSTANT + SLOPE + CURVE, depth=len(words), init=words)
-        port = table.read_port()
+        m.submodules.rom = rom = memory.Memory(shape=CONSTANT + SLOPE + CURVE, depth=len(words), init=words)
+        port = rom.read_port()
         m.d.comb += [port.addr.eq(address), port.en.eq(self.i_en)]
         return port.data
 
     def _place(self, m: Module, function: Value, power: Value, number: _Number) -> tuple[Value, ...]:
         """The result's exponent field, less 1, how far the value is moved down for a subnormal one, and infinity
         instead of what is too large."""
-        field, down = Signal(FP32.exp_bits), Signal(5)
-        lowered, over = Signal(signed(FIELD)), Signal()
+        field, down = Signal(FP32.exp_bits, name="field"), Signal(5, name="down")
+        lowered, over = Signal(signed(FIELD), name="lowered"), Signal(name="over")
         negated = Signal(6)
         m.d.comb += [
             lowered.eq(
@@ -242,6 +232,17 @@ class Interpolator(wiring.Component):
         infinity = Const(FP32.inf, FP32.bits - 1)
         instead = Cat(Mux(over & number.computed, infinity, number.instead[:-1]), number.instead[-1])
         return field, down, number.computed & ~over, instead
+
+    def _products(
+        self, m: Module, platform: str | None, offset: Value, slope: Value, square: Value, curve: Value
+    ) -> tuple[Value, Value]:
+        """Those of slope and curve, each cut off at the last place of the value."""
+        product = Signal(OFFSET_BITS + SLOPE)
+        m.d.comb += product.eq(_times(m, platform, "rise", offset, slope))
+        # A slope below 0 is 2**SLOPE less than its bits say.
+        fall = offset & slope[-1].replicate(OFFSET_BITS)
+        rise = Cat(product[OFFSET_BITS + VALUE_BITS - FRACTION : SLOPE], (product[SLOPE:] - fall)[:OFFSET_BITS])
+        return rise, _times(m, platform, "bend", square, curve)[2 * SQUARE_BITS + VALUE_BITS - FRACTION :]
 
     def _sum(self, m: Module, constant: Value, rise: Value, bend: Value, down: Value) -> tuple[Value, Value]:
         """The value's significand with a guard bit below, moved down, and whether anything lies below."""
@@ -265,3 +266,8 @@ class Interpolator(wiring.Component):
 def _split(coefficients: Value) -> tuple[Value, Value, Value]:
     """Constant, slope and curve."""
     return coefficients[:CONSTANT], coefficients[CONSTANT : CONSTANT + SLOPE], coefficients[CONSTANT + SLOPE :]
+
+
+def _times(m: Module, platform: str | None, name: str, x: Value, w: Value) -> Value:
+    """``x * w``, unsigned."""
+    return multiply_wide(m, name, x, w) if platform == ECP5 else x * w

@@ -63,9 +63,9 @@ def normalised(m: Module, value: Value, limit: Value, unlimited: Value) -> Norma
     places = []
     # From the top, whether four bits have a one: they move with the value.
     count = -(-len(value) // 4)
-    groups: Value = Cat(
-        value[max(0, len(value) - 4 * index - 4) : len(value) - 4 * index].any() for index in range(count)
-    )
+    ends = [len(value) - 4 * index for index in range(count)]
+    groups = Signal(count)
+    m.d.comb += groups.eq(Cat(value[max(0, end - 4) : end].any() for end in ends))
     for level in reversed(range(len(limit))):
         step = 1 << level
         empty, select, free = (Signal(name=f"{name}_{step}") for name in ("empty", "select", "free"))

@@ -36,13 +36,17 @@ class Widener(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        code: Value = self.i_code
+        code = Signal(FP32.bits)
+        widened: Value = self.i_code
         for element in ELEMENTS.values():
             if element.format and element.format != FP32:
-                code = Mux(self.i_type == element.select, self._widened(m, element.format), code)
+                widened = Mux(self.i_type == element.select, self._widened(m, element.format), widened)
         floats = [element.select for element in ELEMENTS.values() if element.format]
         nan = code[FP32.man_bits : FP32.bits - 1].all() & code[: FP32.man_bits].any()
-        m.d.comb += self.o.eq(Mux(nan & self.i_type.matches(*floats), FP32.nan, code))
+        m.d.comb += [
+            code.eq(widened),
+            self.o.eq(Mux(nan & self.i_type.matches(*floats), FP32.nan, code)),
+        ]
         return m
 
     def _widened(self, m: Module, fmt: Format) -> Value:

@@ -11,8 +11,7 @@ from arch.core.layouts import burst_layout, read_beat_layout, write_beat_layout
 from arch.core.timing import WRITES_IN_FLIGHT
 from hw.core.burst_walker import BurstWalker
 from hw.core.dma_plan import DmaPlan, plan_shape
-from hw.core.lane_buffer import LaneBuffer
-from hw.core.rotation import span
+from hw.core.lane_buffer import LaneBuffer, span
 from hw.lib.blocks import place, struct
 
 __all__ = ["DmaQueue"]

@@ -79,8 +79,8 @@ class Lane(wiring.Component):
             operands.append(operand)
         result = self._compute(m, x, *operands)
         y = Signal(32)
-        fill = self.i_instruction.fill if "fill" in instruction_layout(self.kind).fields else 0
-        m.d.comb += y.eq(Mux(self.i_keep, result, fill))
+        fill = self.i_instruction.fill if "fill" in instruction_layout(self.kind).fields else Const(0, 32)
+        m.d.comb += y.eq(Mux(self.i_keep, result, _canonical(fill)))
         reducer = place(m, "reducer", Reducer, i_control=self.i_reduce, i=y)
         narrower = place(m, "narrower", ElementNarrower, i=y, i_type=self.i_instruction.y_type)
         code = narrower.o_code

@@ -8,11 +8,11 @@ from amaranth.utils import exact_log2
 from arch.core.config import WORD_BYTES, CoreConfig
 from hw.core.burst_walker import piece_shape
 from hw.core.dma_plan import side_shape
-from hw.core.rotation import rotated, span
+from hw.core.rotator import Rotator
 from hw.lib.blocks import place
 from hw.lib.memory import SyncMemory
 
-__all__ = ["LaneBuffer"]
+__all__ = ["LaneBuffer", "span"]
 
 _WORD_BITS = 8 * WORD_BYTES
 
@@ -94,21 +94,24 @@ class LaneBuffer(wiring.Component):
 
     def _addresses(self, m: Module, name: str, side, half: Value, piece, base: Value) -> list[Value]:
         """The address in each bank."""
-        column_bits, bank_bits = exact_log2(self.config.chunk_words), exact_log2(self.banks)
-        column = Signal(column_bits, name=f"{name}_column")
+        bank_bits = exact_log2(self.banks)
+        column = Signal(exact_log2(self.config.chunk_words), name=f"{name}_column")
+        # The bank of the beat's first word.
         first = Signal(bank_bits, name=f"{name}_first")
-        m.d.comb += [
-            column.eq(piece.item >> side.shift),
-            # The bank of the beat's first word.
-            first.eq(piece.item + base),
-        ]
+        m.d.comb += [column.eq(piece.item >> side.shift), first.eq(piece.item + base)]
         addresses = []
         for bank in range(self.banks):
-            word = Signal(bank_bits, name=f"{name}_word_{bank}")
-            own = Signal(column_bits, name=f"{name}_column_{bank}")
-            m.d.comb += [word.eq(bank - first), own.eq(Mux(side.by_lane, base + word, column))]
-            addresses.append(Cat(own, half))
+            own = base + (bank - first)[:bank_bits]
+            addresses.append(Cat(Mux(side.by_lane, own[: len(column)], column), half))
         return addresses
+
+    def _rotated(self, m: Module, name: str, vector: Value, amount: Value, width: int = _WORD_BITS) -> Value:
+        """Words, one for each bank, moved down; of a vector with less the others are 0."""
+        moved = Signal(self.banks * width, name=name)
+        amount = amount[: exact_log2(self.banks)]
+        rotator = place(m, f"{name}_rotator", Rotator, self.banks, width, i_amount=amount, o=moved)
+        m.d.comb += rotator.i.eq(vector)
+        return moved
 
     def _fill(self, m: Module) -> None:
         side, piece = self.i_source, self.i_fill
@@ -116,12 +119,12 @@ class LaneBuffer(wiring.Component):
         base = self._base(m, "fill", piece)
         skew = self._skew(m, "fill", side, piece)
         back, low = Signal(len(base), name="fill_back"), Signal(len(skew), name="fill_low")
-        offset = piece.address[2 : 2 + exact_log2(words)] if words > 1 else Const(0, 1)
-        named = span(offset, (offset + piece.words - 1)[: max(1, exact_log2(words))], words)
         # Rotations are downwards: by the negative.
         m.d.comb += [back.eq(-base), low.eq(-skew)]
-        data = rotated(m, "beat", _padded(self.i_beat, banks * _WORD_BITS), back, _WORD_BITS)
-        used = rotated(m, "used", _padded(named, banks), back, 1)
+        offset = piece.address[2 : 2 + exact_log2(words)] if words > 1 else Const(0, 1)
+        named = span(offset, (offset + piece.words - 1)[: len(offset)], words)
+        data = self._rotated(m, "beat", self.i_beat, back)
+        used = self._rotated(m, "used", named, back, 1)
         wide, wide_used = Signal(banks * _WORD_BITS, name="wide"), Signal(banks, name="wide_used")
         with m.If(~side.memory):
             m.d.comb += [wide.eq(self.i_row), wide_used.eq(-1)]
@@ -136,7 +139,8 @@ class LaneBuffer(wiring.Component):
                         wide.eq(Cat(data[lane * element :][:element].replicate(1 << shift) for lane in range(lanes))),
                         wide_used.eq(Cat(used[lane >> shift] for lane in range(lanes))),
                     ]
-        data, used = rotated(m, "filled", wide, low, _WORD_BITS), rotated(m, "filled_used", wide_used, low, 1)
+        data = self._rotated(m, "filled", wide, low)
+        used = self._rotated(m, "filled_used", wide_used, low, 1)
         enable = self._element(m, side, piece)
         addresses = self._addresses(m, "fill", side, self.i_fill_half, piece, base)
         for bank, (memory, address) in enumerate(zip(self.rows, addresses, strict=True)):
@@ -155,38 +159,30 @@ class LaneBuffer(wiring.Component):
 
     def _drain(self, m: Module) -> None:
         side, piece = self.i_sink, self.i_drain
-        lanes, banks = self.config.lanes, self.banks
         base = self._base(m, "drain", piece)
         skew = self._skew(m, "drain", side, piece)
         addresses = self._addresses(m, "drain", side, self.i_drain_half, piece, base)
         for memory, address in zip(self.rows, addresses, strict=True):
             m.d.comb += [memory.reads[0].en.eq(self.i_drain_en), memory.reads[0].address.eq(address)]
         # What is read comes a cycle later, and then holds; so does what says where it goes.
-        read_base, read_skew, read_item = (
-            Signal.like(value, name=f"read_{name}", init=0)
-            for name, value in (("base", base), ("skew", skew), ("item", piece.item[:2]))
-        )
+        read_base, read_skew = Signal.like(base, name="read_base"), Signal.like(skew, name="read_skew")
+        read_item = Signal(2)
         with m.If(self.i_drain_en):
             m.d.sync += [read_base.eq(base), read_skew.eq(skew), read_item.eq(piece.item)]
-        vector = rotated(m, "drained", Cat(memory.reads[0].data for memory in self.rows), read_skew, _WORD_BITS)
-        joined = Signal(banks * _WORD_BITS)
-        with m.If(side.by_lane):
+        vector = self._rotated(m, "drained", Cat(memory.reads[0].data for memory in self.rows), read_skew)
+        joined = Signal(self.banks * _WORD_BITS)
+        with m.If(side.by_lane | (side.shift == 0)):
             m.d.comb += joined.eq(vector)
-        with m.Else():
-            for shift in range(3):
-                element = _WORD_BITS >> shift
-                with m.If(side.shift == shift):
-                    units = []
-                    for lane in range(lanes):
-                        word = vector[lane * _WORD_BITS :][:_WORD_BITS]
-                        units.append(word.word_select(read_item[:shift], element) if shift else word)
-                    m.d.comb += joined.eq(Cat(units))
-        m.d.comb += [
-            self.o_row.eq(vector),
-            self.o_beat.eq(rotated(m, "sent", joined, read_base, _WORD_BITS)),
-        ]
+        for shift in (1, 2):
+            # The elements of the lanes follow each other.
+            words = (vector[lane * _WORD_BITS :][:_WORD_BITS] for lane in range(self.config.lanes))
+            with m.If(side.shift == shift):
+                element = read_item[:shift]
+                m.d.comb += joined.eq(Cat(word.word_select(element, _WORD_BITS >> shift) for word in words))
+        m.d.comb += [self.o_row.eq(vector), self.o_beat.eq(self._rotated(m, "sent", joined, read_base))]
 
 
-def _padded(value: Value, width: int) -> Value:
-    """A vector with zeros above it."""
-    return Cat(value, Const(0, width - len(value)))
+def span(first: Value, last: Value, count: int) -> Value:
+    """``count`` bits, those from number ``first`` to number ``last`` set; both are below ``count``."""
+    ones = Const(-1, count)
+    return (ones << first)[:count] & ~(Const(-2, count) << last)[:count]

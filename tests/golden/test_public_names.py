@@ -10,8 +10,9 @@ import golden
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = """
-    PRESETS EngineConfig KVCache TensorEngine assemble attend attention attention_reference check_races decode dequantize
-    encode error_report execute exp gemm gemm_cycles gemm_stimulus losses quantize reciprocal rsqrt utilization
+    PRESETS EngineConfig KVCache TensorEngine assemble attend attention attention_reference check_races decode
+    dequantize encode error_report execute exp gemm gemm_cycles gemm_stimulus losses quantize reciprocal rsqrt
+    utilization
 """.split()
 
 

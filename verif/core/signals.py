@@ -120,12 +120,8 @@ PROBES = {
         )
     },
     # ---- dispatch ------------------------------------------------------------------------------
-    "running": Probe(
-        place="a program is running",
-        stage="dispatch",
-        files="hw/core/dispatcher.py",
-        path="{dut}.o_running",
-        rank=CONTROL,
+    "o_running": Probe(
+        place="port o_running", stage="dispatch", files="hw/core/dispatcher.py", rank=CONTROL, hints=_HINTS
     ),
     "dispatched": Probe(
         place="instruction dispatched",

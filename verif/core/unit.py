@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from golden.core.jobs import Job
-from golden.core.model import Core
-
 from arch.core.config import CoreConfig
 from arch.core.signals import core_record
+from golden.core.jobs import Job
+from golden.core.model import Core
 from hw.core.verilog import core_verilog
 from verif.core.signals import PROBES
 from verif.simulation.unit import Unit

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from verif.core.mutants import MUTANTS as CORE_MUTANTS
+from verif.core.proofs.properties import PROPERTIES as CORE_PROPERTIES
 from verif.coverage.hook import CoverageHook
 from verif.lib.mutants import MUTANTS as LIB_MUTANTS
 from verif.lib.proofs.properties import PROPERTIES as LIB_PROPERTIES
@@ -48,6 +50,6 @@ UNITS = {
     "tensor": Registered(configs=UNIT_CONFIGS, unit=tensor_unit, jobs=random_gemms, coverage=COVERAGE, mutants=MUTANTS),
 }
 #: What is mutated: units, and the blocks that they are made with.
-MUTANT_HOOKS = (*(unit.mutants for unit in UNITS.values()), LIB_MUTANTS)
+MUTANT_HOOKS = (*(unit.mutants for unit in UNITS.values()), LIB_MUTANTS, CORE_MUTANTS)
 #: What is proved, by name.
-PROPERTIES = TENSOR_PROPERTIES | LIB_PROPERTIES
+PROPERTIES = TENSOR_PROPERTIES | LIB_PROPERTIES | CORE_PROPERTIES

@@ -55,7 +55,7 @@ def find_places(config: CoreConfig) -> Places:
         ar=at("o_ar__valid"),
         aw=at("o_aw__valid"),
         w=at("o_w__valid"),
-        running=at("running"),
+        running=at("o_running"),
         queues=at("level", 0),
         reads=at("read", 0),
         writes=at("write", 0),

@@ -21,6 +21,8 @@ def test_rows_of_psum():
 
 def test_legal_programs():
     check_program([], TINY)
+    full = MATMUL.replace(count0=512, count1=2)
+    check_program([full, TAKE.replace(count0=1024, count1=1), full, *[TAKE.replace(count0=512, count1=1)] * 2], TINY)
     check_program([MATMUL, TAKE, MATMUL, SCALAR, SCALAR.replace(wait_vector=1, wait_tensor=2)], TINY)
 
 

@@ -196,6 +196,20 @@ def test_an_indirect_sink_is_legal():
         check_instruction(Instruction("dma", **(values | {"indirect": "none"})), TINY)
 
 
+def test_rows_of_one_index_lie_apart():
+    values = DMA | {"source_space": "sbuf", "source_pitch": 0, "indirect": "sink", "sink_stride": 4, "index_limit": 2}
+    with pytest.raises(ValueError, match=r"^sink must have each element at bytes of its own, not at 0\.\.9"):
+        check_instruction(Instruction("dma", **values), TINY)
+
+
+def test_rows_are_not_permuted_in_place():
+    values = DMA | {"sink_pitch": 16, "index_limit": 2}
+    check_instruction(Instruction("dma", **values), TINY)
+    for indirect in ("source", "sink"):
+        with pytest.raises(ValueError, match=r"^sink must lie exactly on source or apart from it, not at 0\.\.29"):
+            check_instruction(Instruction("dma", **values, indirect=indirect), TINY)
+
+
 def test_rules_follow_the_core():
     """What one core refuses another one takes."""
     check_instruction(_instruction("matmul", {"w_type": "e5m2", "lanes": 16}), FP8)

@@ -96,5 +96,19 @@ def test_rows_of_psum_are_zero_beyond_the_lanes_of_a_matmul():
     assert sbuf.data.reshape(4, -1)[:, 8:16].copy().view(np.float32).tolist() == [[3, 3], [3, 3], [0, 0], [0, 0]]
 
 
+def test_a_sum_that_is_rounded_to_minus_zero_keeps_its_sign():
+    """Under fp32 accumulation; in the lanes beyond N it is +0."""
+    data = np.array([0x8001, 0x0001], "<u2").view(np.uint8)
+    operands = {"w_type": "bf16", "x_type": "bf16", "x_address": 2}
+    y = {"write": "yes", "y_address": 4, "y_type": "fp32"}
+    program = [
+        Instruction("dma", lanes=2, size="4", sink_space="sbuf"),
+        Instruction("matmul", **operands, wait_dma0=1),
+        Instruction("vector", lanes=2, x_source="psum", **y, wait_dma0=1),
+    ]
+    sbuf = execute(program, data, BF16)
+    assert sbuf.data.reshape(4, -1)[:2, 4:8].copy().view(np.uint32).tolist() == [[1 << 31], [0]]
+
+
 def test_every_kind_is_drawn():
     assert set(OPCODES) == {i.name for i in random_program(TINY, 1, length=40).program}

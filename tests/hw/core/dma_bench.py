@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from amaranth.hdl import Elaboratable, Module, Value
+from amaranth.hdl import Cat, Elaboratable, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 from dma_reference import WINDOW, Place, apply, moved
 from memory_model import MemoryModel
 
 from arch.core.config import CoreConfig
-from arch.core.instructions import Instruction, encode
+from arch.core.instructions import Instruction, encode, instruction_layout
 from hw.core.dma_queue import DmaQueue
 from hw.core.memory_port import MemoryPort
 
@@ -25,12 +25,36 @@ def place_of(rng: np.random.Generator, config: CoreConfig, base: int) -> Place:
     return Place(base, *(rng.integers(0, 256, shape, np.uint8) for shape in shapes))
 
 
+#: Of each queue: what is given and what is seen. (A grant is given where the port asks.)
+_GIVEN = ("i_start", "i_instruction", "i_read_grant", "i_read_data", "i_write_grant")
+_SEEN = (
+    *("o_take", "o_complete", "o_read_valid", "o_read_row", "i_read_grant"),
+    *("o_write_valid", "o_write_row", "o_write_enable", "o_write_data", "i_write_grant"),
+)
+_INS, _OUTS = ("i_r", "i_b"), ("o_ar", "o_aw", "o_w")
+
+
 class _Machine(Elaboratable):
-    """The queues at the port; the first requester that reads is the bench's."""
+    """The queues at the port, all inputs in one signal and what is seen in another: that simulates ten times as fast.
+
+    The requester of the port that is the dispatcher's asks for nothing.
+    """
 
     def __init__(self, config: CoreConfig):
         self.port = MemoryPort(config)
         self.queues = [DmaQueue(config) for _ in range(config.dma_queues)]
+        port, number = self.port, range(config.dma_queues)
+        self._given = {(name, "valid"): getattr(port, name).valid for name in _INS}
+        self._given |= {(name, "payload"): Value.cast(getattr(port, name).payload) for name in _INS}
+        self._given |= {(name, "ready"): getattr(port, name).ready for name in _OUTS}
+        self._given |= {(q, name): Value.cast(getattr(self.queues[q], name)) for q in number for name in _GIVEN}
+        self._seen = {
+            (name, part): Value.cast(getattr(getattr(port, name), part))
+            for name in _INS + _OUTS
+            for part in ("valid", "ready", "payload")
+        }
+        self._seen |= {(q, name): Value.cast(getattr(self.queues[q], name)) for q in number for name in _SEEN}
+        self._ins, self._outs = (Signal(len(Cat(ports.values()))) for ports in (self._given, self._seen))
 
     def elaborate(self, platform):
         m = Module()
@@ -43,14 +67,37 @@ class _Machine(Elaboratable):
             wiring.connect(m, reads.beat, queue.read_beat)
             wiring.connect(m, queue.write_beat, writes.beat)
             m.d.comb += queue.i_answered.eq(writes.answered)
+        offset = 0
+        for (owner, name), port in self._given.items():
+            given = self._ins[offset : offset + len(port)]
+            asks = {"i_read_grant": "o_read_valid", "i_write_grant": "o_write_valid"}.get(name)
+            m.d.comb += port.eq(given & getattr(self.queues[owner], asks) if asks else given)
+            offset += len(port)
+        m.d.comb += self._outs.eq(Cat(self._seen.values()))
         return m
+
+    def give(self, ctx, values: dict[tuple, int]) -> None:
+        """Drive every input."""
+        bits = offset = 0
+        for name, port in self._given.items():
+            bits |= values[name] << offset
+            offset += len(port)
+        ctx.set(self._ins, bits)
+
+    def see(self, ctx) -> dict[tuple, int]:
+        """All that is seen, by port or number of the queue, and name."""
+        bits, values = ctx.get(self._outs), {}
+        for name, port in self._seen.items():
+            values[name] = bits & (1 << len(port)) - 1
+            bits >>= len(port)
+        return values
 
 
 class _Driver:
     """One queue's instructions, and its SBUF."""
 
-    def __init__(self, queue: DmaQueue, place: Place, instructions: Sequence[Instruction], rng, idle: float):
-        self.queue, self.place, self.rng, self.idle = queue, place, rng, idle
+    def __init__(self, place: Place, instructions: Sequence[Instruction], rng: np.random.Generator, idle: float):
+        self.place, self.rng, self.idle = place, rng, idle
         self.instructions = list(instructions)
         self.want = Place(place.base, place.memory.copy(), place.sbuf.copy())
         self.running = False
@@ -68,29 +115,31 @@ class _Driver:
     def _often(self) -> int:
         return int(self.rng.random() >= self.idle)
 
-    def drive(self, ctx) -> None:
-        queue = self.queue
+    def drive(self) -> dict[str, int]:
+        """Its inputs of this cycle."""
         starts = bool(self.instructions) and self._often()
-        code = int.from_bytes(encode(self.instructions[0]), "little") if starts else self.rng.integers(1 << 60)
-        width = len(Value.cast(queue.i_instruction))
-        ctx.set(queue.i_start, starts)
-        ctx.set(Value.cast(queue.i_instruction), int(code) & (1 << width) - 1)
-        ctx.set(queue.i_read_grant, self._often() & ctx.get(queue.o_read_valid))
-        ctx.set(queue.i_write_grant, self._often() & ctx.get(queue.o_write_valid))
+        code = encode(self.instructions[0]) if starts else self.rng.bytes(64)
         words = self.place.sbuf.view(np.uint32)
         row = words[:, self.row] if self.row is not None else self.rng.integers(0, 1 << 32, len(words), np.uint32)
-        ctx.set(queue.i_read_data, int.from_bytes(row.tobytes(), "little"))
+        return {
+            "i_start": int(starts),
+            "i_instruction": int.from_bytes(code, "little") & (1 << instruction_layout("dma").width) - 1,
+            "i_read_grant": self._often(),
+            "i_write_grant": self._often(),
+            "i_read_data": int.from_bytes(row.tobytes(), "little"),
+        }
 
-    def see(self, ctx, memory: MemoryModel, cycle: int) -> None:
-        queue = self.queue
-        self._read(ctx)
-        self._write(ctx)
-        if ctx.get(queue.o_complete):
+    def see(self, seen: dict[str, int], memory: MemoryModel, cycle: int) -> None:
+        """What its ports have in this cycle."""
+        self._read(*(seen[name] for name in ("o_read_valid", "i_read_grant", "o_read_row")))
+        names = ("o_write_valid", "i_write_grant", "o_write_row", "o_write_enable", "o_write_data")
+        self._write(*(seen[name] for name in names))
+        if seen["o_complete"]:
             assert self.running
             self.running = False
             self.times[-1].append(cycle)
             assert not self.writable and not memory.writable.intersection(self._window()), "complete too early"
-        if ctx.get(queue.o_take):
+        if seen["o_take"]:
             assert not self.running
             self._begin(memory)
             self.times.append([cycle])
@@ -112,29 +161,21 @@ class _Driver:
             (of_sbuf if space else of_memory).update((numbers + (0 if space else self.place.base)).tolist())
         apply(instruction, self.want)
 
-    def _read(self, ctx) -> None:
-        queue = self.queue
-        valid, row = ctx.get(queue.o_read_valid), ctx.get(queue.o_read_row)
+    def _read(self, valid: int, granted: int, row: int) -> None:
         assert valid or not row
         assert self.read_held in (None, row if valid else None)
-        granted = ctx.get(queue.i_read_grant)
         self.read_held = row if valid and not granted else None
-        self.row = row if valid and granted else None
-        if valid:
-            lanes, bytes_ = self.place.sbuf.shape
-            assert any(lane * bytes_ + 4 * row in self.readable for lane in range(lanes)), row
+        self.row = row if granted else None
+        lanes, lane_bytes = self.place.sbuf.shape
+        assert not valid or any(lane * lane_bytes + 4 * row in self.readable for lane in range(lanes)), row
 
-    def _write(self, ctx) -> None:
-        queue, sbuf = self.queue, self.place.sbuf
-        names = ("o_write_valid", "o_write_row", "o_write_enable", "o_write_data")
-        valid, *request = (ctx.get(getattr(queue, name)) for name in names)
+    def _write(self, valid: int, granted: int, row: int, enable: int, data: int) -> None:
+        sbuf, request = self.place.sbuf, (row, enable, data)
         assert valid or not any(request)
         assert self.write_held in (None, request if valid else None)
-        granted = ctx.get(queue.i_write_grant)
         self.write_held = request if valid and not granted else None
-        if not (valid and granted):
+        if not granted:
             return
-        row, enable, data = request
         assert enable
         for byte in range(4 * len(sbuf)):
             lane, column = byte // 4, 4 * row + byte % 4
@@ -158,10 +199,7 @@ class Bench:
         self.config = config
         self.machine = _Machine(config)
         places = [place_of(rng, config, self.base(index)) for index in range(config.dma_queues)]
-        self.drivers = [
-            _Driver(queue, place, given, rng, idle)
-            for queue, place, given in zip(self.machine.queues, places, instructions, strict=True)
-        ]
+        self.drivers = [_Driver(place, given, rng, idle) for place, given in zip(places, instructions, strict=True)]
         self.memory = MemoryModel(config, rng, {place.base: place.memory for place in places}, idle)
 
     @staticmethod
@@ -180,28 +218,19 @@ class Bench:
             np.testing.assert_array_equal(driver.place.sbuf, driver.want.sbuf)
 
     async def _cycles(self, ctx) -> None:
-        port, memory = self.machine.port, self.memory
-        # Beats are all that has a payload in a signal of its own.
-        ins = {name: getattr(port, name) for name in ("i_r", "i_b")}
-        outs = {name: getattr(port, name) for name in ("o_ar", "o_aw", "o_w")}
+        memory = self.memory
         while not all(driver.done for driver in self.drivers):
             assert memory.cycle < _LIMIT, "it does not end"
-            given = memory.drive()
-            for name, stream in ins.items():
-                ctx.set(stream.valid, given[name][0])
-                ctx.set(Value.cast(stream.payload), given[name][1])
-            for name, stream in outs.items():
-                ctx.set(stream.ready, given[name][0])
-            for driver in self.drivers:
-                driver.drive(ctx)
+            given = {(name, part): value for name, parts in memory.drive().items() for part, value in parts.items()}
+            for number, driver in enumerate(self.drivers):
+                given |= {(number, name): value for name, value in driver.drive().items()}
+            self.machine.give(ctx, given)
+            seen = self.machine.see(ctx)
             cycle = memory.cycle
             memory.see(
-                {
-                    name: tuple(ctx.get(Value.cast(getattr(stream, part))) for part in ("valid", "ready", "payload"))
-                    for name, stream in (ins | outs).items()
-                }
+                {name: tuple(seen[name, part] for part in ("valid", "ready", "payload")) for name in _INS + _OUTS}
             )
-            for driver in self.drivers:
-                driver.see(ctx, memory, cycle)
+            for number, driver in enumerate(self.drivers):
+                driver.see({name: seen[number, name] for name in _SEEN}, memory, cycle)
             await ctx.tick()
         assert not memory.reads and not memory.answers

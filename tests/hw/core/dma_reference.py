@@ -7,10 +7,12 @@ import numpy as np
 from arch.core.config import CoreConfig
 from arch.core.instructions import Instruction
 
-__all__ = ["WINDOW", "Place", "apply", "moved", "random_instruction"]
+__all__ = ["KINDS", "WINDOW", "Place", "apply", "moved", "random_instruction"]
 
 #: Bytes of memory that instructions read; as many behind them are written.
 WINDOW = 8192
+#: Of sides: lane after lane in memory, element after element in memory, in SBUF.
+KINDS = ("rows", "transposed", "sbuf")
 
 
 @dataclass(frozen=True)
@@ -48,53 +50,51 @@ def apply(instruction: Instruction, place: Place) -> None:
     spaces[instruction.sink_space][sink] = spaces[instruction.source_space][source]
 
 
-def _side(rng: np.random.Generator, name: str, config: CoreConfig, base: int, fields: dict) -> dict:
-    """Random fields of a side, that fit their window or not."""
-    size, row = 1 << fields["size"], fields["count0"] << fields["size"]
-    space = int(rng.integers(2))
-    transposed = int(not space and rng.integers(3) == 0)
-    side = {"space": ("memory", "sbuf")[space], "transposed": bool(transposed)}
-    if space:
-        side["lane"] = int(rng.integers(config.lanes - fields["lanes"] + 1))
+def _side(rng: np.random.Generator, name: str, kind: str, config: CoreConfig, base: int, fields: dict) -> dict:
+    """Random fields of a side, none if they do not fit its window."""
+    size, row, rows = 1 << fields["size"], fields["count0"] << fields["size"], fields["count1"]
+    transposed = kind == "transposed"
+    half = config.lane_bytes // 2 if kind == "sbuf" else WINDOW
+    low, high = (0, half) if name == "source" else (half, 2 * half)
+    # Bytes that stay together, and how far apart such pieces are at least.
     inner = fields["lanes"] * size if transposed else row
-    least, jump = -(-inner // 4) * 4, 4 * int(rng.integers(20)) * int(rng.integers(2))
-    sign = int(rng.choice((1, -1)))
-    outer = fields["count0"] if transposed else fields["lanes"]
-    if not space:
-        # Lane after lane, or row after row; a source may have all lanes, and rows, at the same place.
-        nested = bool(rng.integers(2))
-        pitch, stride = (least + jump), (least + jump) * outer
-        if not nested:
-            pitch, stride = (least + jump) * fields["count1"], least + jump
-        side["pitch"] = sign * pitch * (name == "sink" or bool(rng.integers(8)))
-        side["stride"] = stride * int(rng.choice((1, -1)))
+    least = -(-inner // 4) * 4 + 4 * int(rng.integers(20)) * int(rng.integers(2))
+    if kind == "sbuf":
+        side = {"space": "sbuf", "lane": int(rng.integers(config.lanes - fields["lanes"] + 1)), "pitch": 0}
+        outer, stride = 1, least
     else:
-        side["stride"] = sign * (least + jump)
+        side = {"space": "memory", "transposed": transposed}
+        outer = fields["count0"] if transposed else fields["lanes"]
+        # A row of pieces after the other, or the rows of a piece together.
+        pitch, stride = (least, least * outer) if rng.integers(2) else (least * rows, least)
+        side["pitch"] = pitch * int(rng.choice((1, -1)))
+        if name == "source" and not rng.integers(4):
+            side["pitch"] = 0
+    side["stride"] = stride * int(rng.choice((1, -1)))
     if name == "source" and not rng.integers(8):
         side["stride"] = 0
-    low, high = (0, WINDOW) if name == "source" else (WINDOW, 2 * WINDOW)
-    if space:
-        half = config.lane_bytes // 2
-        low, high = (0, half) if name == "source" else (half, 2 * half)
-    steps = [(fields["count1"] - 1) * side["stride"], (outer - 1) * side.get("pitch", 0)]
+    steps = (rows - 1) * side["stride"], (outer - 1) * side["pitch"]
     lowest, highest = sum(min(step, 0) for step in steps), sum(max(step, 0) for step in steps) + least
     if highest - lowest > high - low:
         return {}
     address = low - lowest + 4 * int(rng.integers((high - low - highest + lowest) // 4 + 1))
-    side["address"] = address if space else base + address
+    side["address"] = address if kind == "sbuf" else base + address
     return {f"{name}_{key}": value for key, value in side.items()}
 
 
-def random_instruction(rng: np.random.Generator, config: CoreConfig, base: int) -> Instruction:
-    """A legal instruction of a few hundred elements, from the lower half of memory or SBUF to the upper one."""
+def random_instruction(
+    rng: np.random.Generator, config: CoreConfig, base: int, kinds: tuple[str, str], size: int
+) -> Instruction:
+    """A legal instruction of some hundred cycles, from the lower half of memory or SBUF to the upper one.
+
+    ``kinds``: of its source and its sink, each of ``KINDS``. ``size``: 1, 2 or 4. Rows have one to three chunks.
+    """
+    chunk = config.chunk_bytes // size
     while True:
-        size = int(rng.integers(3))
         lanes = config.lanes if rng.integers(2) else int(rng.integers(1, config.lanes + 1))
-        chunk = config.chunk_bytes >> size
-        count0 = int(rng.choice((rng.integers(1, 9), chunk, rng.integers(1, 2 * chunk + 9))))
-        fields = {"size": size, "lanes": lanes, "count0": count0, "count1": int(rng.integers(1, 4))}
-        sides = [_side(rng, name, config, base, fields) for name in ("source", "sink")]
-        if not all(sides) or count0 * lanes * fields["count1"] > 1500:
-            continue
-        names = {"size": ("1", "2", "4")[size]}
-        return Instruction("dma", **(fields | names | sides[0] | sides[1]))
+        chunks = int(rng.integers(2 if "transposed" in kinds else 3))
+        count0 = chunks * chunk + int(rng.integers(0 if chunks else 1, 9))
+        fields = {"size": size.bit_length() - 1, "lanes": lanes, "count0": count0, "count1": int(rng.integers(1, 4))}
+        sides = [_side(rng, *side, config, base, fields) for side in zip(("source", "sink"), kinds, strict=True)]
+        if all(sides) and fields["count1"] * count0 < 150:
+            return Instruction("dma", **(fields | {"size": str(size)} | sides[0] | sides[1]))

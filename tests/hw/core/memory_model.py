@@ -1,4 +1,4 @@
-"""External memory behind AXI4, cycle by cycle, with random latencies and stalls; it refuses what AXI4 does not allow."""
+"""External memory behind AXI4, cycle by cycle, with random latencies and stalls; it refuses what breaks a rule."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -53,18 +53,19 @@ class MemoryModel:
     def _later(self) -> int:
         return self.cycle + 1 + (int(self.rng.integers(12)) if self.idle else 0)
 
-    def drive(self) -> dict[str, tuple[int, int]]:
-        """``valid`` and payload of ``i_r`` and ``i_b``, and ``ready`` of ``o_ar``, ``o_aw`` and ``o_w`` (and 0)."""
+    def drive(self) -> dict[str, dict[str, int]]:
+        """``valid`` and ``payload`` of ``i_r`` and ``i_b``, and ``ready`` of ``o_ar``, ``o_aw`` and ``o_w``."""
         for name, queue in (("i_r", self.reads), ("i_b", self.answers)):
             if not self.offered.get(name) and queue and queue[0][0] <= self.cycle and not self._rarely():
                 self.offered[name] = queue[0][1]
         layout = read_beat_layout(self.config)
         noise = int.from_bytes(self.rng.bytes(self.config.beat_bytes), "little")
         beat = self.offered.get("i_r")
+        data, last = (noise, 1) if beat is None else beat
         return {
-            "i_r": (0, layout.pack(data=noise, last=1)) if beat is None else (1, layout.pack(data=beat[0], last=beat[1])),
-            "i_b": (int(self.offered.get("i_b") is not None), 0),
-            **{name: (int(not self._rarely()), 0) for name in (*_ASKS, "o_w")},
+            "i_r": {"valid": int(beat is not None), "payload": layout.pack(data=data, last=last)},
+            "i_b": {"valid": int(self.offered.get("i_b") is not None), "payload": 0},
+            **{name: {"ready": int(not self._rarely())} for name in (*_ASKS, "o_w")},
         }
 
     def see(self, port: dict[str, tuple[int, int, int]]) -> None:

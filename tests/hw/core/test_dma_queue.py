@@ -1,27 +1,109 @@
 """DMA queues behind the memory port: what they move, by which requests, and in which cycles."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 from dma_bench import Bench
-from dma_reference import random_instruction
+from dma_reference import KINDS, random_instruction
 
 from arch.core.config import CoreConfig
-from arch.core.presets import CORES
+from arch.core.instructions import Instruction
 from arch.tensor.presets import PRESETS
 
 SEED = 20
-TINY, EIGHT = (CoreConfig(engine=PRESETS[name], lane_bytes=4096, reads_in_flight=4) for name in ("tiny", "bf16"))
-CONFIGS = {f"4x{beat}": replace(TINY, beat_bytes=beat) for beat in (4, 8, 16, 32)}
-CONFIGS |= {"8x16": replace(EIGHT, beat_bytes=16), "8x4": replace(EIGHT, beat_bytes=4, dma_queues=1)}
+SIZES = 1, 2, 4
+TINY, EIGHT = (
+    CoreConfig(engine=PRESETS[name], lane_bytes=4096, reads_in_flight=4, dma_queues=1) for name in ("tiny", "bf16")
+)
+#: A core, and the share of cycles in which memory and SBUF do nothing.
+CASES = {
+    "4x4": (replace(TINY, beat_bytes=4), 0.5),
+    "4x8": (replace(TINY, beat_bytes=8, dma_queues=2), 0.3),
+    "4x16": (replace(TINY, beat_bytes=16), 0),
+    "4x32": (replace(TINY, beat_bytes=32), 0.5),
+    "8x8": (replace(EIGHT, beat_bytes=8), 0),
+    "8x16": (replace(EIGHT, beat_bytes=16), 0.3),
+}
 
 
-@pytest.mark.parametrize("idle", [0, 0.5])
-@pytest.mark.parametrize("name", CONFIGS)
-def test_random_instructions_move_what_they_say(name, idle):
-    print(f"seed {SEED}")
-    config, rng = CONFIGS[name], np.random.default_rng(SEED)
-    queues = range(config.dma_queues)
-    given = [[random_instruction(rng, config, Bench.base(queue)) for _ in range(12)] for queue in queues]
-    Bench(config, given, SEED, idle).run()
+def _random(name: str, times: int, seed: int) -> None:
+    """Every kind of source and of sink, with each size in one of three configurations or times."""
+    print(f"seed {seed}")
+    (config, idle), rng = CASES[name], np.random.default_rng(seed)
+    first = list(CASES).index(name)
+    given = [
+        [
+            random_instruction(rng, config, Bench.base(queue), kinds, SIZES[(first + queue + time + number) % 3])
+            for time in range(times)
+            for number, kinds in enumerate(product(KINDS, repeat=2))
+        ]
+        for queue in range(config.dma_queues)
+    ]
+    Bench(config, given, seed, idle).run()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_random_instructions_move_what_they_say(name):
+    _random(name, 1, SEED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(SEED + 1, SEED + 5))
+@pytest.mark.parametrize("name", CASES)
+def test_many_random_instructions_move_what_they_say(name, seed):
+    _random(name, 6, seed)
+
+
+def _alone(config: CoreConfig, instruction: Instruction) -> Bench:
+    """It runs in the first queue, nothing stalls, and memory answers in the next cycle."""
+    bench = Bench(config, [[instruction], *[[]] * (config.dma_queues - 1)], SEED, 0)
+    bench.run()
+    return bench
+
+
+@pytest.mark.parametrize(("beat_bytes", "rows"), [(4, 3), (8, 5)])
+def test_a_load_of_whole_chunks_has_a_beat_in_each_cycle(beat_bytes, rows):
+    """While the drain of a chunk, a row a cycle, and a burst's way are no longer than the fill of another."""
+    config = CASES[f"4x{beat_bytes}"][0]
+    lane = rows * 2 * 64
+    bench = _alone(
+        config,
+        Instruction(
+            "dma",
+            lanes=4,
+            size="4",
+            source_address=Bench.base(0),
+            source_pitch=lane,
+            source_stride=128,
+            sink_space="sbuf",
+            sink_address=2048,
+            sink_stride=128,
+            count0=32,
+            count1=rows,
+        ),
+    )
+    first = bench.memory.beats_read[0]
+    assert bench.memory.beats_read == list(range(first, first + 4 * lane // beat_bytes))
+
+
+#: Sides of 16 words in each of 4 lanes, and in which cycle such an instruction, taken in cycle 0, is complete.
+#: Beats have 32 bytes. A load: a burst is asked for in cycle 1, its two beats come from cycle 2 on, eight in all; 16
+#: words are read from cycle 10 on, each written a cycle later. A store: rows are asked for in cycles 1 to 16, the last
+#: comes in 17; each of four bursts, from cycle 18 on, has a cycle for its address, one for its first beat to be read,
+#: and two for its beats, the last in cycle 33; its answer comes in 34. From SBUF to SBUF: read in cycles 18 to 33.
+_MEMORY = {"space": "memory", "pitch": 64}
+_SBUF = {"space": "sbuf"}
+TIMES = {"load": (_MEMORY, _SBUF, 26), "store": (_SBUF, _MEMORY, 34), "local": (_SBUF, _SBUF, 34)}
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_a_chunk_takes_the_cycles_that_it_should(kind):
+    source, sink, cycles = TIMES[kind]
+    base = {"memory": Bench.base(0), "sbuf": 0}
+    upper = {"memory": Bench.base(0) + 8192, "sbuf": 2048}
+    sides = {f"source_{name}": value for name, value in (source | {"address": base[source["space"]]}).items()}
+    sides |= {f"sink_{name}": value for name, value in (sink | {"address": upper[sink["space"]]}).items()}
+    bench = _alone(CASES["4x32"][0], Instruction("dma", lanes=4, size="4", count0=16, count1=1, **sides))
+    assert bench.drivers[0].times == [[0, cycles]]

@@ -20,13 +20,11 @@ from hw.fpga.ecp5 import ECP5
 from verif.core.blocks import vectors
 from verif.simulation.unit_bench import UnitBench
 
-__all__ = ["BENCHES"]
+__all__ = ["BENCHES", "CELL_BENCHES"]
 
 #: Random vectors.
 VECTORS = 250_000
 
-#: What has cells of its own on an ECP5.
-WITH_CELLS = (FloatMultiplier, Interpolator)
 #: The interpolator's functions by number.
 FUNCTIONS = (lambda x: vectors.canonical(x), exp, reciprocal, rsqrt)
 
@@ -91,15 +89,18 @@ def _widener() -> UnitBench:
 
 def _element_narrower() -> UnitBench:
     def values(rng):
-        numbers = vectors.canonical(_float(np.concatenate([vectors.boundaries(), vectors.codes(rng, VECTORS // 10)])))
-        narrowed = [
-            encode(_float(numbers), element.format).astype(np.uint32) if element.format else numbers
-            for element in ELEMENTS.values()
-        ]
-        # Those of types that do not exist pass.
-        narrowed += [numbers] * ((1 << SELECT_BITS) - len(narrowed))
-        types = np.repeat(np.arange(len(narrowed)), len(numbers))
-        return {"i": np.tile(numbers, len(narrowed)), "i_type": types, "o_code": np.concatenate(narrowed)}
+        numbers, types, narrowed = [], [], []
+        for select in range(1 << SELECT_BITS):
+            element = next((e for e in ELEMENTS.values() if e.select == select), None)
+            fmt = element.format if element else None
+            some = [vectors.CORNERS, vectors.codes(rng, VECTORS // 10)]
+            if fmt and fmt.bits < 32:
+                some.append(vectors.boundaries(fmt))
+            numbers.append(vectors.canonical(_float(np.concatenate(some))))
+            types.append(np.full(len(numbers[-1]), select))
+            # What is no float passes.
+            narrowed.append(encode(_float(numbers[-1]), fmt).astype(np.uint32) if fmt else numbers[-1])
+        return {"i": np.concatenate(numbers), "i_type": np.concatenate(types), "o_code": np.concatenate(narrowed)}
 
     fields = Field("i", 32, drive=True), Field("i_type", SELECT_BITS, drive=True), Field("o_code", 32)
     return UnitBench(name="element_narrower", block=ElementNarrower, fields=fields, values=values)
@@ -141,11 +142,12 @@ def _benches() -> dict[str, UnitBench]:
         _element_narrower(),
         _float_order(),
     ]
-    benches += [
-        replace(bench, name=f"{bench.name}-ecp5", target=ECP5) for bench in benches if bench.block in WITH_CELLS
-    ]
     return {bench.name: bench for bench in benches}
 
 
 #: Every bench by name.
 BENCHES = _benches()
+#: Those of blocks that are made of other cells on an ECP5.
+CELL_BENCHES = {
+    name: replace(BENCHES[name], name=f"{name}-ecp5", target=ECP5) for name in ("float_multiplier", "interpolator")
+}

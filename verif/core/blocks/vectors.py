@@ -132,17 +132,12 @@ def elements(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarr
     return np.concatenate(parts).astype(np.uint32), np.concatenate(types)
 
 
-def boundaries() -> np.ndarray:
-    """Every number of the short formats, what lies in the middle of two, and the codes beside each; no NaN but the
-    canonical one."""
-    points = []
-    for element in ELEMENTS.values():
-        if element.format and element.bytes < 4:
-            numbers = decode(_all_codes(element.format)[: element.format.max_code + 1], element.format)
-            middles = ((numbers[:-1].astype(np.float64) + numbers[1:]) / 2).astype(np.float32)
-            # From the largest number half a step on: in one binade codes are in steps as the numbers are.
-            last = 2 * numbers.view(np.uint32)[-1:] - middles.view(np.uint32)[-1:]
-            points += [numbers.view(np.uint32), middles.view(np.uint32), last]
-    positive = np.concatenate(points)
-    positive = np.concatenate([np.maximum(positive, 1) - 1, positive, positive + 1])
-    return canonical(np.concatenate([positive, positive | _SIGN, CORNERS]).view(np.float32))
+def boundaries(fmt: Format) -> np.ndarray:
+    """Every number of a short format, what lies in the middle of two, and the codes beside each."""
+    numbers = decode(_all_codes(fmt)[: fmt.max_code + 1], fmt)
+    middles = ((numbers[:-1].astype(np.float64) + numbers[1:]) / 2).astype(np.float32)
+    # From the largest number half a step on: in one binade codes are in steps as the numbers are.
+    last = 2 * numbers.view(np.uint32)[-1:] - middles.view(np.uint32)[-1:]
+    points = np.concatenate([numbers.view(np.uint32), middles.view(np.uint32), last])
+    points = np.concatenate([np.maximum(points, 1) - 1, points, points + 1])
+    return canonical(np.concatenate([points, points | _SIGN]).view(np.float32))

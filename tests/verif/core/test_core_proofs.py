@@ -1,0 +1,44 @@
+"""Proofs of the float blocks, and bugs that make them fail."""
+
+import re
+
+import pytest
+
+from verif.core.proofs.properties import PROPERTIES
+from verif.modules import module_text
+from verif.proofs.prover import PROVED, prove
+
+#: A property, then a pattern within a module that must occur once, what replaces it, and the assertion that fails.
+BUGS = {
+    "float_adder": ("float_adder", r"(_\d+_ =) \| aligned_8\[15:0\];", r"\1 1'h0;", "sum_of_two"),
+    "float_multiplier": ("float_multiplier", r"(assign _\d+_ =) \| moved_32\[16:0\];", r"\1 1'h0;", "product"),
+    "elements": ("widener", r"8'h77", "8'h76", "same"),
+    "float_order": ("float_order", r"(assign o_less = _\d+_) & \w+;", r"\1;", "one"),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [name if prop.quick else pytest.param(name, marks=pytest.mark.slow) for name, prop in PROPERTIES.items()]
+)
+def test_property(name, tmp_path):
+    outcome = prove(PROPERTIES[name], tmp_path)
+    assert outcome.result == PROVED, (outcome.note, str(outcome.counterexample))
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_planted_bug(name, tmp_path):
+    module, pattern, replacement, assertion = BUGS[name]
+
+    def rewrite(text: str) -> str:
+        body = module_text(text, module)
+        changed, found = re.subn(pattern, replacement, body)
+        assert found == 1, f"{module}: {pattern!r} occurs {found} times, not once: the bug no longer fits"
+        return text.replace(body, changed)
+
+    outcome = prove(PROPERTIES[name], tmp_path, rewrite=rewrite)
+    assert outcome.counterexample is not None, outcome.note
+    assert assertion in outcome.counterexample.failed, outcome.counterexample.failed
+
+
+def test_every_property_has_a_bug():
+    assert BUGS.keys() == PROPERTIES.keys()
