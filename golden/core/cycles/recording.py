@@ -8,7 +8,7 @@ from arch.core.config import CoreConfig
 from arch.core.instructions import MEMORY_BITS
 from arch.core.layouts import write_request_layout
 from arch.core.signals import core_record
-from golden.core.cycles.bits import put
+from golden.core.cycles.bits import put, put_flags, put_words
 from golden.core.cycles.memory import put_beat
 from golden.core.cycles.readers import MOVING, STATIONARY
 from golden.kernels import kernel
@@ -93,9 +93,7 @@ def _put_port(record, places, memory, loaded, port, dispatch, beat, strobes, w_l
     record[places.w] = port.w_valid
     if port.w_valid:
         end = put_beat(record, 32 * (places.w + 1), beat)
-        for byte in range(strobes.size):
-            end = put(record, end, np.int64(strobes[byte]), 1)
-        put(record, end, w_last, 1)
+        put(record, put_flags(record, end, strobes, 1), w_last, 1)
 
 
 @kernel
@@ -105,8 +103,7 @@ def _put_dispatch(record, places, state, words, queues):
     record[at] = state.running
     if state.leaves:
         end = put(record, 32 * (at + 1), np.int64(1), 1)
-        for word in range(words.size):
-            end = put(record, end, np.int64(words[word]), 32)
+        put_words(record, end, words)
     at = places.queues
     for index in range(queues.size):
         queue = queues[index]
@@ -137,10 +134,7 @@ def _put_writes(record, places, writes, data, enable):
         port = writes[index]
         if port.valid:
             end = put(record, 32 * at, port.valid | port.row << 1, 1 + places.row_bits)
-            for lane in range(data.shape[1]):
-                end = put(record, end, np.int64(enable[index, lane]), 4)
-            for lane in range(data.shape[1]):
-                end = put(record, end, np.int64(data[index, lane]), 32)
+            put_words(record, put_flags(record, end, enable[index], 4), data[index])
         record[at + places.write_words] = port.grant
         at += places.write_words + 1
 

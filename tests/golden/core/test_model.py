@@ -22,6 +22,8 @@ CONFIGS = {
     "bf16": replace(TINY, engine=ENGINE, beat_bytes=4, reads_in_flight=1, queue_depth=2, dma_queues=1),
     "wide": replace(TINY, engine=replace(TINY.engine, rows=8, cols=8), beat_bytes=128, banks=2, dma_queues=4),
     "whole": replace(TINY, beat_bytes=64, banks=16, queue_depth=8, dma_queues=3, lane_bytes=2048),
+    # Elements of all lanes take more than two bursts.
+    "many": replace(TINY, engine=replace(TINY.engine, rows=32, cols=32), lane_bytes=2048),
     "fp8": CORES["fp8"],
 }
 PACES = (
@@ -101,7 +103,7 @@ def test_a_run_in_pieces_is_the_same_run(pace):
     assert np.array_equal(np.concatenate(pieces), trace)
     assert whole.cycle == parts.cycle == len(trace)
     assert (whole.memory == parts.memory).all()
-    assert not trace[:, core_record(TINY).at("running")][-1].any() or whole.done
+    assert not trace[:, core_record(TINY).at("o_running")][-1].any() or whole.done
 
 
 def test_a_core_that_is_done_idles():

@@ -138,7 +138,7 @@ def test_programs_are_fetched_and_dispatched_in_order(traced):
             assert outstanding[queue] >= 0
     assert not any(outstanding) and not any(waiting)
     # The program is over one cycle after the last instruction is complete at most.
-    running = trace.get("running")
+    running = trace.get("o_running")
     last = max(np.flatnonzero(column.astype(bool))[-1] for column in completes)
     assert last + 1 <= np.flatnonzero(running.astype(bool))[-1] <= last + 2
 
