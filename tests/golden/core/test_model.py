@@ -178,3 +178,38 @@ def test_element_by_element_out_and_back():
         assert np.array_equal(crossed[:, :3], data[:, :29].T) and not crossed[:, 3].any()
         back = core.memory[2048 : 2048 + 3 * 36].reshape(3, 36)
         assert np.array_equal(back[:, :29], data[:, :29]) and not back[:, 29:].any()
+
+
+def test_each_instruction_reads_its_rows_anew():
+    """Every reader ends a pattern in a row, and begins the next in the same row, written in between."""
+    generator = rng()
+    codes = np.array([0x38, 0x40, 0x44, 0x48], np.uint8)
+    given = generator.integers(0, 4, (2, 4, 4))
+    numbers = generator.normal(0, 1, (2, 4)).astype(np.float32)
+    image = [(64 * i, codes[given[i]].tobytes() + numbers[i].tobytes()) for i in range(2)]
+    program, written = [], []
+
+    def issue(name, **fields):
+        program.append(Instruction(name, **fields))
+
+    for i in range(2):
+        wait = {"wait_vector": 1, "wait_scalar": 1, "wait_tensor": 1} if i else {}
+        program.append(loads(4, 4, 64 * i, 0, **wait))
+        program.append(loads(4, 4, 64 * i + 16, 4))
+        place = {"write": "yes", "y_type": "fp32", "wait_dma0": 1, "lanes": 4}
+        issue("vector", x_address=4, x_type="fp32", y_address=64 + 32 * i, **place)
+        issue("vector", x_address=12, x_type="fp32", op0="subtract", a_kind="tensor", t_address=4, t_type="fp32",
+              y_address=68 + 32 * i, **place)  # fmt: skip
+        issue("scalar", x_address=4, x_type="fp32", scale=2.0, bias=1.0, y_address=72 + 32 * i, **place)
+        issue("matmul", lanes=4, depth=4, w_stride=1, x_stride0=1, count0=4, wait_dma0=1)
+        issue("vector", x_source="psum", count0=4, y_stride0=4, y_address=76 + 32 * i, **place)
+    issue("dma", lanes=4, size="4", count0=15, source_space="sbuf", source_address=64, sink_address=256, sink_pitch=64,
+          wait_vector=1, wait_scalar=1)  # fmt: skip
+    values = given + 1
+    for i in range(2):
+        n = numbers[i][:, None]
+        product = np.einsum("nk,km->nm", values[i], values[i])
+        written.append(np.concatenate([n, -n, 2 * n + 1, product], axis=1).astype(np.float32))
+    core = run(Job(program=program, address=1024, image=image, size=4096), TINY)
+    got = core.memory[256:512].view(np.float32).reshape(4, 16)
+    assert np.array_equal(got[:, :7], written[0]) and np.array_equal(got[:, 8:15], written[1])

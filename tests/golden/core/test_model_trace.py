@@ -179,7 +179,7 @@ def test_bursts(traced):
 @pytest.mark.parametrize("unit", [0, 1])
 def test_lane_engines(traced, unit):
     """Elements reach the write stage after as many advances as there are stages; then the instruction is complete."""
-    config, cases, trace, _ = traced
+    _, cases, trace, _ = traced
     depth = 2 * FLOAT_LATENCY + 2 + (FUNCTION_LATENCY if unit else 0)
     name = ("vector", "scalar")[unit]
     program = iter([i for case in cases for i in case.program if i.name == name])
@@ -199,7 +199,7 @@ def test_lane_engines(traced, unit):
         assert advance[cycle] == (not due or grant[cycle])
         assert not take[cycle] or (advance[cycle] and phase[cycle] == 3)
         ends = bool(advance[cycle] and stages[-1] == 2)
-        assert completes[cycle] == (final and grant[cycle] or ends and not reduce)
+        assert completes[cycle] == ((final and grant[cycle]) or (ends and not reduce))
         finished += completes[cycle]
         assert (phase[cycle] == 4) == reducing
         if reducing:
