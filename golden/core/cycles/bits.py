@@ -4,7 +4,7 @@ import numpy as np
 
 from golden.kernels import kernel
 
-__all__ = ["put"]
+__all__ = ["put", "put_flags", "put_words"]
 
 
 @kernel
@@ -20,3 +20,30 @@ def put(words, at, value, width):
         value >>= 32 - (at & 31)
         at += 32 - (at & 31)
     return end
+
+
+@kernel
+def put_words(words, at, values):
+    """Add 32-bit words likewise; returns the end."""
+    shift, index = at & 31, at >> 5
+    for value in values:
+        wide = np.int64(value) << shift
+        words[index] |= np.uint32(wide & 0xFFFFFFFF)
+        index += 1
+        if shift:
+            words[index] |= np.uint32(wide >> 32 & 0xFFFFFFFF)
+    return at + 32 * values.size
+
+
+@kernel
+def put_flags(words, at, values, width):
+    """Add small numbers of ``width`` bits likewise, a divisor of 32; returns the end."""
+    together = 32 // width
+    for first in range(0, values.size, together):
+        count = min(together, values.size - first)
+        value = np.int64(0)
+        for index in range(count):
+            value |= np.int64(values[first + index]) << width * index
+        put(words, at, value, width * count)
+        at += width * count
+    return at

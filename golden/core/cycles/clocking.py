@@ -41,15 +41,14 @@ def run(h, places, table, s, engine, window, trace, seed, quiet, latency, ends):
     movers, moves, move_slots, places_of = s.dma.states, s.dma.codes, s.dma.code_slots, s.dma.walkers
     buffer, chunks, beats, strobes = s.dma.buffer, s.dma.words, s.dma.beat, s.dma.strobes
     # The engine's.
-    t, q, ports = engine.state, engine.queues, engine.ports
-    narrow, operands = engine.tables.narrow, engine.tables.operands
+    t, q, operands, ports = engine.state, engine.queues, engine.tables.operands, engine.ports
     n, loader, executor, presented, position = t.counters[0], t.loader, t.executor, t.presented, t.position
     taken, taken_operands, loads, load_operands = t.rows, t.row_operands, t.weight_rows, t.weight_operands
     pes, seeds, psum, orders, result, stages = t.pes, t.seeds, t.memory, t.orders, t.result, t.stages
     stage_words, read_words, products, sums = t.stage_words, t.read_words, t.products, t.sums
     commands, weights, activations, command_fields = q.commands, q.weights, q.activations, q.command_fields
     offered, borders = (commands, weights, activations), (np.zeros(h.lanes, np.int64), np.zeros(h.lanes, np.int64))
-    numbers, widths, e = engine.numbers, engine.widths, engine.hardware
+    numbers, widths, e, narrow = engine.numbers, engine.widths, engine.hardware, engine.tables.narrow
     shown = ports[ports.size - h.lanes - 1 : ports.size - 1]
     for index in range(trace.shape[0]):
         if ends and job_done(env, dispatch):
@@ -79,11 +78,10 @@ def run(h, places, table, s, engine, window, trace, seed, quiet, latency, ends):
         )
         sender = max(out.writing, 0)
         beat, strobe, w_last = beats[sender], strobes[sender], movers[sender].last
-        recording.put_port(record, places, env, loaded, out, dispatch, beat, strobe, w_last)
-        recording.put_dispatch(record, places, dispatch, words, queues)
-        recording.put_reads(record, places, reads, read_data)
-        recording.put_writes(record, places, writes, data, enable)
-        recording.put_blocks(record, places, tensor, walkers, commands, weights, activations, states, movers)
+        recording.put_cycle(
+            record, places, env, loaded, out, beat, strobe, w_last, dispatch, words, queues, reads, read_data, writes,
+            data, enable, tensor, walkers, commands, weights, activations, states, movers,
+        )
 
         for unit in range(2):
             lanes.clock_lane(

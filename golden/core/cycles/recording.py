@@ -8,12 +8,12 @@ from arch.core.config import CoreConfig
 from arch.core.instructions import MEMORY_BITS
 from arch.core.layouts import write_request_layout
 from arch.core.signals import core_record
-from golden.core.cycles.bits import put
+from golden.core.cycles.bits import put, put_flags, put_words
 from golden.core.cycles.memory import put_beat
 from golden.core.cycles.readers import MOVING, STATIONARY
 from golden.kernels import kernel
 
-__all__ = ["Places", "find_places", "put_blocks", "put_dispatch", "put_port", "put_reads", "put_result", "put_writes"]
+__all__ = ["Places", "find_places", "put_cycle", "put_result"]
 
 
 class Places(NamedTuple):
@@ -69,7 +69,7 @@ def find_places(config: CoreConfig) -> Places:
 
 
 @kernel
-def put_port(record, places, memory, loaded, port, dispatch, beat, strobes, w_last):
+def _put_port(record, places, memory, loaded, port, dispatch, beat, strobes, w_last):
     """The ports. ``loaded``: the beat on ``i_r``; ``beat``, ``strobes``, ``w_last``: what goes out, if any does."""
     record[places.program] = memory.program_valid
     if memory.program_valid:
@@ -93,20 +93,17 @@ def put_port(record, places, memory, loaded, port, dispatch, beat, strobes, w_la
     record[places.w] = port.w_valid
     if port.w_valid:
         end = put_beat(record, 32 * (places.w + 1), beat)
-        for byte in range(strobes.size):
-            end = put(record, end, np.int64(strobes[byte]), 1)
-        put(record, end, w_last, 1)
+        put(record, put_flags(record, end, strobes, 1), w_last, 1)
 
 
 @kernel
-def put_dispatch(record, places, state, words, queues):
+def _put_dispatch(record, places, state, words, queues):
     """The dispatcher and the queues of instructions."""
     at = places.running
     record[at] = state.running
     if state.leaves:
         end = put(record, 32 * (at + 1), np.int64(1), 1)
-        for word in range(words.size):
-            end = put(record, end, np.int64(words[word]), 32)
+        put_words(record, end, words)
     at = places.queues
     for index in range(queues.size):
         queue = queues[index]
@@ -115,7 +112,7 @@ def put_dispatch(record, places, state, words, queues):
 
 
 @kernel
-def put_reads(record, places, reads, read_data):
+def _put_reads(record, places, reads, read_data):
     """SBUF's read ports."""
     lanes, at = read_data.shape[1], places.reads
     for index in range(reads.size):
@@ -130,17 +127,14 @@ def put_reads(record, places, reads, read_data):
 
 
 @kernel
-def put_writes(record, places, writes, data, enable):
+def _put_writes(record, places, writes, data, enable):
     """SBUF's write ports."""
     at = places.writes
     for index in range(writes.size):
         port = writes[index]
         if port.valid:
             end = put(record, 32 * at, port.valid | port.row << 1, 1 + places.row_bits)
-            for lane in range(data.shape[1]):
-                end = put(record, end, np.int64(enable[index, lane]), 4)
-            for lane in range(data.shape[1]):
-                end = put(record, end, np.int64(data[index, lane]), 32)
+            put_words(record, put_flags(record, end, enable[index], 4), data[index])
         record[at + places.write_words] = port.grant
         at += places.write_words + 1
 
@@ -162,7 +156,7 @@ def put_result(record, places, front, n, result):
 
 
 @kernel
-def put_blocks(record, places, front, readers, commands, weights, rows, lanes, dma):
+def _put_blocks(record, places, front, readers, commands, weights, rows, lanes, dma):
     """What the tensor engine is offered; the lane engines; the DMA queues."""
     at = _put_stream(record, places.command, front.command_valid, front.command_ready, commands[0])
     at = _put_stream(record, at, readers[STATIONARY].full, front.weight_ready, weights[0])
@@ -177,3 +171,18 @@ def put_blocks(record, places, front, readers, commands, weights, rows, lanes, d
         state = dma[queue]
         record[at], record[at + 1], record[at + 2] = state.asked & 255, state.filled & 255, state.drained & 255
         at += 3
+
+
+# fmt: off
+@kernel
+def put_cycle(
+    record, places, memory, loaded, port, beat, strobes, w_last, dispatch, words, queues, reads, read_data, writes,
+    data, enable, front, readers, commands, weights, rows, lanes, dma,
+):
+    """All of a cycle but the tensor engine's results."""
+    # fmt: on
+    _put_port(record, places, memory, loaded, port, dispatch, beat, strobes, w_last)
+    _put_dispatch(record, places, dispatch, words, queues)
+    _put_reads(record, places, reads, read_data)
+    _put_writes(record, places, writes, data, enable)
+    _put_blocks(record, places, front, readers, commands, weights, rows, lanes, dma)

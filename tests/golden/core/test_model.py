@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from operands import rng
 
-from arch.core.instructions import INSTRUCTION_BYTES, Instruction
+from arch.core.instructions import Instruction
 from arch.core.presets import CORES
 from arch.core.signals import core_record
 from golden.core.executor import execute
 from golden.core.jobs import Job
 from golden.core.model import Core
 from verif.core.programs import random_program
+from verif.core.workload import job_of
 
 TINY = CORES["tiny"]
 ENGINE = replace(TINY.engine, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32", add_latency=2)
@@ -21,6 +22,8 @@ CONFIGS = {
     "bf16": replace(TINY, engine=ENGINE, beat_bytes=4, reads_in_flight=1, queue_depth=2, dma_queues=1),
     "wide": replace(TINY, engine=replace(TINY.engine, rows=8, cols=8), beat_bytes=128, banks=2, dma_queues=4),
     "whole": replace(TINY, beat_bytes=64, banks=16, queue_depth=8, dma_queues=3, lane_bytes=2048),
+    # Elements of all lanes take more than two bursts.
+    "many": replace(TINY, engine=replace(TINY.engine, rows=32, cols=32), lane_bytes=2048),
     "fp8": CORES["fp8"],
 }
 PACES = (
@@ -30,13 +33,6 @@ PACES = (
     {"latency": 7, "idle": (0, 0.8, 0.1), "stall": (0.9, 0, 0.3)},
 )
 LONGEST = 200_000
-
-
-def job_of(case):
-    """A random program as a job, behind the memory that it works on."""
-    address = -(-(case.base + len(case.data)) // INSTRUCTION_BYTES) * INSTRUCTION_BYTES
-    size = -(-(address + INSTRUCTION_BYTES * len(case.program)) // Job.WINDOW_BYTES) * Job.WINDOW_BYTES
-    return Job(program=case.program, address=address, image=[(case.base, case.data.tobytes())], size=size)
 
 
 def run(job, config, **pace):
@@ -54,15 +50,14 @@ def lanes_of(core):
 
 
 def check_case(case, config, **pace):
-    memory = case.memory()
+    memory, job = case.memory(), job_of(case)
     sbuf = execute(case.program, memory, config)
-    core = run(job_of(case), config, **pace)
-    wrong = np.flatnonzero(core.memory[case.base : case.base + len(case.data)] != memory.data)
-    assert not len(wrong), f"{len(wrong)} bytes of memory, from {case.base + wrong[0]}"
-    # Nothing is written around the memory that the program works on.
-    job = np.frombuffer(job_of(case).contents(), np.uint8)
-    assert (core.memory[: case.base] == 0).all()
-    assert (core.memory[case.base + len(case.data) :] == job[case.base + len(case.data) :]).all()
+    core = run(job, config, **pace)
+    # The program's memory is what the executor says, and nothing is written around it.
+    contents, start = np.frombuffer(job.contents(), np.uint8).copy(), case.base - job.base
+    contents[start : start + len(memory.data)] = memory.data
+    wrong = np.flatnonzero(core.memory != contents)
+    assert not len(wrong), f"{len(wrong)} bytes of memory, from {job.base + wrong[0]}"
     lanes = lanes_of(core)
     due = np.where(sbuf.written.reshape(lanes.shape) != 0, sbuf.data.reshape(lanes.shape), 0)
     wrong = np.argwhere(lanes != due)
@@ -108,7 +103,7 @@ def test_a_run_in_pieces_is_the_same_run(pace):
     assert np.array_equal(np.concatenate(pieces), trace)
     assert whole.cycle == parts.cycle == len(trace)
     assert (whole.memory == parts.memory).all()
-    assert not trace[:, core_record(TINY).at("running")][-1].any() or whole.done
+    assert not trace[:, core_record(TINY).at("o_running")][-1].any() or whole.done
 
 
 def test_a_core_that_is_done_idles():
@@ -183,3 +178,38 @@ def test_element_by_element_out_and_back():
         assert np.array_equal(crossed[:, :3], data[:, :29].T) and not crossed[:, 3].any()
         back = core.memory[2048 : 2048 + 3 * 36].reshape(3, 36)
         assert np.array_equal(back[:, :29], data[:, :29]) and not back[:, 29:].any()
+
+
+def test_each_instruction_reads_its_rows_anew():
+    """Every reader ends a pattern in a row, and begins the next in the same row, written in between."""
+    generator = rng()
+    codes = np.array([0x38, 0x40, 0x44, 0x48], np.uint8)
+    given = generator.integers(0, 4, (2, 4, 4))
+    numbers = generator.normal(0, 1, (2, 4)).astype(np.float32)
+    image = [(64 * i, codes[given[i]].tobytes() + numbers[i].tobytes()) for i in range(2)]
+    program, written = [], []
+
+    def issue(name, **fields):
+        program.append(Instruction(name, **fields))
+
+    for i in range(2):
+        wait = {"wait_vector": 1, "wait_scalar": 1, "wait_tensor": 1} if i else {}
+        program.append(loads(4, 4, 64 * i, 0, **wait))
+        program.append(loads(4, 4, 64 * i + 16, 4))
+        place = {"write": "yes", "y_type": "fp32", "wait_dma0": 1, "lanes": 4}
+        issue("vector", x_address=4, x_type="fp32", y_address=64 + 32 * i, **place)
+        issue("vector", x_address=12, x_type="fp32", op0="subtract", a_kind="tensor", t_address=4, t_type="fp32",
+              y_address=68 + 32 * i, **place)  # fmt: skip
+        issue("scalar", x_address=4, x_type="fp32", scale=2.0, bias=1.0, y_address=72 + 32 * i, **place)
+        issue("matmul", lanes=4, depth=4, w_stride=1, x_stride0=1, count0=4, wait_dma0=1)
+        issue("vector", x_source="psum", count0=4, y_stride0=4, y_address=76 + 32 * i, **place)
+    issue("dma", lanes=4, size="4", count0=15, source_space="sbuf", source_address=64, sink_address=256, sink_pitch=64,
+          wait_vector=1, wait_scalar=1)  # fmt: skip
+    values = given + 1
+    for i in range(2):
+        n = numbers[i][:, None]
+        product = np.einsum("nk,km->nm", values[i], values[i])
+        written.append(np.concatenate([n, -n, 2 * n + 1, product], axis=1).astype(np.float32))
+    core = run(Job(program=program, address=1024, image=image, size=4096), TINY)
+    got = core.memory[256:512].view(np.float32).reshape(4, 16)
+    assert np.array_equal(got[:, :7], written[0]) and np.array_equal(got[:, 8:15], written[1])
