@@ -83,18 +83,14 @@ class DmaQueue(wiring.Component):
         m = Module()
         config = self.config
         self.moving = Signal()
-        #: The sides, of the instruction offered while there is none.
+        #: The sides of the instruction that is offered, and of the one that runs.
+        self.given = place(m, "plan", DmaPlan, config, i=self.i_instruction).o
         self.plan = Signal(plan_shape())
-        held = Signal(plan_shape())
-        given = place(m, "plan", DmaPlan, config, i=self.i_instruction).o
-        m.d.comb += [
-            self.o_take.eq(self.i_start & ~self.moving),
-            self.plan.eq(Mux(self.moving, held.as_value(), given.as_value())),
-        ]
+        m.d.comb += self.o_take.eq(self.i_start & ~self.moving)
         with m.If(self.o_take):
             m.d.sync += [
                 self.moving.eq(1),
-                held.eq(given),
+                self.plan.eq(self.given),
                 *(count.eq(0) for count in (self.o_asked, self.o_filled, self.o_drained)),
             ]
         with m.Elif(self.o_complete):
@@ -105,31 +101,27 @@ class DmaQueue(wiring.Component):
         self._sink(m)
         return m
 
-    def _walker(self, m: Module, name: str, side: Value, words: int, address_bits: int):
-        return place(m, name, BurstWalker, self.config, words, address_bits, i_start=self.o_take, i_side=side)
+    def _walker(self, m: Module, name: str, side: str, words: int, address_bits: int):
+        sides = {"i_given": self.given[side], "i_side": self.plan[side]}
+        return place(m, name, BurstWalker, self.config, words, address_bits, i_start=self.o_take, **sides)
 
     def _burst(self, m: Module, channel: stream.Interface, walker, may: Value) -> None:
         """Offer the burst that the walker is at, if it may be."""
         piece = walker.o
         words, beat = exact_log2(self.config.beat_words), exact_log2(self.config.beat_bytes)
-        # Beats of a line: that of the first word and that of the last.
-        start = Signal(exact_log2(self.config.chunk_words))
-        stop = Signal.like(start)
-        m.d.comb += [
-            start.eq(piece.address[2:]),
-            stop.eq(start + piece.words - 1),
-            channel.valid.eq(walker.o_valid & may),
-        ]
+        chunk = exact_log2(self.config.chunk_words)
+        m.d.comb += channel.valid.eq(walker.o_valid & may)
         with m.If(channel.valid):
             m.d.comb += [
                 channel.payload.address.eq(piece.address[beat:] << beat),
-                channel.payload.beats.eq((stop >> words) - (start >> words)),
+                # From the beat of the first word in the line to that of the last.
+                channel.payload.beats.eq((piece.stop >> words) - piece.address[beat : 2 + chunk]),
             ]
 
     def _source(self, m: Module) -> None:
         config, side = self.config, self.plan.source
-        asks = self._walker(m, "asks", side, config.chunk_words, MEMORY_BITS)
-        fills = self._walker(m, "fills", side, config.beat_words, exact_log2(config.chunk_bytes))
+        asks = self._walker(m, "asks", "source", config.chunk_words, MEMORY_BITS)
+        fills = self._walker(m, "fills", "source", config.beat_words, exact_log2(config.chunk_bytes))
         ahead = Signal(8)
         may = Signal(name="may_ask")
         #: The row granted in the cycle before comes in this one.
@@ -157,8 +149,8 @@ class DmaQueue(wiring.Component):
 
     def _sink(self, m: Module) -> None:
         config, side = self.config, self.plan.sink
-        self.rows = self._walker(m, "rows", side, config.chunk_words, MEMORY_BITS)
-        self.drains = self._walker(m, "drains", side, config.beat_words, exact_log2(config.chunk_bytes))
+        self.rows = self._walker(m, "rows", "sink", config.chunk_words, MEMORY_BITS)
+        self.drains = self._walker(m, "drains", "sink", config.beat_words, exact_log2(config.chunk_bytes))
         #: The write stage; what is in it is read in this cycle, and leaves it.
         self.full, self.read, leaves = Signal(name="full"), Signal(name="drain_read"), Signal(name="leaves")
         #: A burst has its address taken and beats not read yet.
@@ -207,7 +199,7 @@ class DmaQueue(wiring.Component):
     def _ends_burst(self) -> Value:
         """The beat that is read is the last of its burst: of its item, or up to a multiple of a chunk's words."""
         piece = self.drains.o
-        return piece.ends_item | ((piece.address[2:] + piece.words) == self.config.chunk_words)
+        return piece.ends_item | piece.address[exact_log2(self.config.beat_bytes) :].all()
 
     def _stage(self, m: Module) -> None:
         """What goes with what was read into the write stage."""
@@ -226,7 +218,7 @@ class DmaQueue(wiring.Component):
             m.d.sync += [
                 self.row.eq(self.rows.o.address[2:]),
                 self.first.eq(offset),
-                self.stop.eq(offset + piece.words - 1),
+                self.stop.eq(piece.stop),
                 self.tail.eq(Mux(ends_row, side.tail, 0)),
                 self.ends_burst.eq(self._ends_burst()),
                 self.ends.eq(piece.ends),

@@ -122,7 +122,7 @@ class LaneBuffer(wiring.Component):
         # Rotations are downwards: by the negative.
         m.d.comb += [back.eq(-base), low.eq(-skew)]
         offset = piece.address[2 : 2 + exact_log2(words)] if words > 1 else Const(0, 1)
-        named = span(offset, (offset + piece.words - 1)[: len(offset)], words)
+        named = span(offset, piece.stop[: len(offset)], words)
         data = self._rotated(m, "beat", self.i_beat, back)
         used = self._rotated(m, "used", named, back, 1)
         wide, wide_used = Signal(banks * _WORD_BITS, name="wide"), Signal(banks, name="wide_used")

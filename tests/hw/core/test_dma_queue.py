@@ -56,6 +56,20 @@ def test_many_random_instructions_move_what_they_say(name, seed):
     _random(name, 6, seed)
 
 
+def test_a_vector_over_many_lanes_is_more_than_two_bursts():
+    """32 words that begin in the middle of a line of 16."""
+    engine = replace(PRESETS["tiny"], rows=32, cols=32)
+    config = CoreConfig(engine=engine, lane_bytes=4096, beat_bytes=16, dma_queues=1)
+    base, vector = Bench.base(0), {"transposed": True, "pitch": 132}
+    source = {f"source_{name}": value for name, value in (vector | {"address": base + 28}).items()}
+    sink = {f"sink_{name}": value for name, value in (vector | {"address": base + 8192 + 40}).items()}
+    given = {"lanes": 32, "size": "4", "count0": 3, "count1": 1}
+    load = Instruction("dma", **given, **source, sink_space="sbuf", sink_address=2048)
+    store = Instruction("dma", **given, source_space="sbuf", source_address=64, **sink)
+    bench = Bench(config, [[load, store]], SEED, 0)
+    bench.run()
+
+
 def _alone(config: CoreConfig, instruction: Instruction) -> Bench:
     """It runs in the first queue, nothing stalls, and memory answers in the next cycle."""
     bench = Bench(config, [[instruction], *[[]] * (config.dma_queues - 1)], SEED, 0)
