@@ -37,7 +37,7 @@ class DmaQueue(wiring.Component):
     o_write_valid, o_write_row, o_write_enable, o_write_data, i_write_grant
         A write port of SBUF, an enable for each byte; bytes that are not enabled are 0.
     read_ask, write_ask : ``Out(stream.Signature(struct(burst_layout(config))))``
-        Of ``write_ask`` the next is taken only when all beats of the one before have been.
+        Beats of ``write_beat`` follow in the order of the addresses.
     read_beat : ``In(stream.Signature(struct(read_beat_layout(config))))``
         Always ready.
     write_beat : ``Out(stream.Signature(struct(write_beat_layout(config))))``
@@ -153,12 +153,12 @@ class DmaQueue(wiring.Component):
         self.drains = self._walker(m, "drains", "sink", config.beat_words, exact_log2(config.chunk_bytes))
         #: The write stage; what is in it is read in this cycle, and leaves it.
         self.full, self.read, leaves = Signal(name="full"), Signal(name="drain_read"), Signal(name="leaves")
-        #: A burst has its address taken and beats not read yet.
-        self.owed = Signal(name="owed")
+        #: Bursts whose address is taken, and whose beats are not all read yet.
+        self.owed = Signal(range(WRITES_IN_FLIGHT + 1), name="owed")
         ready = Signal(name="drain_ready")
         m.d.comb += [
             leaves.eq(Mux(side.memory, self.write_beat.ready, self.i_write_grant)),
-            ready.eq(Mux(side.memory, self.owed, self.drains.o_valid & (self.o_filled != self.o_drained))),
+            ready.eq(Mux(side.memory, self.owed.any(), self.drains.o_valid & (self.o_filled != self.o_drained))),
             self.read.eq(self.moving & ready & (~self.full | leaves)),
             self.drains.i_step.eq(self.read),
             self.buffer.i_drain_en.eq(self.read),
@@ -187,7 +187,7 @@ class DmaQueue(wiring.Component):
         ]
         self._burst(m, self.write_ask, rows, self.moving & side.memory & (addressed != self.o_filled))
         m.d.sync += [
-            self.owed.eq(taken | (self.owed & ~(self.read & self._ends_burst()))),
+            self.owed.eq(self.owed + taken - (side.memory & self.read & self._ends_burst())),
             waiting.eq(waiting + taken - (self.moving & self.i_answered)),
         ]
         with m.If(self.o_take):
