@@ -39,12 +39,12 @@ def _pipeline(block: type[wiring.Component], inputs: Inputs, result: Result, **w
     def values(rng):
         driven = inputs(rng)
         results = result(driven)
-        enable = vectors.enables(rng, len(results))
-        # In cycle t the last stage holds what was taken so many taken cycles before.
-        taken = np.flatnonzero(enable)
+        enable, offered = vectors.paced(rng, len(results))
+        # In a cycle the last stage holds what was taken so many moves before.
+        taken = offered[enable]
         order = np.cumsum(enable) - enable - block.LATENCY
         shown = np.where(order >= 0, results[taken[np.maximum(order, 0)]], 0)
-        return driven | {"i_en": enable, "o": shown}
+        return {name: values[offered] for name, values in driven.items()} | {"i_en": enable, "o": shown}
 
     fields = [Field(name, width, drive=True) for name, width in widths.items()]
     return UnitBench(
