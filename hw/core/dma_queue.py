@@ -150,7 +150,7 @@ class DmaQueue(wiring.Component):
 
     def _sink(self, m: Module) -> None:
         config, side = self.config, self.sink
-        self.rows = self._walker(m, "rows", "sink", config.chunk_words, MEMORY_BITS)
+        self.targets = self._walker(m, "targets", "sink", config.chunk_words, MEMORY_BITS)
         self.drains = self._walker(m, "drains", "sink", config.beat_words, exact_log2(config.chunk_bytes))
         #: The write stage; what is in it is read in this cycle, and leaves it.
         self.full, self.read, leaves = Signal(name="full"), Signal(name="drain_read"), Signal(name="leaves")
@@ -177,25 +177,25 @@ class DmaQueue(wiring.Component):
 
     def _bursts(self, m: Module) -> Value:
         """Addresses written to; returns whether the last burst is answered."""
-        side, rows = self.sink, self.rows
+        side, targets = self.sink, self.targets
         #: Chunks of which all addresses are taken; bursts that wait for their answer.
         addressed = Signal(8)
         waiting = Signal(range(WRITES_IN_FLIGHT + 1))
         taken = Signal(name="address_taken")
         m.d.comb += [
             taken.eq(self.write_ask.valid & self.write_ask.ready),
-            rows.i_step.eq(Mux(side.memory, taken, self.read)),
+            targets.i_step.eq(Mux(side.memory, taken, self.read)),
         ]
-        self._burst(m, self.write_ask, rows, self.moving & side.memory & (addressed != self.o_filled))
+        self._burst(m, self.write_ask, targets, self.moving & side.memory & (addressed != self.o_filled))
         m.d.sync += [
             self.owed.eq(taken | (self.owed & ~(self.read & self._ends_burst()))),
             waiting.eq(waiting + taken - (self.moving & self.i_answered)),
         ]
         with m.If(self.o_take):
             m.d.sync += addressed.eq(0)
-        with m.Elif(taken & rows.o.ends_chunk):
+        with m.Elif(taken & targets.o.ends_chunk):
             m.d.sync += addressed.eq(addressed + 1)
-        return self.i_answered & ~rows.o_valid & (waiting == 1)
+        return self.i_answered & ~targets.o_valid & (waiting == 1)
 
     def _ends_burst(self) -> Value:
         """The beat that is read is the last of its burst: of its item, or up to a multiple of a chunk's words."""
@@ -217,7 +217,7 @@ class DmaQueue(wiring.Component):
         ends_row = Mux(side.memory, piece.ends_item & (piece.in_last | ~side.by_lane), piece.ends_chunk & piece.in_last)
         with m.If(self.read):
             m.d.sync += [
-                self.row.eq(self.rows.o.address[2:]),
+                self.row.eq(self.targets.o.address[2:]),
                 self.first.eq(offset),
                 self.stop.eq(piece.stop),
                 self.tail.eq(Mux(ends_row, side.tail, 0)),
