@@ -75,11 +75,22 @@ class _Attention:
         return self.b
 
     def _tensors(self, block: _Block) -> None:
-        """Those of the head after the block's: they come from its first block on, and are prepared at its last."""
-        place = block.number % self.blocks
-        if place == 0 and 0 < block.head < self.sizes.heads - 1:
+        """Tensors of heads to come: fetched early, prepared late.
+
+        Where two heads' numbers have room, the next head's are made codes of bit by bit while those of the head after
+        it come. Else the next head's come from the first block of the one before it on, and are prepared at its last.
+        """
+        place, heads = block.number % self.blocks, self.sizes.heads
+        if len(self.loads.raw) == 2:
+            names = "kqv"[3 * place // self.blocks : 3 * (place + 1) // self.blocks]
+            if block.head + 1 < heads:
+                self.loads.prepare(block.head + 1, names)
+            if block.head + 2 < heads:
+                self.loads.fetch(block.head + 2, names)
+            return
+        if place == 0 and 0 < block.head < heads - 1:
             self.loads.fetch(block.head + 1)
-        if place == self.blocks - 1 and block.head < self.sizes.heads - 1:
+        if place == self.blocks - 1 and block.head < heads - 1:
             self.loads.prepare(block.head + 1)
 
     def _keys_seen(self, block: _Block) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from arch.core.config import CoreConfig
 from arch.elements import ELEMENTS
-from kernels.builder import Builder
+from kernels.builder import Builder, Tile
 
 __all__ = ["AttentionSizes", "Loads", "Tensors", "padded"]
 
@@ -89,13 +89,14 @@ class Loads:
         self.k = [b.tile(d_tiles * self.k_pitch, 0) for _ in range(self.places)]
         self.v = [b.tile(t_tiles * self.v_pitch, 1) for _ in range(self.places)]
         self.q = [b.tile(s_tiles * self.q_pitch, 2) for _ in range(self.places)]
+        #: Numbers on their way to codes: of two heads, where there is much room.
+        self.raw: list[dict[str, Tile]] = []
         if not sizes.quantized:
-            # Numbers on their way to codes.
-            self.raw = {
-                "k": b.tile(4 * d_tiles * t, 5),
-                "v": b.tile(4 * t_tiles * d, 6),
-                "q": b.tile(4 * s_tiles * d, 7),
-            }
+            counts = {"k": d_tiles * t, "v": t_tiles * d, "q": s_tiles * d}
+            twice = sizes.heads > 1 and 2 * 4 * sum(counts.values()) <= config.lane_bytes // 2
+            for _ in range(2 if twice else 1):
+                tiles = {name: b.tile(4 * count, 5 + bank) for bank, (name, count) in enumerate(counts.items())}
+                self.raw.append(tiles)
 
     def kv(self, head: int) -> int:
         """The head of keys and values of a query head."""
@@ -117,23 +118,32 @@ class Loads:
         """Whether it is the first of the query heads that share keys and values."""
         return head == 0 or self.kv(head) != self.kv(head - 1)
 
-    def fetch(self, head: int) -> None:
+    def fetch(self, head: int, names: str = "kqv") -> None:
         """Load a head's queries, and its keys and values if the head before has not."""
-        if self._brings_keys(head):
-            self._fetch_keys(self.kv(head))
-        self._fetch_rows("q", head, self.sizes.queries, self._q(head))
-        if self._brings_keys(head):
-            self._fetch_rows("v", self.kv(head), self.sizes.keys, self._v(head))
+        for name in names:
+            if name == "q":
+                self._fetch_rows("q", head, head, self.sizes.queries, self._q(head))
+            elif self._brings_keys(head) and name == "k":
+                self._fetch_keys(head)
+            elif self._brings_keys(head):
+                self._fetch_rows("v", head, self.kv(head), self.sizes.keys, self._v(head))
 
-    def prepare(self, head: int) -> None:
+    def prepare(self, head: int, names: str = "kqv") -> None:
         """Make codes of what was fetched, and put ones before the values."""
         sizes, kv = self.sizes, self.kv(head)
-        if self._brings_keys(head):
-            self._codes("k", kv, sizes.channels, sizes.keys, (sizes.w_type, self.keys(head), self.k_pitch))
-        self._codes("q", head, sizes.queries, sizes.channels, self._q(head))
-        if self._brings_keys(head):
-            self._codes("v", kv, sizes.keys, sizes.channels, self._v(head))
-            self._ones(head)
+        for name in names:
+            if name == "q":
+                self._codes("q", head, head, (sizes.queries, sizes.channels), self._q(head))
+            elif self._brings_keys(head) and name == "k":
+                place = sizes.w_type, self.keys(head), self.k_pitch
+                self._codes("k", head, kv, (sizes.channels, sizes.keys), place)
+            elif self._brings_keys(head):
+                self._codes("v", head, kv, (sizes.keys, sizes.channels), self._v(head))
+                self._ones(head)
+
+    def _raw(self, name: str, head: int) -> int:
+        """Where numbers of a query head are on their way to codes."""
+        return self.raw[head % len(self.raw)][name].address
 
     def _q(self, head: int) -> tuple[str, int, int]:
         """Type, address and pitch of a head's queries."""
@@ -148,13 +158,13 @@ class Loads:
         whole, rest = divmod(count, self.config.lanes)
         return [part for part in ((0, whole, self.config.lanes), (whole, 1, rest)) if part[1] and part[2]]
 
-    def _fetch_keys(self, kv: int) -> None:
-        sizes, lanes = self.sizes, self.config.lanes
+    def _fetch_keys(self, head: int) -> None:
+        sizes, lanes, kv = self.sizes, self.config.lanes, self.kv(head)
         size = self.w_bytes if sizes.quantized else 4
         row = padded(sizes.channels * size)
         target, pitch = self.k[kv % self.places].address, self.k_pitch
         if not sizes.quantized:
-            target, pitch = self.raw["k"].address, 4 * sizes.keys
+            target, pitch = self._raw("k", head), 4 * sizes.keys
         for first, count, used in self._parts(sizes.channels):
             self.b.issue(
                 "dma",
@@ -173,22 +183,23 @@ class Loads:
                 count1=count,
             )
 
-    def _fetch_rows(self, name: str, head: int, tokens: int, place: tuple[str, int, int]) -> None:
-        """A head's queries or values: a token a lane."""
+    def _fetch_rows(self, name: str, head: int, of: int, tokens: int, place: tuple[str, int, int]) -> None:
+        """A head's queries or values, the tensor's number ``of``: a token a lane."""
         sizes, lanes = self.sizes, self.config.lanes
         kind, target, pitch = place
         size = ELEMENTS[kind].bytes
         if not sizes.quantized:
-            size, target, pitch = 4, self.raw[name].address, 4 * sizes.channels
+            size, target, pitch = 4, self._raw(name, head), 4 * sizes.channels
         row = padded(sizes.channels * size)
         for first, count, used in self._parts(tokens):
             self.b.issue(
                 "dma",
-                queue=0,
+                # That of the results has less to do.
+                queue=self.config.dma_queues - 1 if name == "v" else 0,
                 lanes=used,
                 size=str(size),
                 source_space="memory",
-                source_address=getattr(self.at, name) + (head * tokens + first * lanes) * row,
+                source_address=getattr(self.at, name) + (of * tokens + first * lanes) * row,
                 source_pitch=row,
                 source_stride=lanes * row,
                 sink_space="sbuf",
@@ -198,21 +209,26 @@ class Loads:
                 count1=count,
             )
 
-    def _codes(self, name: str, head: int, lanes: int, length: int, place: tuple[str, int, int]) -> None:
-        """Numbers become codes: ``length`` elements in each of ``lanes`` lanes, P lanes a tile."""
+    def _codes(self, name: str, head: int, of: int, size: tuple[int, int], place: tuple[str, int, int]) -> None:
+        """Numbers become codes: of so many lanes, P a tile, so many elements in each."""
         if self.sizes.quantized:
             return
         kind, target, pitch = place
-        multiply = {} if kind == "bf16" else {"op0": "multiply", "a": getattr(self.at, f"{name}_inverses")[head]}
+        lanes, length = size
+        inverse = 1.0 if kind == "bf16" else getattr(self.at, f"{name}_inverses")[of]
+        # The scalar engine has less to do. It adds -0, which changes no number, not even -0.
+        engine, product = "scalar", {"scale": inverse, "bias": -0.0}
+        if name == "q":
+            engine, product = "vector", {"op0": "multiply", "a": inverse}
         for first, count, used in self._parts(lanes):
             self.b.issue(
-                "vector",
+                engine,
                 lanes=used,
-                x_address=self.raw[name].address + 4 * first * length,
+                x_address=self._raw(name, head) + 4 * first * length,
                 x_type="fp32",
                 x_stride0=4,
                 x_stride1=4 * length,
-                **multiply,
+                **product,
                 write="yes",
                 y_address=target + first * pitch,
                 y_type=kind,

@@ -11,4 +11,4 @@ REDUCE_CYCLES = 4 * FLOAT_LATENCY + 7
 #: Instructions that the dispatcher fetches ahead.
 FETCH_DEPTH = 8
 #: Bursts written that may wait for their answer.
-WRITES_IN_FLIGHT = 8
+WRITES_IN_FLIGHT = 32

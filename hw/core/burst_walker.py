@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from arch.core.config import WORD_BYTES, CoreConfig
-from hw.core.dma_plan import LANE_BITS, UNIT_BITS, side_shape
+from hw.core.dma_side import LANE_BITS, UNIT_BITS, side_shape
 
 __all__ = ["BurstWalker", "piece_shape"]
 

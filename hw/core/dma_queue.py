@@ -10,7 +10,7 @@ from arch.core.instructions import ADDRESS_BITS, MEMORY_BITS, instruction_layout
 from arch.core.layouts import burst_layout, read_beat_layout, write_beat_layout
 from arch.core.timing import WRITES_IN_FLIGHT
 from hw.core.burst_walker import BurstWalker
-from hw.core.dma_plan import DmaPlan, plan_shape
+from hw.core.dma_side import side_of, side_shape
 from hw.core.lane_buffer import LaneBuffer, span
 from hw.lib.blocks import place, struct
 
@@ -37,7 +37,7 @@ class DmaQueue(wiring.Component):
     o_write_valid, o_write_row, o_write_enable, o_write_data, i_write_grant
         A write port of SBUF, an enable for each byte; bytes that are not enabled are 0.
     read_ask, write_ask : ``Out(stream.Signature(struct(burst_layout(config))))``
-        Of ``write_ask`` the next is taken only when all beats of the one before have been.
+        Beats of ``write_beat`` follow in the order of the addresses.
     read_beat : ``In(stream.Signature(struct(read_beat_layout(config))))``
         Always ready.
     write_beat : ``Out(stream.Signature(struct(write_beat_layout(config))))``
@@ -84,25 +84,26 @@ class DmaQueue(wiring.Component):
         config = self.config
         self.moving = Signal()
         #: The sides of the instruction that is offered, and of the one that runs.
-        self.given = place(m, "plan", DmaPlan, config, i=self.i_instruction).o
-        self.plan = Signal(plan_shape())
+        self.given = {name: side_of(m, config, self.i_instruction, name) for name in ("source", "sink")}
+        self.source, self.sink = (Signal(side_shape(), name=name) for name in self.given)
         m.d.comb += self.o_take.eq(self.i_start & ~self.moving)
         with m.If(self.o_take):
             m.d.sync += [
                 self.moving.eq(1),
-                self.plan.eq(self.given),
+                self.source.eq(self.given["source"]),
+                self.sink.eq(self.given["sink"]),
                 *(count.eq(0) for count in (self.o_asked, self.o_filled, self.o_drained)),
             ]
         with m.Elif(self.o_complete):
             m.d.sync += self.moving.eq(0)
         self.buffer = place(m, "buffer", LaneBuffer, config)
-        m.d.comb += [self.buffer.i_source.eq(self.plan.source), self.buffer.i_sink.eq(self.plan.sink)]
+        m.d.comb += [self.buffer.i_source.eq(self.source), self.buffer.i_sink.eq(self.sink)]
         self._source(m)
         self._sink(m)
         return m
 
     def _walker(self, m: Module, name: str, side: str, words: int, address_bits: int):
-        sides = {"i_given": self.given[side], "i_side": self.plan[side]}
+        sides = {"i_given": self.given[side], "i_side": getattr(self, side)}
         return place(m, name, BurstWalker, self.config, words, address_bits, i_start=self.o_take, **sides)
 
     def _burst(self, m: Module, channel: stream.Interface, walker, may: Value) -> None:
@@ -119,7 +120,7 @@ class DmaQueue(wiring.Component):
             ]
 
     def _source(self, m: Module) -> None:
-        config, side = self.config, self.plan.source
+        config, side = self.config, self.source
         asks = self._walker(m, "asks", "source", config.chunk_words, MEMORY_BITS)
         fills = self._walker(m, "fills", "source", config.beat_words, exact_log2(config.chunk_bytes))
         ahead = Signal(8)
@@ -148,17 +149,17 @@ class DmaQueue(wiring.Component):
             m.d.sync += self.o_filled.eq(self.o_filled + 1)
 
     def _sink(self, m: Module) -> None:
-        config, side = self.config, self.plan.sink
-        self.rows = self._walker(m, "rows", "sink", config.chunk_words, MEMORY_BITS)
+        config, side = self.config, self.sink
+        self.targets = self._walker(m, "targets", "sink", config.chunk_words, MEMORY_BITS)
         self.drains = self._walker(m, "drains", "sink", config.beat_words, exact_log2(config.chunk_bytes))
         #: The write stage; what is in it is read in this cycle, and leaves it.
         self.full, self.read, leaves = Signal(name="full"), Signal(name="drain_read"), Signal(name="leaves")
-        #: A burst has its address taken and beats not read yet.
-        self.owed = Signal(name="owed")
+        #: Bursts whose address is taken, and whose beats are not all read yet.
+        self.owed = Signal(range(WRITES_IN_FLIGHT + 1), name="owed")
         ready = Signal(name="drain_ready")
         m.d.comb += [
             leaves.eq(Mux(side.memory, self.write_beat.ready, self.i_write_grant)),
-            ready.eq(Mux(side.memory, self.owed, self.drains.o_valid & (self.o_filled != self.o_drained))),
+            ready.eq(Mux(side.memory, self.owed.any(), self.drains.o_valid & (self.o_filled != self.o_drained))),
             self.read.eq(self.moving & ready & (~self.full | leaves)),
             self.drains.i_step.eq(self.read),
             self.buffer.i_drain_en.eq(self.read),
@@ -176,25 +177,25 @@ class DmaQueue(wiring.Component):
 
     def _bursts(self, m: Module) -> Value:
         """Addresses written to; returns whether the last burst is answered."""
-        side, rows = self.plan.sink, self.rows
+        side, targets = self.sink, self.targets
         #: Chunks of which all addresses are taken; bursts that wait for their answer.
         addressed = Signal(8)
         waiting = Signal(range(WRITES_IN_FLIGHT + 1))
         taken = Signal(name="address_taken")
         m.d.comb += [
             taken.eq(self.write_ask.valid & self.write_ask.ready),
-            rows.i_step.eq(Mux(side.memory, taken, self.read)),
+            targets.i_step.eq(Mux(side.memory, taken, self.read)),
         ]
-        self._burst(m, self.write_ask, rows, self.moving & side.memory & (addressed != self.o_filled))
+        self._burst(m, self.write_ask, targets, self.moving & side.memory & (addressed != self.o_filled))
         m.d.sync += [
-            self.owed.eq(taken | (self.owed & ~(self.read & self._ends_burst()))),
+            self.owed.eq(self.owed + taken - (side.memory & self.read & self._ends_burst())),
             waiting.eq(waiting + taken - (self.moving & self.i_answered)),
         ]
         with m.If(self.o_take):
             m.d.sync += addressed.eq(0)
-        with m.Elif(taken & rows.o.ends_chunk):
+        with m.Elif(taken & targets.o.ends_chunk):
             m.d.sync += addressed.eq(addressed + 1)
-        return self.i_answered & ~rows.o_valid & (waiting == 1)
+        return self.i_answered & ~targets.o_valid & (waiting == 1)
 
     def _ends_burst(self) -> Value:
         """The beat that is read is the last of its burst: of its item, or up to a multiple of a chunk's words."""
@@ -203,7 +204,7 @@ class DmaQueue(wiring.Component):
 
     def _stage(self, m: Module) -> None:
         """What goes with what was read into the write stage."""
-        side, piece = self.plan.sink, self.drains.o
+        side, piece = self.sink, self.drains.o
         words = self.config.beat_words
         #: In SBUF the row; in memory the first and the last word in the beat. The bytes in use of the last word, 0 for
         #: all. The last of the burst, and of all.
@@ -216,7 +217,7 @@ class DmaQueue(wiring.Component):
         ends_row = Mux(side.memory, piece.ends_item & (piece.in_last | ~side.by_lane), piece.ends_chunk & piece.in_last)
         with m.If(self.read):
             m.d.sync += [
-                self.row.eq(self.rows.o.address[2:]),
+                self.row.eq(self.targets.o.address[2:]),
                 self.first.eq(offset),
                 self.stop.eq(piece.stop),
                 self.tail.eq(Mux(ends_row, side.tail, 0)),
@@ -226,7 +227,7 @@ class DmaQueue(wiring.Component):
 
     def _write_sbuf(self, m: Module) -> Value:
         """The write stage of a sink in SBUF; returns whether its last row is granted."""
-        side, valid = self.plan.sink, self.o_write_valid
+        side, valid = self.sink, self.o_write_valid
         used = Signal(self.config.lanes, name="lanes_used")
         m.d.comb += [
             valid.eq(self.full & ~side.memory),
@@ -242,7 +243,7 @@ class DmaQueue(wiring.Component):
         beat, count = self.write_beat, self.config.beat_words
         words, stops = span(self.first, self.stop, count), span(self.stop, self.stop, count)
         strobes = [Mux(words[word], Mux(stops[word], self._bytes(), -1), 0)[:WORD_BYTES] for word in range(count)]
-        m.d.comb += beat.valid.eq(self.full & self.plan.sink.memory)
+        m.d.comb += beat.valid.eq(self.full & self.sink.memory)
         with m.If(beat.valid):
             m.d.comb += [
                 beat.payload.last.eq(self.ends_burst),

@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from arch.core.config import WORD_BYTES, CoreConfig
 from hw.core.burst_walker import piece_shape
-from hw.core.dma_plan import side_shape
+from hw.core.dma_side import side_shape
 from hw.core.rotator import Rotator
 from hw.lib.blocks import place
 from hw.lib.memory import SyncMemory

@@ -24,11 +24,11 @@ class MemoryPort(wiring.Component):
 
     Of each kind of request the lowest requester that has one goes first; what is offered stays until it is taken.
     Memory answers in order. Read: a beat goes to whose burst is the oldest of those that are not read to the end, and
-    ``i_r.ready`` is that requester's, 0 while there is none. Written: after an address the beats of that burst follow,
-    to the last, before another address is offered. Every payload is 0 while it is not valid.
+    ``i_r.ready`` is that requester's, 0 while there is none. Written: beats go out in the order of the
+    addresses, those of a burst from the cycle after its address was taken on. Every payload is 0 while it is not valid.
 
     Latency: 0 cycles, in either direction.
-    Throughput: a burst and a beat per cycle read; written, a beat in each cycle but that of the address.
+    Throughput: a burst and a beat per cycle, read and written.
 
     Parameters
     ----------
@@ -116,23 +116,20 @@ class MemoryPort(wiring.Component):
         m.d.comb += self.i_r.ready.eq(Cat(readies).any())
 
     def _writes(self, m: Module) -> None:
-        # The beats of a burst are on their way, and whose.
-        sending = Signal()
         room = Signal(name="write_room")
-        owner = self._bursts(m, "write", list(self.writes), self.o_aw, room & ~sending)
-        sender = Signal.like(owner, name="sender")
+        owner = self._bursts(m, "write", list(self.writes), self.o_aw, room)
         owners = place(m, "writers", Owners, len(owner), WRITES_IN_FLIGHT, i_owner=owner, o_room=room)
+        # Those whose beats are not all out: never more.
+        senders = place(m, "senders", Owners, len(owner), WRITES_IN_FLIGHT, i_owner=owner)
         m.d.comb += [
             owners.i_put.eq(self.o_aw.valid & self.o_aw.ready),
             owners.i_drop.eq(self.i_b.valid & owners.o_waits),
             self.i_b.ready.eq(1),
+            senders.i_put.eq(owners.i_put),
+            senders.i_drop.eq(self.o_w.valid & self.o_w.ready & self.o_w.payload.last),
         ]
-        with m.If(owners.i_put):
-            m.d.sync += [sending.eq(1), sender.eq(owner)]
-        with m.Elif(self.o_w.valid & self.o_w.ready & self.o_w.payload.last):
-            m.d.sync += sending.eq(0)
         for index, requester in enumerate(self.writes):
-            with m.If(sending & (sender == index)):
+            with m.If(senders.o_waits & (senders.o_owner == index)):
                 m.d.comb += [
                     self.o_w.valid.eq(requester.beat.valid),
                     Value.cast(self.o_w.payload).eq(_payload(requester.beat.valid, requester.beat.payload)),

@@ -35,9 +35,10 @@ class Circuit:
             elif cell["type"] == "$mem_v2":
                 numbers = {key: value for key, value in cell["parameters"].items() if set(value) <= {"0", "1"}}
                 parameters = {key: int(value, 2) for key, value in numbers.items()}
-                if parameters["RD_CLK_ENABLE"] or parameters["WR_PORTS"] != 1:
-                    raise SimulatorError(f"{name}: a memory must have asynchronous reads and one write port")
-                for port in ("RD_ADDR", "WR_ADDR", "WR_DATA", "WR_EN", "WR_CLK"):
+                if parameters["RD_CLK_ENABLE"] or parameters["WR_PORTS"] > 1:
+                    raise SimulatorError(f"{name}: a memory must have asynchronous reads and at most one write port")
+                written = ("WR_ADDR", "WR_DATA", "WR_EN", "WR_CLK") if parameters["WR_PORTS"] else ()
+                for port in ("RD_ADDR", *written):
                     circuit.port(f"{port}_{len(circuit.memories)}", "output", bits[port])
                 circuit.port(f"RD_DATA_{len(circuit.memories)}", "input", bits["RD_DATA"])
                 circuit.memories.append(parameters)

@@ -147,6 +147,8 @@ class Question:
                 same += [f"(gold_RD_ADDR_{index}{bits} == gate_RD_ADDR_{index}{bits})"] * width
             wiring.gold[f"RD_DATA_{index}"] = f"read_{index}"
             wiring.gate[f"RD_DATA_{index}"] = _mixed(same, f"read_{index}", f"unread_{index}")
+            if not memory["WR_PORTS"]:
+                continue
             enable = f"gold_WR_EN_{index}"
             wiring.checks += [
                 f"gold_WR_CLK_{index} != gate_WR_CLK_{index}",

@@ -169,7 +169,7 @@ def _drain_beat(state, code, walkers, buffer, beat, strobes, h):
     walker.beat += 1
     state.last = walker.beat == burst.beats
     if state.last:
-        state.open = 0
+        state.open -= 1
         if bursts.next_burst(side, state, code, walker, h):
             state.drained += 1
 
@@ -206,7 +206,7 @@ def clock_sink(state, code, walkers, aw_taken, answered, h):
     """At the edge, after the write stage. ``aw_taken``, ``answered``: a burst of this queue is."""
     if aw_taken:
         bursts.next_burst(bursts.sink(code), state, code, walkers[ADDRESS], h)
-        state.open = 1
+        state.open += 1
     state.unanswered += aw_taken - answered
     if state.complete:
         state.phase = _IDLE

@@ -52,15 +52,15 @@ def put_beat(words, at, beat):
 
 
 @kernel
-def _write_beat(state, memory, beat, strobes):
+def _write_beat(state, burst, memory, beat, strobes):
     for byte in range(beat.size):
         if strobes[byte]:
-            at = state.w_address + byte - state.base
+            at = burst.address + byte - state.base
             if 0 <= at < memory.size:
                 memory[at] = beat[byte]
             else:
                 state.strays += 1
-    state.w_address += beat.size
+    burst.address += beat.size
 
 
 @kernel
@@ -85,9 +85,12 @@ def clock_memory(state, reads, answers, memory, cycle, port, dispatch, beat, str
         state.b_head = (state.b_head + 1) % answers.size
         state.b_bursts -= 1
     if port.w_taken:
-        _write_beat(state, memory, beat, strobes)
+        burst = answers[(state.b_head + state.b_bursts) % answers.size]
+        _write_beat(state, burst, memory, beat, strobes)
         if w_last:
-            answers[(state.b_head + state.b_bursts) % answers.size].cycle = cycle
+            burst.cycle = cycle
             state.b_bursts += 1
+            state.w_bursts -= 1
     if port.aw_taken:
-        state.w_address = port.aw_address
+        answers[(state.b_head + state.b_bursts + state.w_bursts) % answers.size].address = port.aw_address
+        state.w_bursts += 1

@@ -48,7 +48,7 @@ def _decide_writes(port, states, codes, walkers, writers, memory, h):
     for queue in range(h.dma_queues):
         requests |= (1 if offers_address(states[queue], codes[queue], walkers[queue, ADDRESS]) else 0) << queue
     port.write_choice = choice = _choose(port.write_held, requests)
-    port.aw_valid = choice >= 0 and port.writes < writers.size and port.writing < 0
+    port.aw_valid = choice >= 0 and port.writes < writers.size
     port.aw_taken = port.aw_valid and memory.aw_ready
     if port.aw_valid:
         code = codes[choice]
@@ -77,8 +77,9 @@ def clock_port(port, readers, writers, w_last):
     if port.answered >= 0:
         port.write_head = (port.write_head + 1) % writers.size
         port.writes -= 1
+        port.sent -= 1
     if port.w_taken and w_last:
-        port.writing = -1
+        port.sent += 1
     port.read_held = port.read_choice
     if port.ar_taken:
         readers[(port.read_head + port.reads) % readers.size] = port.read_choice
@@ -89,4 +90,4 @@ def clock_port(port, readers, writers, w_last):
         writers[(port.write_head + port.writes) % writers.size] = port.write_choice
         port.writes += 1
         port.write_held = -1
-        port.writing = port.write_choice
+    port.writing = writers[(port.write_head + port.sent) % writers.size] if port.sent < port.writes else -1

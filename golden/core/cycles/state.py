@@ -85,7 +85,7 @@ QUEUE = fields_dtype("head", "level", "outstanding", "start", "complete")
 PORT_STATE = fields_dtype(
     *("read_held", "read_head", "reads", "read_choice"),
     *("write_held", "write_head", "writes", "write_choice"),
-    "writing",  # the queue whose beats go out, or -1
+    *("sent", "writing"),  # bursts whose beats are out, of those not answered; the queue whose beats go out, or -1
     *("ar_valid", "ar_address", "ar_beats", "ar_taken"),
     *("aw_valid", "aw_address", "aw_beats", "aw_taken"),
     *("w_valid", "w_taken", "r_taken", "r_last"),
@@ -99,7 +99,7 @@ DMA_STATE = fields_dtype(
     *("ask_word", "fill_word"),  # of a source in SBUF
     "drain_word",
     *("full", "row", "last"),  # the write stage
-    "open",  # a burst's address is taken, and the buffer is not read for all of its beats
+    "open",  # bursts whose address is taken, and for whose beats the buffer is not all read
     "unanswered",
     *("leaves", "drains"),  # the write stage is emptied, and filled
     *("complete", "start"),
@@ -110,7 +110,7 @@ MEMORY = fields_dtype(
     *("r_valid", "r_last", "r_head", "r_bursts", "r_beat"),
     *("b_valid", "b_head", "b_bursts"),
     *("ar_ready", "aw_ready", "w_ready"),
-    "w_address",  # of the next beat
+    "w_bursts",  # whose address is taken, and not the last of their beats
     "base",
     "strays",  # bytes written outside of the window
 )

@@ -41,8 +41,8 @@ class MemoryModel:
     #: Beats and answers to come: the first cycle for them, and what.
     reads: deque = field(default_factory=deque)
     answers: deque = field(default_factory=deque)
-    #: Address of the next beat of the burst written, and beats that are left.
-    burst: tuple[int, int] = (0, 0)
+    #: Of each burst written, the address of the next beat, and beats that are left.
+    bursts: deque = field(default_factory=deque)
     held: dict = field(default_factory=dict)
     offered: dict = field(default_factory=dict)
     beats_read: list = field(default_factory=list)
@@ -117,13 +117,12 @@ class MemoryModel:
         return int(self.rng.integers(256))
 
     def _address(self, address: int, beats: int) -> None:
-        assert self.burst[1] == 0, "an address before the beats of the one before"
         self._span(address, beats)
-        self.burst = address, beats
+        self.bursts.append((address, beats))
 
     def _write(self, beat: dict[str, int]) -> None:
-        address, left = self.burst
-        assert left, "a beat without an address"
+        assert self.bursts, "a beat without an address"
+        address, left = self.bursts.popleft()
         assert beat["last"] == (left == 1), (beat["last"], left)
         assert beat["strobes"], "a beat of nothing"
         for byte in range(self.config.beat_bytes):
@@ -135,7 +134,8 @@ class MemoryModel:
             self.writable.remove(address + byte)
             base = next(base for base, array in self.contents.items() if 0 <= address + byte - base < len(array))
             self.contents[base][address + byte - base] = value
-        self.burst = address + self.config.beat_bytes, left - 1
-        if left == 1:
+        if left > 1:
+            self.bursts.appendleft((address + self.config.beat_bytes, left - 1))
+        else:
             self.answers.append((self._later(), 0))
-            assert len(self.answers) <= WRITES_IN_FLIGHT
+            assert len(self.answers) + len(self.bursts) <= WRITES_IN_FLIGHT

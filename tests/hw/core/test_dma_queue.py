@@ -23,28 +23,26 @@ CASES = {
     "4x8": (replace(TINY, beat_bytes=8, dma_queues=2), 0.3),
     "4x16": (replace(TINY, beat_bytes=16), 0),
     "4x32": (replace(TINY, beat_bytes=32), 0.5),
+    "4x64": (replace(TINY, beat_bytes=64), 0.3),
+    "4x256": (replace(TINY, beat_bytes=256), 0),
     "8x8": (replace(EIGHT, beat_bytes=8), 0),
     "8x16": (replace(EIGHT, beat_bytes=16), 0.3),
 }
 
 
 def _random(name: str, times: int, seed: int) -> None:
-    """Every kind of source and of sink, with each size in one of three configurations or times."""
+    """Every kind of source and of sink, over all queues, with each size in one of three configurations or times."""
     print(f"seed {seed}")
     (config, idle), rng = CASES[name], np.random.default_rng(seed)
-    first = list(CASES).index(name)
-    given = [
-        [
-            random_instruction(rng, config, Bench.base(queue), kinds, SIZES[(first + queue + time + number) % 3])
-            for time in range(times)
-            for number, kinds in enumerate(product(KINDS, repeat=2))
-        ]
-        for queue in range(config.dma_queues)
-    ]
+    first, queues = list(CASES).index(name), config.dma_queues
+    given = [[] for _ in range(queues)]
+    for number, kinds in enumerate(list(product(KINDS, repeat=2)) * times):
+        size = SIZES[(first + number + number // 9) % 3]
+        given[number % queues].append(random_instruction(rng, config, Bench.base(number % queues), kinds, size))
     Bench(config, given, seed, idle).run()
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", sorted(CASES.keys() - {"4x256"}))
 def test_random_instructions_move_what_they_say(name):
     _random(name, 1, SEED)
 

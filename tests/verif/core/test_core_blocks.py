@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from verif.core.blocks.units import BENCHES, CELL_BENCHES
+from verif.core.blocks.units import BENCHES, CELL_BENCHES, mantissas_bench
 from verif.simulation.replay import replay
 from verif.simulation.simulator import build
 from verif.simulation.unit_bench import Bundle
@@ -177,6 +177,32 @@ def test_block(blocks, name):
 @pytest.mark.parametrize("name", CELL_BENCHES)
 def test_block_of_cells(cell_blocks, name):
     passes(cell_blocks, CELLS, CELL_BENCHES[name])
+
+
+@pytest.fixture(scope="module")
+def interpolator():
+    """Alone."""
+    bundle = Bundle((BENCHES["interpolator"],))
+    return build([bundle.verilog()], bundle.harness, opt_level=1)
+
+
+#: Exponent fields where a function turns: exp's largest arguments, 1 and less, and those that round to a last place;
+#: for reciprocal and rsqrt every way in which exponents count, subnormal arguments and subnormal results.
+TURNS = [
+    *((1, sign << 8 | field) for sign in (0, 1) for field in (133, 132, 127, 104)),
+    *((2, field) for field in (0, 1, 256 + 127, 253, 254)),
+    *((3, field) for field in (0, 127, 128)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function, above", TURNS)
+def test_every_mantissa(interpolator, function, above):
+    bundle = Bundle((mantissas_bench(function, above),))
+    (bench,) = bundle.benches
+    outcome = replay(interpolator, bundle.records(bench, np.random.default_rng(0)))
+    assert outcome.passed, "\n".join(bundle.describe(bench, mismatch) for mismatch in outcome.mismatches)
+    assert outcome.compared_cycles > 1 << 23
 
 
 @pytest.mark.parametrize("bench", BROKEN, ids=lambda bench: bench.name)

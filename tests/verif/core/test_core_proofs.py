@@ -12,7 +12,7 @@ from verif.proofs.prover import PROVED, prove
 BUGS = {
     "float_adder": ("float_adder", r"(_\d+_ =) \| aligned_8\[15:0\];", r"\1 1'h0;", "sum_of_two"),
     "float_multiplier": ("float_multiplier", r"(assign _\d+_ =) \| moved_32\[16:0\];", r"\1 1'h0;", "product"),
-    "elements": ("widener", r"8'h77", "8'h76", "same"),
+    "widener": ("widener", r"8'h77", "8'h76", "same"),
     "float_order": ("float_order", r"(assign o_less = _\d+_) & \w+;", r"\1;", "one"),
 }
 

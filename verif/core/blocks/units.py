@@ -7,6 +7,7 @@ import numpy as np
 from amaranth.lib import wiring
 
 from arch.elements import ELEMENTS, SELECT_BITS
+from arch.formats import FP32
 from arch.record import Field
 from golden.numerics.conversions import code_dtype, decode, encode
 from golden.numerics.functions import exp, reciprocal, rsqrt
@@ -20,10 +21,10 @@ from hw.fpga.ecp5 import ECP5
 from verif.core.blocks import vectors
 from verif.simulation.unit_bench import UnitBench
 
-__all__ = ["BENCHES", "CELL_BENCHES"]
+__all__ = ["BENCHES", "CELL_BENCHES", "mantissas_bench"]
 
 #: Random vectors.
-VECTORS = 250_000
+VECTORS = 150_000
 
 #: The interpolator's functions by number.
 FUNCTIONS = (lambda x: vectors.canonical(x), exp, reciprocal, rsqrt)
@@ -33,18 +34,28 @@ Inputs = Callable[[np.random.Generator], dict[str, np.ndarray]]
 Result = Callable[[dict[str, np.ndarray]], np.ndarray]
 
 
+def _shown(
+    block: type[wiring.Component],
+    driven: dict[str, np.ndarray],
+    results: np.ndarray,
+    enable: np.ndarray,
+    offered: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Every port of a pipeline in every cycle: ``offered`` says which vector is at its inputs."""
+    # In a cycle the last stage holds what was taken so many moves before.
+    taken = offered[enable]
+    order = np.cumsum(enable) - enable - block.LATENCY
+    shown = np.where(order >= 0, results[taken[np.maximum(order, 0)]], 0)
+    return {name: values[offered] for name, values in driven.items()} | {"i_en": enable, "o": shown}
+
+
 def _pipeline(block: type[wiring.Component], inputs: Inputs, result: Result, **widths: int) -> UnitBench:
     """A pipeline that stalls at random: a result shows so many enabled cycles after its inputs, and 0 before."""
 
     def values(rng):
         driven = inputs(rng)
         results = result(driven)
-        enable = vectors.enables(rng, len(results))
-        # In cycle t the last stage holds what was taken so many taken cycles before.
-        taken = np.flatnonzero(enable)
-        order = np.cumsum(enable) - enable - block.LATENCY
-        shown = np.where(order >= 0, results[taken[np.maximum(order, 0)]], 0)
-        return driven | {"i_en": enable, "o": shown}
+        return _shown(block, driven, results, *vectors.paced(rng, len(results)))
 
     fields = [Field(name, width, drive=True) for name, width in widths.items()]
     return UnitBench(
@@ -129,8 +140,24 @@ def _arguments(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 def _functions(driven: dict[str, np.ndarray]) -> np.ndarray:
     """Each argument's own function."""
-    results = np.stack([function(_float(driven["i_x"])).view(np.uint32) for function in FUNCTIONS])
-    return np.choose(driven["i_function"], results)
+    results = np.empty_like(driven["i_x"])
+    for number, function in enumerate(FUNCTIONS):
+        chosen = driven["i_function"] == number
+        results[chosen] = function(_float(driven["i_x"][chosen])).view(np.uint32)
+    return results
+
+
+def mantissas_bench(function: int, above: int) -> UnitBench:
+    """Of the interpolator: every mantissa below one sign and exponent field, ``above``; nothing stalls."""
+
+    def values(_):
+        mantissas = np.arange(1 << FP32.man_bits, dtype=np.uint32)
+        driven = {"i_x": mantissas | np.uint32(above << FP32.man_bits), "i_function": np.full(len(mantissas), function)}
+        # The last one shows as many cycles later.
+        offered = np.minimum(np.arange(len(mantissas) + Interpolator.LATENCY + 1), len(mantissas) - 1)
+        return _shown(Interpolator, driven, _functions(driven), np.ones(len(offered), bool), offered)
+
+    return replace(BENCHES["interpolator"], values=values)
 
 
 def _benches() -> dict[str, UnitBench]:

@@ -6,18 +6,20 @@ from arch.elements import ELEMENTS, SELECT_BITS
 from arch.formats import FP32, Format
 from golden.numerics.conversions import code_dtype, decode
 
-__all__ = ["CORNERS", "arguments", "boundaries", "canonical", "codes", "elements", "enables", "factors", "sums"]
+__all__ = ["CORNERS", "arguments", "boundaries", "canonical", "codes", "elements", "factors", "paced", "sums"]
 
 _MAGNITUDE = np.uint32((1 << 31) - 1)
 _SIGN = np.uint32(1 << 31)
-_POSITIVE = np.array(
+_LISTED = np.array(
     # Zero, subnormals, the normal numbers next to them, around 1, the largest ones, Inf, and NaN of several kinds.
     [0, 1, 2, 3, 0x400000, 0x7FFFFE, 0x7FFFFF, 0x800000, 0x800001, 0xFFFFFF, 0x1000000, 0x33800000, 0x34000000]
     + [0x3F7FFFFF, 0x3F800000, 0x3F800001, 0x3FFFFFFF, 0x40000000, 0x4B000000, 0x4B7FFFFF, 0x4B800000, 0x7EFFFFFF]
     + [0x7F000000, 0x7F7FFFFE, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FBFFFFF, 0x7FC00000, 0x7FFFFFFF],
     np.uint32,
 )
-#: Special values of both signs.
+#: Special values of both signs; codes of one bit, and Inf's with another one are among them.
+_BITS = np.uint32(1) << np.arange(FP32.bits - 1, dtype=np.uint32)
+_POSITIVE = np.unique(np.concatenate([_LISTED, _BITS, _BITS | np.uint32(FP32.inf)]))
 CORNERS = np.concatenate([_POSITIVE, _POSITIVE | _SIGN])
 
 
@@ -109,10 +111,19 @@ def arguments(rng: np.random.Generator, count: int, functions: int) -> tuple[np.
     return x, np.concatenate([rng.integers(0, functions, count), function])
 
 
-def enables(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Cycles in which a pipeline moves: stretches of a thousand, each at a pace of its own. bool[count]."""
-    pace = np.repeat(rng.choice([1.0, 0.9, 0.5, 0.1], -(-count // 1000)), 1000)[:count]
-    return rng.random(count) < pace
+def paced(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """A pipeline's cycles: whether it moves, bool[cycles], and which of ``count`` vectors is at its inputs.
+
+    Each is there once while it moves, in random order, in stretches of a thousand at a pace of their own. While it
+    stands, it is any.
+    """
+    pace = np.repeat(rng.choice([1.0, 0.9, 0.7, 0.3], -(-count // 1000)), 1000)[:count]
+    moves = np.cumsum(rng.geometric(pace)) - 1
+    enable = np.zeros(moves[-1] + 1, bool)
+    enable[moves] = True
+    offered = rng.integers(0, count, len(enable))
+    offered[moves] = rng.permutation(count)
+    return enable, offered
 
 
 def _all_codes(fmt: Format) -> np.ndarray:

@@ -109,7 +109,7 @@ endmodule
     )
 
 
-def _elements() -> Property:
+def _widener() -> Property:
     """Wide, then narrow again."""
     wants = ["code"] * 8
     for element in ELEMENTS.values():
@@ -137,7 +137,7 @@ module proof(input [31:0] code, input [2:0] kind);
 endmodule
 """
     return Property(
-        name="elements",
+        name="widener",
         claim="widened and narrowed, elements are as they were; NaN canonical, Inf of short ones the largest number",
         device=lambda: join_modules(plain_modules(Widener()) | plain_modules(ElementNarrower())),
         harness=harness,
@@ -181,7 +181,7 @@ endmodule
 def _properties() -> Iterator[Property]:
     yield _adder()
     yield _multiplier()
-    yield _elements()
+    yield _widener()
     yield _order()
 
 
