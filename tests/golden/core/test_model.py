@@ -21,7 +21,15 @@ CONFIGS = {
     "tiny": TINY,
     "bf16": replace(TINY, engine=ENGINE, beat_bytes=4, reads_in_flight=1, queue_depth=2, dma_queues=1),
     "wide": replace(TINY, engine=replace(TINY.engine, rows=8, cols=8), beat_bytes=128, banks=2, dma_queues=4),
-    "whole": replace(TINY, beat_bytes=64, banks=16, queue_depth=8, dma_queues=3, lane_bytes=2048),
+    "whole": replace(
+        TINY,
+        engine=replace(TINY.engine, psum_depth=32),
+        beat_bytes=64,
+        banks=16,
+        queue_depth=8,
+        dma_queues=3,
+        lane_bytes=2048,
+    ),
     # Elements of all lanes take more than two bursts.
     "many": replace(TINY, engine=replace(TINY.engine, rows=32, cols=32), lane_bytes=2048),
     "fp8": CORES["fp8"],

@@ -10,12 +10,20 @@ from arch.core.layouts import dispatch_layout, program_layout, read_beat_layout,
 from arch.core.presets import CORES
 from arch.core.signals import core_record
 from arch.core.timing import FLOAT_LATENCY, FUNCTION_LATENCY, REDUCE_CYCLES, WRITES_IN_FLIGHT
+from arch.elements import ELEMENTS
+from arch.formats import FP32
+from arch.tensor.layouts import command_layout
 from golden.core.model import Core
 from verif.core.programs import random_program
 from verif.core.workload import job_of
 
 TINY = CORES["tiny"]
-CONFIGS = {"tiny": TINY, "wide": replace(TINY, beat_bytes=64, banks=2, dma_queues=1, reads_in_flight=2)}
+#: PSUM is so small that its rows come round.
+SHALLOW = replace(TINY.engine, psum_depth=32, formats=("e4m3", "e5m2", "bf16"), accumulation="fp32")
+CONFIGS = {
+    "tiny": TINY,
+    "wide": replace(TINY, engine=SHALLOW, beat_bytes=64, banks=2, dma_queues=1, reads_in_flight=2),
+}
 STREAMS = ("command", "weight", "activation", "result")
 
 
@@ -141,6 +149,32 @@ def test_programs_are_fetched_and_dispatched_in_order(traced):
     running = trace.get("o_running")
     last = max(np.flatnonzero(column.astype(bool))[-1] for column in completes)
     assert last + 1 <= np.flatnonzero(running.astype(bool))[-1] <= last + 2
+
+
+def test_commands_of_the_tensor_engine(traced):
+    config, cases, trace, _ = traced
+    engine, layout, base, due = config.engine, command_layout(config.engine), 0, []
+    selects = [element.format.select if element.format else 0 for element in ELEMENTS.values()]
+    for i in (i for case in cases for i in case.program if i.name == "matmul"):
+        rows, tiles = i.count0 * i.count1, -(-i.depth // config.lanes)
+        for tile in range(tiles):
+            due.append({
+                "tile_m": rows,
+                "tile_k": min(config.lanes, i.depth - config.lanes * tile),
+                "tile_n": i.lanes,
+                "base": base,
+                "distance": min(rows, engine.store_latency),
+                "first": int(tile == 0),
+                "last": int(tile == tiles - 1),
+                "x_format": selects[i.x_type],
+                "w_format": selects[i.w_type],
+                "out_format": FP32.select,
+                "saturate": 0,
+            })  # fmt: skip
+        base = (base + rows) % engine.psum_depth
+    moves = (trace.get("command_valid") & trace.get("command_ready")).astype(bool)
+    assert [layout.unpack(payload) for payload in trace.get("command_payload")[moves]] == due
+    assert len(due) > 5
 
 
 def test_bursts(traced):
