@@ -44,6 +44,7 @@ def random_program(
     seed: int,
     *,
     length: int = 20,
+    work: int = WORK_BYTES,
     kinds: Sequence[str] = tuple(OPCODES),
     indirect: bool = True,
     transposed: bool = True,
@@ -56,6 +57,8 @@ def random_program(
     ----------
     length : int
         Instructions between these, at least; a few more where PSUM must be emptied.
+    work : int
+        Bytes of each lane that they work on, at most half of a lane's; a multiple of 8.
     kinds : sequence of str
         What these are. A matmul needs a vector or a scalar, which take its results.
     indirect, transposed : bool
@@ -67,8 +70,7 @@ def random_program(
     if "matmul" in kinds and not takers:
         raise ValueError(f"kinds must hold vector or scalar beside matmul, not {', '.join(kinds)}")
     rng = np.random.default_rng(seed)
-    work = min(WORK_BYTES, config.lane_bytes // 2)
-    image = _Image(config, work, rng)
+    image = _Image(config, min(work, config.lane_bytes // 2), rng)
     draws = Draws(config, image.areas, rng, indirect=indirect, transposed=transposed)
     program = image.loads()
     rows, left = 0, length
