@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from arch.core.config import CoreConfig
+from arch.core.signals import core_record
 from golden.core.jobs import Job
 from golden.core.model import Core
 from golden.numerics.attention import attention, attention_reference, error_report
@@ -139,7 +140,7 @@ def _simulate(job: Job, config: CoreConfig):
 
     model = Core(config)
     model.offer(job)
-    cycles, words = 0, np.empty((1024, model.record.words), np.uint32)
+    cycles, words = 0, np.empty((1024, core_record(config).words), np.uint32)
     while not model.done:
         cycles += len(model.run(len(words), until_done=True, latency=LATENCY, out=words))
     with progress_bar() as progress:
