@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from arch.core.config import CoreConfig
+from arch.core.presets import CORES
 from arch.core.signals import core_record
 from golden.core.jobs import Job
 from golden.core.model import Core
@@ -23,6 +24,8 @@ __all__ = ["RECIPES", "run_core_attention"]
 
 #: What the program makes codes by: a scale for each head's tensor.
 RECIPES = ("per-tensor",)
+#: Presets whose cores are small enough to be simulated.
+_SIMULATED = ("tiny", "fp8", "bf16")
 #: Cycles from a burst's address to its first beat.
 LATENCY = 50
 #: Memory's addresses are multiples of it, and tensors begin there.
@@ -53,7 +56,7 @@ def run_core_attention(
     q: np.ndarray,
     k: np.ndarray,
     v: np.ndarray,
-    config: CoreConfig,
+    preset: str,
     *,
     recipe: str,
     x_format: str,
@@ -68,6 +71,9 @@ def run_core_attention(
     check_values("attention", Q=q, K=k, V=v)
     if recipe not in RECIPES:
         raise InputError(f"--recipe: --backend core takes {', '.join(RECIPES)}, not {recipe}")
+    if preset not in _SIMULATED:
+        raise InputError(f"--config: --backend core takes {', '.join(_SIMULATED)}, not {preset}")
+    config = CORES[preset]
     single = q.ndim == 2
     q, k, v = (array[None] if array.ndim == 2 else array for array in (q, k, v))
     options = {"recipe": recipe, "x_format": x_format, "w_format": w_format, "causal": causal}
@@ -94,7 +100,7 @@ def run_core_attention(
         mismatches=run.mismatches + wrong,
         failures=failures,
         notes={"cosine": error.cosine, "relative_l1": error.relative_l1, "rmse": error.rmse},
-        remark=f"All of it on the core, from float32 in memory, {LATENCY} cycles away; scales are given to the program.",
+        remark=f"All on the core, from float32 in memory {LATENCY} cycles away; scales are given to the program.",
     )
 
 
