@@ -57,7 +57,7 @@ def test_the_core_gives_the_bits_of_golden_attention(tmp_path):
         "--out",
         paths[3],
     ]
-    done = CliRunner().invoke(cli, command, catch_exceptions=False)
+    done = CliRunner().invoke(cli, ["attention", *paths[:3], *options], catch_exceptions=False)
     record = json.loads(done.output)
     assert (done.exit_code, record["mismatches"]) == (0, 0) and record["compared_cycles"] > record["cycles"] > 0
     expected = attention(q, k, v, causal=True)
