@@ -45,18 +45,7 @@ def test_the_core_gives_the_bits_of_golden_attention(tmp_path):
     paths = [str(tmp_path / f"{name}.npy") for name in "qkvo"]
     for path, tensor in zip(paths, (q, k, v), strict=False):
         np.save(path, tensor)
-    command = [
-        "attention",
-        *paths[:3],
-        "--config",
-        "tiny",
-        "--backend",
-        "core",
-        "--causal",
-        "--json",
-        "--out",
-        paths[3],
-    ]
+    options = ["--config", "tiny", "--backend", "core", "--causal", "--json", "--out", paths[3]]
     done = CliRunner().invoke(cli, ["attention", *paths[:3], *options], catch_exceptions=False)
     record = json.loads(done.output)
     assert (done.exit_code, record["mismatches"]) == (0, 0) and record["compared_cycles"] > record["cycles"] > 0
