@@ -31,7 +31,7 @@ class Engine(NamedTuple):
     state: State
     queues: Queues
     numbers: np.ndarray  # int64[fields]: the command's, the same memory
-    ports: np.ndarray  # uint32[words]: a record without registers
+    ports: np.ndarray  # uint32[1, words]: a record without registers
     widths: np.ndarray  # int64[fields]: of a command
 
 
@@ -49,7 +49,7 @@ def build_engine(config: CoreConfig) -> Engine:
         reset_state(engine, hardware),
         Queues(fields, *beats),
         fields.view(np.int64),
-        np.zeros(words, np.uint32),
+        np.zeros((1, words), np.uint32),
         np.array([*layouts[0].fields.values()]),
     )
 
@@ -118,11 +118,10 @@ def offer_front(front, code, patterns, h, command_fields, command_numbers, comma
 
 
 @kernel
-def offer_beats(front, readers, held, read_data, weights, rows, presented, position, code_bits):
-    """What is offered to the engine in this cycle, each beat as the first of its queue."""
-    position[:] = 0
+def offer_beats(front, readers, held, read_data, weights, rows, position, code_bits):
+    """What is offered to the engine in this cycle: ``position`` is 0 of a queue that has its beat, 1 of the others."""
     weight, row = readers[STATIONARY], readers[MOVING]
-    presented[0], presented[1], presented[2] = front.command_valid, weight.full, row.full
+    position[0], position[1], position[2] = not front.command_valid, not weight.full, not row.full
     if weight.full:
         data = read_data[STATIONARY] if weight.fresh else held[STATIONARY]
         _put_codes(weights[0], weight, data, code_bits)
@@ -132,11 +131,9 @@ def offer_beats(front, readers, held, read_data, weights, rows, presented, posit
 
 
 @kernel
-def idle(n, stages, presented, position, drain_latency):
+def idle(n, stages, position, drain_latency):
     """Whether the engine may stand still: nothing is offered, and nothing is under way."""
-    if presented[0] or presented[1] or presented[2]:
-        return False
-    return drained(n, position, stages, (0, 0, 0), drain_latency)
+    return drained(n, position, stages, (1, 1, 1), drain_latency)
 
 
 @kernel
