@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.text import Text
 
+from arch.core.presets import CORES
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
 from golden.tensor.jobs import Gemm
@@ -19,7 +20,10 @@ from scripts.ground.terminal import Terminal
 from scripts.running.attention import run_attention
 from scripts.running.backends import waves_folder
 from scripts.running.failures import show_failures
+from verif.core.unit import core_unit
+from verif.core.workload import random_jobs
 from verif.simulation.report import Section
+from verif.simulation.simulate import simulate_unit
 from verif.tensor.engine import EngineRun, simulate
 from verif.tensor.unit import FLAT_PES
 from verif.tensor.workload.gemms import ragged_gemms, random_gemms
@@ -35,6 +39,8 @@ EXAMPLE = Path(__file__).parents[2] / "golden" / "data" / "minilm_layer0.npz"
 RANDOM_SHAPES = 75
 #: GEMMs for an array too large to be simulated with its registers.
 LARGE_SAMPLE = 4
+#: The core that runs random programs, and how many at each pace.
+CORE, PROGRAMS = "tiny", 30
 #: Idle and stall probabilities of the runs of a preset.
 PACES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
 
@@ -69,9 +75,13 @@ def run_campaign(preset: str | None, *, seed: int, simulator: str, waves: bool, 
     terminal.table(table)
     if not failures:
         terminal.line(f"{counted} unhindered GEMMs took the cycles that golden.tensor.schedule says")
+        again = f"make sim{f' CONFIG={preset}' if preset else ''} SEED={seed} SIM={simulator}"
         if preset is None and simulator == "verilator":
             more, failures = _real_layer(terminal)
-            cycles, again = cycles + more, f"make sim SEED={seed}"
+            cycles += more
+    if not failures and preset in (None, CORE):
+        more, failures = _programs(terminal, seed, simulator)
+        cycles += more
     if failures:
         show_failures(terminal, failures, again)
         return True
@@ -127,6 +137,33 @@ def _row(name: str, config: EngineConfig, idle: float, stall: float, run: Engine
 
 def _verdict(mismatches: int) -> Text:
     return Text("differs", "red") if mismatches else Text("equal", "green")
+
+
+def _programs(terminal: Terminal, seed: int, simulator: str) -> tuple[int, list[Section]]:
+    """Random programs on a core, its memory near and at once, then far and hesitant: cycles compared, what differs."""
+    config = CORES[CORE]
+    unit, compared = core_unit(config), 0
+    table = plain_table("core", "lanes", "memory", "programs", "instructions", "cycles", "signals", "verdict")
+    print(f"building and simulating the core {CORE}", file=sys.stderr, flush=True)
+    for memory, pace in (("near", {"latency": 1}), ("far, hesitant", {"latency": 60, "idle": 0.4, "stall": 0.4})):
+        jobs = random_jobs(config, np.random.default_rng([seed, len(memory)]), PROGRAMS)
+        run = simulate_unit(unit, jobs, simulator=simulator, pace=pace | {"seed": seed}, waves_folder=waves_folder)
+        compared += run.compared_cycles
+        table.add_row(
+            CORE,
+            str(config.lanes),
+            memory,
+            str(len(jobs)),
+            f"{sum(len(job.program) for job in jobs):,}",
+            f"{run.compared_cycles:,}",
+            f"{run.compared_signals:,}",
+            _verdict(run.mismatches),
+        )
+        if run.mismatches:
+            break
+    terminal.line("\nRandom programs on the core, every port of every block compared.")
+    terminal.table(table)
+    return compared, run.sections()
 
 
 def _real_layer(terminal: Terminal) -> tuple[int, list[Section]]:

@@ -1,14 +1,27 @@
-"""How the float blocks take part in the campaign of mutants."""
+"""How the core, and the float blocks that it is made with, take part in the campaign of mutants."""
 
+import re
+
+import numpy as np
+
+from arch.core.config import CoreConfig
+from arch.core.presets import CORES
+from hw.core.verilog import core_verilog
 from verif.core.blocks.units import BENCHES
+from verif.core.unit import core_unit
+from verif.core.workload import random_jobs
 from verif.mutants.hook import MutantHook
 from verif.mutants.mutation import Mutation
+from verif.mutants.replay import UnitReplay
 from verif.mutants.units import Units
 
-__all__ = ["MUTANTS"]
+__all__ = ["BLOCK_MUTANTS", "MUTANTS"]
 
 
-def _verilog(_: None) -> str:
+# ---- float blocks --------------------------------------------------------------------------------
+
+
+def _blocks_verilog(_: None) -> str:
     """Each block's module, and those within."""
     modules = {}
     for bench in BENCHES.values():
@@ -16,14 +29,41 @@ def _verilog(_: None) -> str:
     return "\n".join(modules.values())
 
 
-def _benches(mutation: Mutation) -> tuple[Units]:
+def _blocks_benches(mutation: Mutation) -> tuple[Units]:
     return (Units(mutation, BENCHES),)
 
 
-MUTANTS = MutantHook(
+BLOCK_MUTANTS = MutantHook(
     configs={"float": None},
     # The narrower within the way out is the tensor engine's, and mutated there.
     modules=lambda _: tuple(BENCHES),
-    verilog=_verilog,
-    benches=_benches,
+    verilog=_blocks_verilog,
+    benches=_blocks_benches,
 )
+
+# ---- the core ------------------------------------------------------------------------------------
+
+#: What is the core's own; the tensor engine, float blocks and queues of hw/lib have benches of their own.
+KINDS = (
+    "sbuf", "reader", "instruction_queue", "dispatcher", "tensor_front_end", "vector_engine", "scalar_engine",
+    "vector_lane", "scalar_lane", "float_alu", "reducer", "memory_port", "owners", "dma_queue", "dma_plan",
+    "burst_walker", "lane_buffer", "rotator",
+)  # fmt: skip
+#: Programs of which a mutant must not survive all, and their pace.
+PROGRAMS = 30
+PACE = {"latency": 10, "idle": 0.2, "stall": 0.3}
+
+
+def _modules(config: CoreConfig) -> tuple[str, ...]:
+    """Every module of these kinds, an instruction queue for each kind of instruction."""
+    names = re.findall(r"^module (\w+)\b", core_verilog(config), re.MULTILINE)
+    return tuple(name for kind in KINDS for name in names if re.match(rf"{kind}(_\d+)*_core_", name))
+
+
+def _benches(mutation: Mutation) -> tuple[UnitReplay]:
+    unit, rng = core_unit(mutation.config), np.random.default_rng(mutation.seed)
+    jobs = random_jobs(mutation.config, rng, PROGRAMS, length=40, work=256)
+    return (UnitReplay(mutation=mutation, unit=unit, jobs=jobs, pace=PACE),)
+
+
+MUTANTS = MutantHook(configs={"core": CORES["tiny"]}, modules=_modules, verilog=core_verilog, benches=_benches)

@@ -44,6 +44,8 @@ def random_program(
     seed: int,
     *,
     length: int = 20,
+    work: int = WORK_BYTES,
+    base: int = 0,
     kinds: Sequence[str] = tuple(OPCODES),
     indirect: bool = True,
     transposed: bool = True,
@@ -56,6 +58,10 @@ def random_program(
     ----------
     length : int
         Instructions between these, at least; a few more where PSUM must be emptied.
+    work : int
+        Bytes of each lane that they work on, at most half of a lane's; a multiple of 8.
+    base : int
+        Memory begins at most 16 KiB behind it; a multiple of 4.
     kinds : sequence of str
         What these are. A matmul needs a vector or a scalar, which take its results.
     indirect, transposed : bool
@@ -67,8 +73,7 @@ def random_program(
     if "matmul" in kinds and not takers:
         raise ValueError(f"kinds must hold vector or scalar beside matmul, not {', '.join(kinds)}")
     rng = np.random.default_rng(seed)
-    work = min(WORK_BYTES, config.lane_bytes // 2)
-    image = _Image(config, work, rng)
+    image = _Image(config, min(work, config.lane_bytes // 2), base, rng)
     draws = Draws(config, image.areas, rng, indirect=indirect, transposed=transposed)
     program = image.loads()
     rows, left = 0, length
@@ -87,10 +92,10 @@ def random_program(
 class _Image:
     """Memory: indices, then what programs read and write, then what they write last."""
 
-    def __init__(self, config: CoreConfig, work: int, rng: np.random.Generator) -> None:
+    def __init__(self, config: CoreConfig, work: int, base: int, rng: np.random.Generator) -> None:
         self.config, self.work = config, work
         lanes = config.lanes
-        self.base = WORD_BYTES * int(rng.integers(1 << 12))
+        self.base = base + WORD_BYTES * int(rng.integers(1 << 12))
         self._table = self.base
         data = self._table + lanes * INDICES * WORD_BYTES
         self._results = data + lanes * work + 1024
@@ -101,11 +106,14 @@ class _Image:
         )
         self.data[: indices.size * WORD_BYTES] = indices.astype("<u4").reshape(-1).view(np.uint8)
         self.written = np.arange(size) < self._results - self.base
-        self.areas = Areas(sbuf=range(work), memory=range(data, self._results), index=work)
+        # Anywhere in the lanes: programs meet the borders of banks.
+        start = WORD_BYTES * int(rng.integers((config.lane_bytes - work) // WORD_BYTES - INDICES + 1))
+        sbuf = range(start, start + work)
+        self.areas = Areas(sbuf=sbuf, memory=range(data, self._results), index=sbuf.stop)
 
     def loads(self) -> list[Instruction]:
         """The indices, and half of the range by each of two instructions."""
-        table = self._move("source", self._table, self.work, INDICES * WORD_BYTES, INDICES * WORD_BYTES)
+        table = self._move("source", self._table, self.areas.index, INDICES * WORD_BYTES, INDICES * WORD_BYTES)
         return [table, *self._halves("source", self.areas.memory.start)]
 
     def stores(self) -> list[Instruction]:
@@ -115,7 +123,9 @@ class _Image:
     def _halves(self, side: str, place: int) -> list[Instruction]:
         half = self.work // 2
         return [
-            self._move(side, place + start, start, half, self.work, part % self.config.dma_queues)
+            self._move(
+                side, place + start, self.areas.sbuf.start + start, half, self.work, part % self.config.dma_queues
+            )
             for part, start in enumerate((0, half))
         ]
 

@@ -9,6 +9,7 @@ from golden.core.jobs import Job
 from golden.core.model import Core
 from hw.core.verilog import core_verilog
 from verif.core.signals import PROBES
+from verif.core.terms import MARKS
 from verif.simulation.unit import Unit
 
 __all__ = ["core_unit"]
@@ -33,6 +34,7 @@ def core_unit(config: CoreConfig) -> Unit:
         drain=16,
         # Reports look back over what an element takes from SBUF to SBUF.
         lookback=32,
+        marks=MARKS,
         job="program",
         opt_level=3 if config.lanes <= 16 else 1,
     )

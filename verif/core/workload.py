@@ -3,16 +3,18 @@
 import numpy as np
 
 from arch.core.config import CoreConfig
-from arch.core.instructions import INSTRUCTION_BYTES
+from arch.core.instructions import INSTRUCTION_BYTES, MEMORY_BITS
 from golden.core.executor import execute
 from golden.core.jobs import Job
 from golden.core.races import check_races
 from verif.core.programs import RandomProgram, random_program
 
-__all__ = ["job_of", "random_jobs", "result_of"]
+__all__ = ["job_of", "random_jobs", "result_of", "short_jobs"]
 
 #: A window of memory begins and ends at multiples of it.
 _WINDOW = Job.WINDOW_BYTES
+#: Where memory may begin, in windows: a MiB is left for the program and what it works on.
+_BASES = ((1 << MEMORY_BITS) - (1 << 20)) // _WINDOW
 
 
 def job_of(program: RandomProgram) -> Job:
@@ -38,7 +40,12 @@ def result_of(program: RandomProgram, config: CoreConfig) -> np.ndarray:
     return memory.data
 
 
-def random_jobs(config: CoreConfig, rng: np.random.Generator, count: int, **kinds: object) -> list[Job]:
-    """Random programs, as ``random_program`` makes them with ``kinds``."""
-    seeds = (int(rng.integers(1 << 31)) for _ in range(count))
-    return [job_of(random_program(config, seed, indirect=False, **kinds)) for seed in seeds]
+def random_jobs(config: CoreConfig, rng: np.random.Generator, count: int, **options: object) -> list[Job]:
+    """Random programs, as ``random_program`` makes them with ``options``, anywhere in memory."""
+    drawn = [(int(rng.integers(1 << 31)), _WINDOW * int(rng.integers(_BASES))) for _ in range(count)]
+    return [job_of(random_program(config, seed, base=base, indirect=False, **options)) for seed, base in drawn]
+
+
+def short_jobs(config: CoreConfig, rng: np.random.Generator, count: int) -> list[Job]:
+    """Random programs of a few hundred cycles."""
+    return random_jobs(config, rng, count, length=8, work=128)

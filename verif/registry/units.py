@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from arch.core.presets import CORES
+from verif.core.coverage.hook import COVERAGE as CORE_COVERAGE
+from verif.core.mutants import BLOCK_MUTANTS
 from verif.core.mutants import MUTANTS as CORE_MUTANTS
 from verif.core.proofs.properties import PROPERTIES as CORE_PROPERTIES
+from verif.core.unit import core_unit
+from verif.core.workload import short_jobs
 from verif.coverage.hook import CoverageHook
 from verif.lib.mutants import MUTANTS as LIB_MUTANTS
 from verif.lib.proofs.properties import PROPERTIES as LIB_PROPERTIES
@@ -48,8 +53,15 @@ class Registered:
 
 UNITS = {
     "tensor": Registered(configs=UNIT_CONFIGS, unit=tensor_unit, jobs=random_gemms, coverage=COVERAGE, mutants=MUTANTS),
+    "core": Registered(
+        configs={"tiny": CORES["tiny"]},
+        unit=core_unit,
+        jobs=short_jobs,
+        coverage=CORE_COVERAGE,
+        mutants=CORE_MUTANTS,
+    ),
 }
 #: What is mutated: units, and the blocks that they are made with.
-MUTANT_HOOKS = (*(unit.mutants for unit in UNITS.values()), LIB_MUTANTS, CORE_MUTANTS)
+MUTANT_HOOKS = (*(unit.mutants for unit in UNITS.values()), LIB_MUTANTS, BLOCK_MUTANTS)
 #: What is proved, by name.
 PROPERTIES = TENSOR_PROPERTIES | LIB_PROPERTIES | CORE_PROPERTIES

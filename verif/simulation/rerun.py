@@ -14,7 +14,7 @@ from verif.simulation.simulator import WAVES, Simulation, SimulatorError
 from verif.simulation.stimulus import Stimulus
 from verif.simulation.unit import Unit
 from verif.simulation.waves import Waves, write_waves
-from verif.simulation.window import Input, Moment, Window
+from verif.simulation.window import Input, Moment, Window, event_name
 
 __all__ = ["Case", "differences", "investigate"]
 
@@ -46,10 +46,11 @@ class Case:
 
 def _events(unit: Unit) -> dict[str, tuple[int, ...]]:
     """Words of a record whose lowest bits together say that something happens: a stream's transfer, a mark."""
-    record, names = unit.record, {f.name for f in unit.record.fields}
+    record = unit.record
     streams = [*record.streams(inputs=True), *record.streams(inputs=False)]
     words = {name: tuple(record.at(f"{name}__{part}").start for part in ("valid", "ready")) for name in streams}
-    return words | {name: (record.at(name).start,) for name in unit.marks if name in names}
+    marks = (f for f in record.fields if f.name in unit.marks)
+    return words | {event_name(f.name, f.row): (record.at(f.name, f.row, f.col).start,) for f in marks}
 
 
 def _window(case: Case, cycle: int) -> Window:

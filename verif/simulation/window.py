@@ -10,12 +10,17 @@ from arch.layout import Layout
 from arch.record import Field
 from verif.simulation.unit import Probe, Unit
 
-__all__ = ["Input", "Moment", "Window", "in_hex"]
+__all__ = ["Input", "Moment", "Window", "event_name", "in_hex"]
 
 
 def in_hex(field: Field, bits: int) -> str:
     """All digits of a field."""
     return f"0x{bits:0{-(-field.width // 4)}x}"
+
+
+def event_name(name: str, row: int | None = None) -> str:
+    """What a window calls the events of a stream, or of a mark: one for each of its rows."""
+    return name if row is None else f"{name}[{row}]"
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class Window:
     job : int
         The number of the one in hand.
     events : mapping of str to int64[n]
-        Cycles, from reset on, in which each stream made a transfer and each of the unit's marks was set.
+        Cycles, from reset on, in which each stream made a transfer and each of the unit's marks was set, by
+        ``event_name``.
     """
 
     unit: Unit

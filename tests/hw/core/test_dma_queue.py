@@ -103,11 +103,11 @@ def test_a_load_of_whole_chunks_has_a_beat_in_each_cycle(beat_bytes, rows):
 #: Sides of 16 words in each of 4 lanes, and in which cycle such an instruction, taken in cycle 0, is complete.
 #: Beats have 32 bytes. A load: a burst is asked for in cycle 1, its two beats come from cycle 2 on, eight in all; 16
 #: words are read from cycle 10 on, each written a cycle later. A store: rows are asked for in cycles 1 to 16, the last
-#: comes in 17; each of four bursts, from cycle 18 on, has a cycle for its address, one for its first beat to be read,
-#: and two for its beats, the last in cycle 33; its answer comes in 34. From SBUF to SBUF: read in cycles 18 to 33.
+#: comes in 17; the addresses of four bursts are offered in cycles 18 to 21, their eight beats are read from cycle 19 on
+#: and go out a cycle later, the last in 27; its answer comes in 28. From SBUF to SBUF: read in cycles 18 to 33.
 _MEMORY = {"space": "memory", "pitch": 64}
 _SBUF = {"space": "sbuf"}
-TIMES = {"load": (_MEMORY, _SBUF, 26), "store": (_SBUF, _MEMORY, 34), "local": (_SBUF, _SBUF, 34)}
+TIMES = {"load": (_MEMORY, _SBUF, 26), "store": (_SBUF, _MEMORY, 28), "local": (_SBUF, _SBUF, 34)}
 
 
 @pytest.mark.parametrize("kind", TIMES)

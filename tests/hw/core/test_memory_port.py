@@ -52,8 +52,8 @@ class _Model:
     def __init__(self, config: CoreConfig):
         self.config = config
         self.arbiters = {"o_ar": _Arbiter(), "o_aw": _Arbiter()}
-        self.readers, self.writers = deque(), deque()
-        self.sender: int | None = None
+        #: Whose bursts wait for beats, for answers, and those whose beats are not all out.
+        self.readers, self.writers, self.senders = deque(), deque(), deque()
 
     def cycle(self, given: dict) -> dict:
         """The outputs of a cycle: transfers in it are part of the next one's state."""
@@ -61,7 +61,7 @@ class _Model:
         takes = {}
         for name, asks, may in (
             ("o_ar", given["read_ask"], len(self.readers) < self.config.reads_in_flight),
-            ("o_aw", given["write_ask"], len(self.writers) < WRITES_IN_FLIGHT and self.sender is None),
+            ("o_aw", given["write_ask"], len(self.writers) < WRITES_IN_FLIGHT),
         ):
             arbiter = self.arbiters[name]
             chosen = arbiter.chosen([valid for valid, _ in asks])
@@ -86,7 +86,7 @@ class _Model:
             self.readers.append(asked)
 
     def _write(self, given: dict, out: dict, asked: int | None) -> None:
-        sender = self.sender
+        sender = self.senders[0] if self.senders else None
         out["o_w"] = given["write_beat"][sender] if sender is not None else (0, 0)
         queues = range(self.config.dma_queues)
         out["beat_taken"] = [int(index == sender and given["o_w_ready"]) for index in queues]
@@ -94,11 +94,16 @@ class _Model:
         out["i_b_ready"] = 1
         if given["i_b"]:
             self.writers.popleft()
+        if out["o_w"][0] and given["o_w_ready"] and _is_last(self.config, out["o_w"][1]):
+            self.senders.popleft()
         if asked is not None:
             self.writers.append(asked)
-            self.sender = asked
-        elif out["o_w"][0] and given["o_w_ready"] and write_beat_layout(self.config).unpack(out["o_w"][1])["last"]:
-            self.sender = None
+            self.senders.append(asked)
+
+
+def _is_last(config: CoreConfig, beat: int) -> int:
+    """Whether a beat written is the last of its burst."""
+    return write_beat_layout(config).unpack(beat)["last"]
 
 
 def _stream(stream) -> Value:
@@ -174,7 +179,7 @@ def test_every_output_in_every_cycle(queues, idle):
             seen, want = _seen(ctx, port, given), model.cycle(given)
             assert seen == want, (cycle, given)
             _forget(offers, want, given)
-            ends = want["o_w"][0] and given["o_w_ready"] and model.sender is None
+            ends = want["o_w"][0] and given["o_w_ready"] and _is_last(config, want["o_w"][1])
             to_answer += ends - given["i_b"]
             full["reads"] += len(model.readers) == config.reads_in_flight
             full["writes"] += len(model.writers) == WRITES_IN_FLIGHT

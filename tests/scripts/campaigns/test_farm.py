@@ -145,7 +145,8 @@ class TestDask:
         found = outcomes(run_on_dask(deadly(i2=99), ITEMS, address=address))
         assert found.pop(2) == Died("its workers died, with nothing beside it too")
         assert found == {item: item * item for item in ITEMS if item != 2}
-        assert deadly.deaths(2) == 4
+        # Twice among the others and twice alone; of two deaths at once the scheduler may have seen one.
+        assert deadly.deaths(2) in (3, 4)
 
     def test_other_sources_on_a_worker(self, address, monkeypatch, tmp_path):
         monkeypatch.setattr(farm, "REPOSITORY", tmp_path)

@@ -15,7 +15,7 @@ def test_survivors_are_named(capsys):
     assert run_mutants("small_fp32", count=10, seed=1, only=6, hooks=[replace(MUTANTS, benches=lambda _: ())])
     output = capsys.readouterr().out
     assert "mutant 6, survived: not equivalent under what is known of the inputs" in output
-    assert "pe: " in output
+    assert re.search(r"^  \w+: \w+ at .*, net \w+", output, re.MULTILINE), output
     assert "systolith mutants --config small_fp32 --count 10 --seed 1 --only 6" in output
 
 

@@ -1,12 +1,12 @@
 """Mutants of the float blocks: their benches kill each, or a proof clears it."""
 
-from verif.core.mutants import MUTANTS
+from verif.core.mutants import BLOCK_MUTANTS
 from verif.mutants.campaign import judge_all, wrong_without_mutant
 
 
 def test_no_mutant_survives(tmp_path):
-    mutation = MUTANTS.mutation("float", count=12, seed=1, root=tmp_path)
-    benches = MUTANTS.benches(mutation)
+    mutation = BLOCK_MUTANTS.mutation("float", count=12, seed=1, root=tmp_path)
+    benches = BLOCK_MUTANTS.benches(mutation)
     assert wrong_without_mutant(mutation.mutants, mutation, benches) == []
     fates = list(judge_all(mutation.mutants, mutation, benches))
     assert {fate.mutant.module for fate in fates} == set(mutation.modules)

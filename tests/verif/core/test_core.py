@@ -1,0 +1,65 @@
+"""The core's RTL and its golden model, on random programs at many paces of memory: every signal in every cycle."""
+
+import os
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from arch.core.presets import CORES
+from golden.core.model import Core
+from verif.core.programs import random_program
+from verif.core.unit import core_unit
+from verif.core.workload import job_of, result_of
+from verif.simulation.simulate import simulate_unit
+
+SEED = int(os.environ.get("SEED", 5))
+#: Icarus builds in a second, and these runs are short.
+SHORT = "icarus" if shutil.which("iverilog") else "verilator"
+TINY = CORES["tiny"]
+PACES = (
+    {},
+    {"latency": 50},
+    {"latency": 12, "idle": (0.5, 0.3, 0.6)},
+    {"latency": 5, "stall": (0.5, 0.8, 0.3)},
+    {"latency": 2, "idle": 0.6, "stall": 0.6},
+)
+
+
+def check_agrees(config, simulator, seeds, length=20, **pace):
+    """Programs through both, one after another; the memory that the last leaves is the executor's."""
+    print(f"seeds {seeds}, {pace}")
+    programs = [random_program(config, seed, length=length, indirect=False) for seed in seeds]
+    cores = []
+
+    def model():
+        cores.append(Core(config))
+        return cores[-1]
+
+    unit = replace(core_unit(config), model=model)
+    run = simulate_unit(unit, [job_of(program) for program in programs], simulator=simulator, pace=pace)
+    assert not run.mismatches, "\n".join(run.lines())
+    assert run.compared_cycles > 100 * len(programs)
+    (core,), last = cores, programs[-1]
+    start = last.base - job_of(last).base
+    assert (core.memory[start : start + len(last.data)] == result_of(last, config)).all()
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_random_programs(number):
+    check_agrees(TINY, SHORT, [10 * SEED + number], seed=SEED, length=15, **PACES[number])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("simulator", "count"), [("icarus", 1), ("verilator", 20)])
+@pytest.mark.parametrize("number", range(len(PACES)))
+def test_many_random_programs(number, simulator, count):
+    rng = np.random.default_rng([SEED, number])
+    check_agrees(TINY, simulator, rng.integers(1 << 31, size=count).tolist(), seed=SEED, **PACES[number])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fp8", "bf16"])
+def test_random_programs_on_a_larger_core(name):
+    check_agrees(CORES[name], "icarus", [SEED], length=8, seed=SEED, latency=9, idle=0.2, stall=0.2)
