@@ -5,8 +5,6 @@ of SBUF; the memory port; what is complete and what starts; the record. Then the
 whose values of this cycle it needs.
 """
 
-import numpy as np
-
 from golden.core.cycles import deciding, dispatcher, edges, front, lanes, memory, port, readers, recording, sbuf
 from golden.kernels import kernel
 from golden.tensor import clocking
@@ -44,7 +42,7 @@ def run(h, places, table, s, engine, window, trace, seed, quiet, latency, ends):
     n, position, stages, result = t.counters[0], t.position, t.stages, t.result
     commands, weights, activations, command_fields = q.commands, q.weights, q.activations, q.command_fields
     numbers, widths, drain_latency = engine.numbers, engine.widths, engine.hardware.drain_latency
-    shown, stall = ports[0, ports.shape[1] - h.lanes - 1 : ports.shape[1] - 1], np.zeros(4, np.int64)
+    shown, stall = ports[0, ports.shape[1] - h.lanes - 1 : ports.shape[1] - 1], s.front.quiet
     for index in range(trace.shape[0]):
         if ends and job_done(env, dispatch):
             return index
