@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = ["put", "put_flags", "put_words"]
 
 
-@kernel
+@borrowing_kernel
 def put(words, at, value, width):
     """Add a number of at most 62 bits to words that are 0 there, ``at`` the place of its lowest bit; returns the end.
 
@@ -22,7 +22,7 @@ def put(words, at, value, width):
     return end
 
 
-@kernel
+@borrowing_kernel
 def put_words(words, at, values):
     """Add 32-bit words likewise; returns the end."""
     shift, index = at & 31, at >> 5
@@ -35,7 +35,7 @@ def put_words(words, at, values):
     return at + 32 * values.size
 
 
-@kernel
+@borrowing_kernel
 def put_flags(words, at, values, width):
     """Add small numbers of ``width`` bits likewise, a divisor of 32; returns the end."""
     together = 32 // width

@@ -7,7 +7,7 @@ lanes. Its bursts are cut at multiples of a chunk's bytes.
 from typing import NamedTuple
 
 from arch.core.instructions import MEMORY_BITS
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = ["Burst", "Side", "burst_at", "chunk_rows", "next_burst", "sink", "source"]
 
@@ -32,25 +32,25 @@ class Burst(NamedTuple):
     beats: int
 
 
-@kernel
+@borrowing_kernel
 def source(code):
     """The side that is read."""
     return Side(code.source_address, code.source_transposed, code.source_pitch, code.source_stride)
 
 
-@kernel
+@borrowing_kernel
 def sink(code):
     """The side that is written."""
     return Side(code.sink_address, code.sink_transposed, code.sink_pitch, code.sink_stride)
 
 
-@kernel
+@borrowing_kernel
 def chunk_rows(state, chunk, h):
     """Words of a chunk in each lane."""
     return min(h.chunk_words, state.words - h.chunk_words * (chunk % state.row_chunks))
 
 
-@kernel
+@borrowing_kernel
 def _units(side, state, code, chunk, h):
     """Units of a chunk, and the words of each."""
     if not side.transposed:
@@ -59,7 +59,7 @@ def _units(side, state, code, chunk, h):
     return min(elements, code.count0 - elements * (chunk % state.row_chunks)), ((code.lanes << code.size) + 3) // 4
 
 
-@kernel
+@borrowing_kernel
 def burst_at(side, state, code, walker, h):
     """The burst that a walker has come to."""
     index, part = walker.chunk // state.row_chunks, walker.chunk % state.row_chunks
@@ -75,7 +75,7 @@ def burst_at(side, state, code, walker, h):
     return Burst(unit, first, end, (end - 1) // h.beat_bytes - first // h.beat_bytes + 1)
 
 
-@kernel
+@borrowing_kernel
 def next_burst(side, state, code, walker, h):
     """Move a walker on to the next burst; True if that is in another chunk."""
     units, words = _units(side, state, code, walker.chunk, h)

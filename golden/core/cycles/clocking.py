@@ -5,11 +5,9 @@ of SBUF; the memory port; what is complete and what starts; the record. Then the
 whose values of this cycle it needs.
 """
 
-import numpy as np
-
 from golden.core.cycles import deciding, dispatcher, edges, front, lanes, memory, port, readers, recording, sbuf
 from golden.kernels import kernel
-from golden.tensor.clocking import step
+from golden.tensor import clocking
 
 __all__ = ["job_done", "run"]
 
@@ -40,16 +38,11 @@ def run(h, places, table, s, engine, window, trace, seed, quiet, latency, ends):
     owners, writers = s.port.readers, s.port.writers
     movers, moves, move_slots, places_of = s.dma.states, s.dma.codes, s.dma.code_slots, s.dma.walkers
     buffer, chunks, beats, strobes = s.dma.buffer, s.dma.words, s.dma.beat, s.dma.strobes
-    # The engine's.
-    t, q, operands, ports = engine.state, engine.queues, engine.tables.operands, engine.ports
-    n, loader, executor, presented, position = t.counters[0], t.loader, t.executor, t.presented, t.position
-    taken, taken_operands, loads, load_operands = t.rows, t.row_operands, t.weight_rows, t.weight_operands
-    pes, seeds, psum, orders, result, stages = t.pes, t.seeds, t.memory, t.orders, t.result, t.stages
-    stage_words, read_words, products, sums = t.stage_words, t.read_words, t.products, t.sums
+    t, q, ports = engine.state, engine.queues, engine.ports
+    n, position, stages, result = t.counters[0], t.position, t.stages, t.result
     commands, weights, activations, command_fields = q.commands, q.weights, q.activations, q.command_fields
-    offered, borders = (commands, weights, activations), (np.zeros(h.lanes, np.int64), np.zeros(h.lanes, np.int64))
-    numbers, widths, e, narrow = engine.numbers, engine.widths, engine.hardware, engine.tables.narrow
-    shown = ports[ports.size - h.lanes - 1 : ports.size - 1]
+    numbers, widths, drain_latency = engine.numbers, engine.widths, engine.hardware.drain_latency
+    shown, stall = ports[0, ports.shape[1] - h.lanes - 1 : ports.shape[1] - 1], s.front.quiet
     for index in range(trace.shape[0]):
         if ends and job_done(env, dispatch):
             return index
@@ -59,17 +52,14 @@ def run(h, places, table, s, engine, window, trace, seed, quiet, latency, ends):
         deciding.ask_writes(states, codes, elements, movers, moves, writes, data, enable, h)
         deciding.decide_lanes(states, codes, walkers, patterns, writes, tensor, n.result_valid)
         front.offer_front(tensor, code, patterns, h, command_fields, numbers, commands, widths)
-        front.offer_beats(tensor, walkers, held, read_data, weights, activations, presented, position, h.code_bits)
+        front.offer_beats(tensor, walkers, held, read_data, weights, activations, position, h.code_bits)
         recording.put_result(record, places, tensor, n, result)
-        if front.idle(n, stages, presented, position, e.drain_latency):
+        if front.idle(n, stages, position, drain_latency):
             tensor.command_ready, tensor.weight_ready, tensor.row_ready = 1, 0, 0
         else:
-            step(
-                e, n, loader, executor, presented, position, taken, taken_operands, loads, load_operands, pes, seeds,
-                psum, orders, result, stages, stage_words, read_words, products, sums, narrow, operands, offered,
-                command_fields, borders, ports, False, tensor.result_ready != 0,
-            )
-            front.note_ready(tensor, ports, h.lanes)
+            stall[3] = 0 if tensor.result_ready else 1 << 16
+            clocking.run(engine.hardware, engine.tables, t, q, ports, False, 0, stall, False)
+            front.note_ready(tensor, ports[0], h.lanes)
         walkers[readers.STATIONARY].ready, walkers[readers.MOVING].ready = tensor.weight_ready, tensor.row_ready
         deciding.ask_reads(walkers, patterns, reads, movers, moves, h)
         port.decide_port(out, writers, dispatch, movers, moves, places_of, env, h)

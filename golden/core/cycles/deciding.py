@@ -1,14 +1,14 @@
 """What happens in a cycle of the core, block by block, from registers on: the wires between the blocks."""
 
 from golden.core.cycles import dispatcher, dma, front, lanes, readers, sbuf
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = ["ask_reads", "ask_writes", "decide_lanes", "decide_queues"]
 
 _TENSOR, _VECTOR, _DMAS = 0, 1, 3
 
 
-@kernel
+@borrowing_kernel
 def ask_writes(lane_states, lane_codes, words, dma_states, dma_codes, writes, data, enable, h):
     """Ask SBUF's write ports, from registers alone, and grant them."""
     for unit in range(2):
@@ -20,7 +20,7 @@ def ask_writes(lane_states, lane_codes, words, dma_states, dma_codes, writes, da
     sbuf.grant(writes, h.bank_shift)
 
 
-@kernel
+@borrowing_kernel
 def decide_lanes(states, codes, walkers, patterns, writes, tensor, result_valid):
     """What the lane engines take; the vector engine comes first where both want the result."""
     vector = lanes.decide_lane(lanes.VECTOR, states[0], codes[0], walkers, patterns, writes[0].grant, result_valid != 0)
@@ -29,7 +29,7 @@ def decide_lanes(states, codes, walkers, patterns, writes, tensor, result_valid)
     tensor.result_ready = states[0].take if vector else states[1].take if scalar else 0
 
 
-@kernel
+@borrowing_kernel
 def ask_reads(walkers, patterns, reads, dma_states, dma_codes, h):
     """Ask SBUF's read ports and grant them; who steps, and whose pattern is taken."""
     readers.ask(walkers, reads, h.sbuf_rows)
@@ -39,7 +39,7 @@ def ask_reads(walkers, patterns, reads, dma_states, dma_codes, h):
     readers.decide_readers(walkers, reads, patterns)
 
 
-@kernel
+@borrowing_kernel
 def decide_queues(
     tensor, walkers, patterns, lane_states, dma_states, dma_codes, writes, out, state, queues, entries, h
 ):

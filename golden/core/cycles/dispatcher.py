@@ -5,7 +5,7 @@ import numpy as np
 from arch.core.instructions import INSTRUCTION_BYTES, OPCODES, QUEUES
 from arch.core.timing import FETCH_DEPTH
 from golden.core.cycles.fields import DMA, SLOTS, decode_fields
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = ["clock_dispatch", "decide_dispatch", "fetches", "may_start", "take_head"]
 
@@ -15,7 +15,7 @@ _FIRST_WAIT = DMA.names.index(f"wait_{QUEUES[0]}")
 _TENSOR, _VECTOR, _SCALARS, _DMAS = 0, 1, 2, 3
 
 
-@kernel
+@borrowing_kernel
 def may_start(queue, entries):
     """Whether a queue, of these entries, has a head, and what it waits for is complete."""
     if queue.level == 0:
@@ -26,21 +26,22 @@ def may_start(queue, entries):
     return True
 
 
-@kernel
+@borrowing_kernel
 def take_head(queue, entries, slots):
     """At the edge: the head leaves its queue for the engine's instruction, int64[fields]."""
-    slots[:] = entries[queue.head, : slots.size]
+    for index in range(slots.size):
+        slots[index] = entries[queue.head, index]
     queue.head = (queue.head + 1) % entries.shape[0]
     queue.level -= 1
 
 
-@kernel
+@borrowing_kernel
 def fetches(state, h):
     """Whether a burst is asked for."""
     return state.left > 0 and state.pending + h.fetch_beats <= FETCH_DEPTH * h.fetch_beats
 
 
-@kernel
+@borrowing_kernel
 def _program_done(state, queues):
     """Nothing is left of a program that was running."""
     if not state.running or state.left or state.pending or state.parts:
@@ -51,18 +52,19 @@ def _program_done(state, queues):
     return True
 
 
-@kernel
+@borrowing_kernel
 def decide_dispatch(state, queues, h):
     """Whether an instruction leaves in this cycle, for the queue ``state.target``."""
     state.leaves = state.parts == h.fetch_beats and queues[state.target].level < h.queue_depth
 
 
-@kernel
+@borrowing_kernel
 def _give(target, decoded, queues, entries):
     """The instruction that leaves goes to the end of its queue, with what it waits for."""
     queue = queues[target]
     entry = entries[target, (queue.head + queue.level) % entries.shape[1]]
-    entry[:SLOTS] = decoded
+    for index in range(SLOTS):
+        entry[index] = decoded[index]
     for index in range(queues.size):
         wait = decoded[_FIRST_WAIT + index]
         remaining = queues[index].outstanding - wait + 1 if wait and index != target else 0
@@ -71,7 +73,7 @@ def _give(target, decoded, queues, entries):
     queue.outstanding += 1
 
 
-@kernel
+@borrowing_kernel
 def _complete(queues, entries):
     """What waits for the instructions that are complete in this cycle, waits for one less."""
     for index in range(queues.size):
@@ -84,7 +86,7 @@ def _complete(queues, entries):
                     entries[queue, slot, SLOTS + index] -= 1
 
 
-@kernel
+@borrowing_kernel
 def _take_beat(state, beats, instruction, h):
     """A beat goes from its queue into the instruction; True if that is whole."""
     width = beats.shape[1]
@@ -99,7 +101,7 @@ def _take_beat(state, beats, instruction, h):
     return state.parts == h.fetch_beats
 
 
-@kernel
+@borrowing_kernel
 def _decode(state, words, table, decoded):
     """The instruction is whole."""
     state.next_address += INSTRUCTION_BYTES
@@ -111,7 +113,7 @@ def _decode(state, words, table, decoded):
         state.target = _TENSOR if opcode == _MATMUL else _SCALARS if opcode == _SCALAR else _VECTOR
 
 
-@kernel
+@borrowing_kernel
 def clock_dispatch(state, beats, instruction, words, decoded, queues, entries, h, table, fetched, comes, beat, memory):
     """At the edge, after heads have been taken. ``fetched``: a burst is asked for; ``comes``: ``beat`` is taken.
 

@@ -5,7 +5,7 @@ import numpy as np
 from arch.core.instructions import INSTRUCTIONS
 from golden.core.cycles import bursts
 from golden.core.cycles.bursts import chunk_rows
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = [
     "ADDRESS",
@@ -31,38 +31,38 @@ SBUF = _FIELDS["source_space"].names.index("sbuf")
 _HALVES = 2
 
 
-@kernel
+@borrowing_kernel
 def asks(state, code):
     """Whether a burst is asked for."""
     return state.phase == _MOVE and code.source_space != SBUF and _may_ask(state)
 
 
-@kernel
+@borrowing_kernel
 def _may_ask(state):
     return state.asked < state.chunks and state.asked < state.drained + _HALVES
 
 
-@kernel
+@borrowing_kernel
 def offers_address(state, code, walker):
     """Whether a burst's address is offered."""
     return state.phase == _MOVE and code.sink_space != SBUF and walker.chunk < state.filled
 
 
-@kernel
+@borrowing_kernel
 def ask_row(state, code, port, h):
     """Ask for a row of a source in SBUF, from registers alone."""
     port.valid = state.phase == _MOVE and code.source_space == SBUF and _may_ask(state)
     port.row = _row(code.source_address, code.source_stride, state, state.asked, state.ask_word, h) if port.valid else 0
 
 
-@kernel
+@borrowing_kernel
 def _row(address, stride, state, chunk, word, h):
     """A row of SBUF."""
     first = address + chunk // state.row_chunks * stride >> 2
     return first + h.chunk_words * (chunk % state.row_chunks) + word & h.sbuf_rows - 1
 
 
-@kernel
+@borrowing_kernel
 def decide_queue(state, code, taken, answered, may_start):
     """What the queue does in this cycle. ``taken``: what its write stage offers is; ``answered``: a burst of it is."""
     state.start = state.phase == _IDLE and may_start
@@ -77,7 +77,7 @@ def decide_queue(state, code, taken, answered, may_start):
         state.complete = drained and answered and state.unanswered == 1
 
 
-@kernel
+@borrowing_kernel
 def start_queue(state, code, walkers, h):
     """At the edge: an instruction has been taken."""
     state.phase = _MOVE
@@ -91,14 +91,14 @@ def start_queue(state, code, walkers, h):
         walker.chunk = walker.unit = walker.word = walker.beat = 0
 
 
-@kernel
+@borrowing_kernel
 def _beat_bytes(burst, beat, h):
     """The bytes of a beat that belong to its burst, and where the beat begins."""
     base = (burst.first & -h.beat_bytes) + beat * h.beat_bytes
     return max(burst.first, base), min(burst.end, base + h.beat_bytes), base
 
 
-@kernel
+@borrowing_kernel
 def _place(side, code, chunk, walker, at):
     """Of byte ``at`` of a walker's unit: the lane, and the byte of its part of the chunk."""
     if not side.transposed:
@@ -106,7 +106,7 @@ def _place(side, code, chunk, walker, at):
     return at >> code.size, (walker.unit << code.size) + (at & (1 << code.size) - 1)
 
 
-@kernel
+@borrowing_kernel
 def fill_beat(state, code, walkers, buffer, beat, last, h):
     """At the edge: a beat has come, ``buffer``: uint8[2, P, 4 C]."""
     side, walker = bursts.source(code), walkers[FILLED]
@@ -120,7 +120,7 @@ def fill_beat(state, code, walkers, buffer, beat, last, h):
         state.filled += 1
 
 
-@kernel
+@borrowing_kernel
 def _fill_row(state, code, words, data, h):
     """At the edge: a row of SBUF has come, ``words``: uint32[2, P, C]."""
     half = state.filled & 1
@@ -132,7 +132,7 @@ def _fill_row(state, code, words, data, h):
         state.filled += 1
 
 
-@kernel
+@borrowing_kernel
 def _drain_row(state, code, words, data, enable, h):
     """The write stage gets the next word of all lanes."""
     half, part = state.drained & 1, state.drained % state.row_chunks
@@ -150,7 +150,7 @@ def _drain_row(state, code, words, data, enable, h):
         state.drained += 1
 
 
-@kernel
+@borrowing_kernel
 def _drain_beat(state, code, walkers, buffer, beat, strobes, h):
     """The write stage gets the next beat of a burst."""
     side, walker = bursts.sink(code), walkers[BEATS]
@@ -174,7 +174,7 @@ def _drain_beat(state, code, walkers, buffer, beat, strobes, h):
             state.drained += 1
 
 
-@kernel
+@borrowing_kernel
 def clock_source(state, code, walkers, words, data, port, ar_taken, h):
     """At the edge, before SBUF: what is asked for; a row that has come. ``ar_taken``: a burst of this queue is."""
     if ar_taken:
@@ -188,7 +188,7 @@ def clock_source(state, code, walkers, words, data, port, ar_taken, h):
             state.asked += 1
 
 
-@kernel
+@borrowing_kernel
 def clock_stage(state, code, walkers, words, buffer, beat, strobes, data, enable, h):
     """The write stage at the edge, after SBUF."""
     if state.leaves:
@@ -201,7 +201,7 @@ def clock_stage(state, code, walkers, words, buffer, beat, strobes, data, enable
             _drain_beat(state, code, walkers, buffer, beat, strobes, h)
 
 
-@kernel
+@borrowing_kernel
 def clock_sink(state, code, walkers, aw_taken, answered, h):
     """At the edge, after the write stage. ``aw_taken``, ``answered``: a burst of this queue is."""
     if aw_taken:

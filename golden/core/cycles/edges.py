@@ -1,14 +1,14 @@
 """The clock edge of the core's blocks that hang together: DMA queues and SBUF, and the heads of the queues."""
 
 from golden.core.cycles import dispatcher, dma
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = ["clock_beat", "clock_sinks", "clock_sources", "start_heads"]
 
 _TENSOR, _VECTOR, _DMAS = 0, 1, 3
 
 
-@kernel
+@borrowing_kernel
 def clock_sources(states, codes, walkers, words, reads, read_data, out, h):
     """The DMA queues' sources, before SBUF has new data."""
     for queue in range(h.dma_queues):
@@ -19,7 +19,7 @@ def clock_sources(states, codes, walkers, words, reads, read_data, out, h):
             dma.clock_source(states[queue], codes[queue], walkers[queue], words[queue], row, port, taken, h)
 
 
-@kernel
+@borrowing_kernel
 def clock_sinks(states, codes, walkers, words, buffer, beat, strobes, data, enable, out, h):
     """The DMA queues' sinks, after SBUF has been written."""
     for queue in range(h.dma_queues):
@@ -37,7 +37,7 @@ def clock_sinks(states, codes, walkers, words, buffer, beat, strobes, data, enab
         dma.clock_sink(state, codes[queue], walkers[queue], aw_taken, answered, h)
 
 
-@kernel
+@borrowing_kernel
 def clock_beat(states, codes, walkers, buffer, owners, beat, out, h):
     """A beat of memory that comes goes to a DMA queue's buffer; True if it is the dispatcher's."""
     if not out.r_taken:
@@ -50,7 +50,7 @@ def clock_beat(states, codes, walkers, buffer, owners, beat, out, h):
     return False
 
 
-@kernel
+@borrowing_kernel
 def start_heads(queues, entries, tensor_slots, lane_slots, dma_slots, dma_states, dma_codes, walkers, h):
     """At the edge, when all else has been clocked: the heads that are taken."""
     if queues[_TENSOR].start:

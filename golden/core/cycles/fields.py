@@ -3,7 +3,7 @@
 import numpy as np
 
 from arch.core.instructions import HEADER, INSTRUCTIONS, OPCODES, OPERATIONS, REDUCTIONS, instruction_layout
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = ["DMA", "LANE", "MATMUL", "SLOTS", "decode_fields", "field_table", "fields_dtype"]
 
@@ -49,7 +49,7 @@ def field_table() -> np.ndarray:
     return table
 
 
-@kernel
+@borrowing_kernel
 def decode_fields(words, table, out):
     """The fields of an instruction, uint32[16], to int64[SLOTS]."""
     out[:] = 0

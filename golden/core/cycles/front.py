@@ -11,7 +11,7 @@ from arch.tensor.layouts import activation_layout, command_layout, weight_layout
 from golden.core.cycles.bits import put
 from golden.core.cycles.readers import MOVING, STATIONARY
 from golden.core.cycles.values import element_bytes
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 from golden.tensor.sequencer import drained
 from golden.tensor.state import COMMAND, Queues, State, Tables, build_hardware, build_tables, reset_state
 from golden.tensor.state import Hardware as EngineHardware
@@ -31,7 +31,7 @@ class Engine(NamedTuple):
     state: State
     queues: Queues
     numbers: np.ndarray  # int64[fields]: the command's, the same memory
-    ports: np.ndarray  # uint32[words]: a record without registers
+    ports: np.ndarray  # uint32[1, words]: a record without registers
     widths: np.ndarray  # int64[fields]: of a command
 
 
@@ -49,12 +49,12 @@ def build_engine(config: CoreConfig) -> Engine:
         reset_state(engine, hardware),
         Queues(fields, *beats),
         fields.view(np.int64),
-        np.zeros(words, np.uint32),
+        np.zeros((1, words), np.uint32),
         np.array([*layouts[0].fields.values()]),
     )
 
 
-@kernel
+@borrowing_kernel
 def _put_codes(words, reader, data, code_bits):
     """A beat of the engine: a code of each lane's word."""
     words[:] = 0
@@ -65,7 +65,7 @@ def _put_codes(words, reader, data, code_bits):
         at += code_bits
 
 
-@kernel
+@borrowing_kernel
 def _put_command(front, code, h, fields, numbers, words, widths):
     """The command that is offered."""
     tile, rows = front.tile, front.rows
@@ -86,7 +86,7 @@ def _put_command(front, code, h, fields, numbers, words, widths):
         at = put(words, at, numbers[index], widths[index])
 
 
-@kernel
+@borrowing_kernel
 def _offer_patterns(front, code, patterns, h):
     """Offer the tile's stationary and the instruction's moving pattern."""
     if not front.weights_sent:
@@ -107,7 +107,7 @@ def _offer_patterns(front, code, patterns, h):
         pattern.stride0, pattern.stride1, pattern.stride2 = code.x_stride0, code.x_stride1, code.x_tile_stride
 
 
-@kernel
+@borrowing_kernel
 def offer_front(front, code, patterns, h, command_fields, command_numbers, commands, widths):
     """What the front end offers to the engine and to its readers, from registers alone."""
     front.command_valid = front.valid and not front.command_sent
@@ -117,12 +117,11 @@ def offer_front(front, code, patterns, h, command_fields, command_numbers, comma
         _offer_patterns(front, code, patterns, h)
 
 
-@kernel
-def offer_beats(front, readers, held, read_data, weights, rows, presented, position, code_bits):
-    """What is offered to the engine in this cycle, each beat as the first of its queue."""
-    position[:] = 0
+@borrowing_kernel
+def offer_beats(front, readers, held, read_data, weights, rows, position, code_bits):
+    """What is offered to the engine in this cycle: ``position`` is 0 of a queue that has its beat, 1 of the others."""
     weight, row = readers[STATIONARY], readers[MOVING]
-    presented[0], presented[1], presented[2] = front.command_valid, weight.full, row.full
+    position[0], position[1], position[2] = not front.command_valid, not weight.full, not row.full
     if weight.full:
         data = read_data[STATIONARY] if weight.fresh else held[STATIONARY]
         _put_codes(weights[0], weight, data, code_bits)
@@ -131,22 +130,20 @@ def offer_beats(front, readers, held, read_data, weights, rows, presented, posit
         _put_codes(rows[0], row, data, code_bits)
 
 
-@kernel
-def idle(n, stages, presented, position, drain_latency):
+@borrowing_kernel
+def idle(n, stages, position, drain_latency):
     """Whether the engine may stand still: nothing is offered, and nothing is under way."""
-    if presented[0] or presented[1] or presented[2]:
-        return False
-    return drained(n, position, stages, (0, 0, 0), drain_latency)
+    return drained(n, position, stages, (1, 1, 1), drain_latency)
 
 
-@kernel
+@borrowing_kernel
 def note_ready(front, ports, cols):
     """What the engine is ready for, as its record says."""
     at = ports.size - cols - 5
     front.command_ready, front.weight_ready, front.row_ready = ports[at], ports[at + 1], ports[at + 2]
 
 
-@kernel
+@borrowing_kernel
 def decide_front(front, readers, patterns, may_start):
     """What follows from what is taken: whether an instruction is complete, and whether the next is taken."""
     command = front.command_sent or (front.command_valid and front.command_ready)
@@ -159,7 +156,7 @@ def decide_front(front, readers, patterns, may_start):
     return leaves
 
 
-@kernel
+@borrowing_kernel
 def clock_front(front, code, patterns, leaves, h):
     """At the edge. ``code``: the slot's instruction, with the new one in it already if one is taken."""
     command = front.command_sent or (front.command_valid and front.command_ready)

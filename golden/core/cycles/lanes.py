@@ -10,7 +10,7 @@ from arch.core.timing import FLOAT_LATENCY, FUNCTION_LATENCY, REDUCE_CYCLES
 from golden.core.cycles import values
 from golden.core.cycles.readers import SCALAR_X, VECTOR_T, VECTOR_X
 from golden.core.cycles.state import FIFO, OPERANDS, REDUCED, SCRATCH
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = ["IDLE", "SCALAR", "VECTOR", "ask_write", "clock_lane", "decide_lane"]
 
@@ -23,13 +23,13 @@ _PSUM = _FIELDS["x_source"].names.index("psum")
 _AT_MOST, _AT_LEAST, _EQUAL = (_FIELDS["mask"].names.index(name) for name in ("at_most", "at_least", "equal"))
 
 
-@kernel
+@borrowing_kernel
 def _write_stage(state, unit):
     """Whether the write stage is valid."""
     return state.valids >> _DEPTHS[unit] - 1 & 1
 
 
-@kernel
+@borrowing_kernel
 def ask_write(unit, state, code, words, port, data, enable, sbuf_rows):
     """Ask the engine's write port of SBUF, from registers alone."""
     reduced = state.phase == _REDUCE and (code.reduce != values.ADD or state.count == REDUCE_CYCLES)
@@ -49,7 +49,7 @@ def ask_write(unit, state, code, words, port, data, enable, sbuf_rows):
         enable[unit, lane] = bits if lane < code.lanes else 0
 
 
-@kernel
+@borrowing_kernel
 def _offer(pattern, address, kind):
     """Offer a pattern of one element to a reader."""
     pattern.valid = 1
@@ -59,7 +59,7 @@ def _offer(pattern, address, kind):
     pattern.stride0 = pattern.stride1 = pattern.stride2 = 0
 
 
-@kernel
+@borrowing_kernel
 def _offer_instruction(code, patterns, x_reader):
     """Offer an instruction's patterns to its readers."""
     if code.x_source != _PSUM:
@@ -74,7 +74,7 @@ def _offer_instruction(code, patterns, x_reader):
         pattern.stride0, pattern.stride1, pattern.stride2 = code.t_stride0, code.t_stride1, code.t_stride2
 
 
-@kernel
+@borrowing_kernel
 def decide_lane(unit, state, code, readers, patterns, granted, result_valid):
     """What the engine does in this cycle, given its write's grant; True if it takes its result from PSUM now."""
     x_reader = VECTOR_X if unit == VECTOR else SCALAR_X
@@ -111,7 +111,7 @@ def decide_lane(unit, state, code, readers, patterns, granted, result_valid):
     return False
 
 
-@kernel
+@borrowing_kernel
 def _make(unit, state, code, words, partials, xs, x_offset, ts, t_offset):
     """The element that is taken, in every lane: what it adds to the reduction, and the words it is written as."""
     scratch, first, second = words[SCRATCH], words[OPERANDS], words[OPERANDS + 1]
@@ -139,7 +139,7 @@ def _make(unit, state, code, words, partials, xs, x_offset, ts, t_offset):
             written[lane] = values.convert(y, code.y_type)
 
 
-@kernel
+@borrowing_kernel
 def _clock_pipeline(unit, state, code):
     """All stages move on."""
     if _write_stage(state, unit):
@@ -157,7 +157,7 @@ def _clock_pipeline(unit, state, code):
     state.lasts = (state.lasts << 1 | last) & kept
 
 
-@kernel
+@borrowing_kernel
 def _count(state, code):
     """The element that is taken has been."""
     state.taken += 1
@@ -171,7 +171,7 @@ def _count(state, code):
             state.all_taken = state.i2 == code.count2
 
 
-@kernel
+@borrowing_kernel
 def _clock_operand(unit, second, state, code, operand, readers, read_data, held, patterns):
     """The first or the second operand; True when it is there."""
     x_reader = VECTOR_X if unit == VECTOR else SCALAR_X
@@ -189,7 +189,7 @@ def _clock_operand(unit, second, state, code, operand, readers, read_data, held,
     return True
 
 
-@kernel
+@borrowing_kernel
 def _take(unit, state, code, words, partials, readers, read_data, held, result):
     """An element is taken."""
     x_reader = VECTOR_X if unit == VECTOR else SCALAR_X
@@ -203,7 +203,7 @@ def _take(unit, state, code, words, partials, readers, read_data, held, result):
     _count(state, code)
 
 
-@kernel
+@borrowing_kernel
 def clock_lane(unit, state, code, words, partials, readers, read_data, held, patterns, result):
     """At the edge, before the readers and SBUF. ``result``: the row of PSUM that is offered."""
     leaves = state.advance and _write_stage(state, unit) and state.lasts >> _DEPTHS[unit] - 1

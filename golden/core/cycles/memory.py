@@ -3,19 +3,19 @@
 import numpy as np
 
 from golden.core.cycles.bits import put
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 from golden.tensor.sequencer import noise
 
 __all__ = ["clock_memory", "present_memory", "put_beat"]
 
 
-@kernel
+@borrowing_kernel
 def _chance(bits, index, quiet):
     """Whether this happens in a cycle of these random bits, given the probability that it does not, in 1/65536."""
     return (bits >> 16 * (index & 3) & 0xFFFF) >= quiet[index]
 
 
-@kernel
+@borrowing_kernel
 def _read_beat(memory, base, address, beat):
     """A beat of memory; what is outside of the window is 0."""
     for byte in range(beat.size):
@@ -23,7 +23,7 @@ def _read_beat(memory, base, address, beat):
         beat[byte] = memory[at] if 0 <= at < memory.size else 0
 
 
-@kernel
+@borrowing_kernel
 def present_memory(state, reads, answers, beat, memory, cycle, seed, quiet, latency):
     """What memory offers and takes in this cycle. ``quiet``: of program, reads, answers; ar, aw, w not ready."""
     bits, more = noise(seed, 2 * cycle), noise(seed, 2 * cycle + 1)
@@ -42,7 +42,7 @@ def present_memory(state, reads, answers, beat, memory, cycle, seed, quiet, late
     state.w_ready = _chance(more, 5, quiet)
 
 
-@kernel
+@borrowing_kernel
 def put_beat(words, at, beat):
     """A beat's bytes into the words of a record."""
     for byte in range(0, beat.size, 4):
@@ -51,7 +51,7 @@ def put_beat(words, at, beat):
     return at
 
 
-@kernel
+@borrowing_kernel
 def _write_beat(state, burst, memory, beat, strobes):
     for byte in range(beat.size):
         if strobes[byte]:
@@ -63,7 +63,7 @@ def _write_beat(state, burst, memory, beat, strobes):
     burst.address += beat.size
 
 
-@kernel
+@borrowing_kernel
 def clock_memory(state, reads, answers, memory, cycle, port, dispatch, beat, strobes, w_last):
     """At the edge, before the port. ``beat``, ``strobes``, ``w_last``: what goes out if ``port.w_taken``."""
     dispatch.program_taken = state.program_valid and not dispatch.running

@@ -3,14 +3,14 @@
 from golden.core.cycles import bursts
 from golden.core.cycles.dispatcher import fetches
 from golden.core.cycles.dma import ADDRESS, ASKED, asks, offers_address
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = ["clock_port", "decide_port"]
 
 _FETCH = 0
 
 
-@kernel
+@borrowing_kernel
 def _choose(held, requests):
     """Who is offered: who was and is not taken yet, else the first that asks; -1 for none."""
     if held >= 0:
@@ -21,7 +21,7 @@ def _choose(held, requests):
     return -1
 
 
-@kernel
+@borrowing_kernel
 def _decide_reads(port, dispatch, states, codes, walkers, memory, h):
     requests = 1 if fetches(dispatch, h) else 0
     for queue in range(h.dma_queues):
@@ -42,7 +42,7 @@ def _decide_reads(port, dispatch, states, codes, walkers, memory, h):
     port.ar_address &= -h.beat_bytes
 
 
-@kernel
+@borrowing_kernel
 def _decide_writes(port, states, codes, walkers, writers, memory, h):
     requests = 0
     for queue in range(h.dma_queues):
@@ -58,7 +58,7 @@ def _decide_writes(port, states, codes, walkers, writers, memory, h):
     port.w_taken = port.w_valid and memory.w_ready
 
 
-@kernel
+@borrowing_kernel
 def decide_port(port, writers, dispatch, states, codes, walkers, memory, h):
     """What the port offers and what is taken."""
     _decide_reads(port, dispatch, states, codes, walkers, memory, h)
@@ -68,7 +68,7 @@ def decide_port(port, writers, dispatch, states, codes, walkers, memory, h):
     port.answered = writers[port.write_head] if memory.b_valid and port.writes else -1
 
 
-@kernel
+@borrowing_kernel
 def clock_port(port, readers, writers, w_last):
     """At the edge. ``w_last``: the beat that goes out is the last of its burst."""
     if port.r_taken and port.r_last:

@@ -1,6 +1,6 @@
 """The readers of the cycle model: a pattern walked between a read port of SBUF and whoever uses its elements."""
 
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = ["MOVING", "SCALAR_X", "STATIONARY", "VECTOR_T", "VECTOR_X", "ask", "clock_readers", "decide_readers"]
 
@@ -10,7 +10,7 @@ MOVING, STATIONARY, VECTOR_X, VECTOR_T, SCALAR_X = range(5)
 _ADDRESS = (1 << 18) - 1
 
 
-@kernel
+@borrowing_kernel
 def ask(readers, reads, sbuf_rows):
     """Ask the ports for what the readers need in this cycle."""
     for index in range(readers.size):
@@ -21,7 +21,7 @@ def ask(readers, reads, sbuf_rows):
         port.row = row & sbuf_rows - 1 if port.valid else 0
 
 
-@kernel
+@borrowing_kernel
 def decide_readers(readers, reads, patterns):
     """Who steps, and whose pattern is taken, given the grants."""
     for index in range(readers.size):
@@ -32,13 +32,13 @@ def decide_readers(readers, reads, patterns):
         pattern.taken = pattern.valid and (not reader.active or (reader.step and _is_last(reader)))
 
 
-@kernel
+@borrowing_kernel
 def _is_last(reader):
     """Of the pattern's elements, the one that is walked to."""
     return reader.i0 + 1 == reader.count0 and reader.i1 + 1 == reader.count1 and reader.i2 + 1 == reader.count2
 
 
-@kernel
+@borrowing_kernel
 def _move_on(reader):
     """To the pattern's next element."""
     reader.i0 += 1
@@ -52,13 +52,14 @@ def _move_on(reader):
     reader.address = (reader.base + offset) & _ADDRESS
 
 
-@kernel
+@borrowing_kernel
 def clock_readers(readers, reads, patterns, held, read_data):
     """At the edge, before SBUF's ports have new data."""
     for index in range(readers.size):
         reader, pattern = readers[index], patterns[index]
         if reader.fresh:
-            held[index] = read_data[index]
+            for lane in range(held.shape[1]):
+                held[index, lane] = read_data[index, lane]
         reader.fresh = 0
         if reader.step:
             last = _is_last(reader)

@@ -11,7 +11,7 @@ from arch.core.signals import core_record
 from golden.core.cycles.bits import put, put_flags, put_words
 from golden.core.cycles.memory import put_beat
 from golden.core.cycles.readers import MOVING, STATIONARY
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = ["Places", "find_places", "put_cycle", "put_result"]
 
@@ -68,7 +68,7 @@ def find_places(config: CoreConfig) -> Places:
     )
 
 
-@kernel
+@borrowing_kernel
 def _put_port(record, places, memory, loaded, port, dispatch, beat, strobes, w_last):
     """The ports. ``loaded``: the beat on ``i_r``; ``beat``, ``strobes``, ``w_last``: what goes out, if any does."""
     record[places.program] = memory.program_valid
@@ -96,7 +96,7 @@ def _put_port(record, places, memory, loaded, port, dispatch, beat, strobes, w_l
         put(record, put_flags(record, end, strobes, 1), w_last, 1)
 
 
-@kernel
+@borrowing_kernel
 def _put_dispatch(record, places, state, words, queues):
     """The dispatcher and the queues of instructions."""
     at = places.running
@@ -111,7 +111,7 @@ def _put_dispatch(record, places, state, words, queues):
         at += 3
 
 
-@kernel
+@borrowing_kernel
 def _put_reads(record, places, reads, read_data):
     """SBUF's read ports."""
     lanes, at = read_data.shape[1], places.reads
@@ -126,7 +126,7 @@ def _put_reads(record, places, reads, read_data):
         at += lanes
 
 
-@kernel
+@borrowing_kernel
 def _put_writes(record, places, writes, data, enable):
     """SBUF's write ports."""
     at = places.writes
@@ -139,7 +139,7 @@ def _put_writes(record, places, writes, data, enable):
         at += places.write_words + 1
 
 
-@kernel
+@borrowing_kernel
 def _put_stream(record, at, valid, ready, words):
     record[at], record[at + 1] = valid, ready
     at += 2
@@ -149,13 +149,13 @@ def _put_stream(record, at, valid, ready, words):
     return at + words.size
 
 
-@kernel
+@borrowing_kernel
 def put_result(record, places, front, n, result):
     """The tensor engine's results, before its state is clocked."""
     _put_stream(record, places.result, n.result_valid, front.result_ready, result)
 
 
-@kernel
+@borrowing_kernel
 def _put_blocks(record, places, front, readers, commands, weights, rows, lanes, dma):
     """What the tensor engine is offered; the lane engines; the DMA queues."""
     at = _put_stream(record, places.command, front.command_valid, front.command_ready, commands[0])
@@ -174,7 +174,7 @@ def _put_blocks(record, places, front, readers, commands, weights, rows, lanes, 
 
 
 # fmt: off
-@kernel
+@borrowing_kernel
 def put_cycle(
     record, places, memory, loaded, port, beat, strobes, w_last, dispatch, words, queues, reads, read_data, writes,
     data, enable, front, readers, commands, weights, rows, lanes, dma,

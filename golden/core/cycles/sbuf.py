@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 
 __all__ = ["clock_sbuf", "grant"]
 
 
-@kernel
+@borrowing_kernel
 def grant(ports, bank_shift):
     """One port of each bank, the first that is valid."""
     busy = np.int64(0)
@@ -20,7 +20,7 @@ def grant(ports, bank_shift):
             busy |= bank
 
 
-@kernel
+@borrowing_kernel
 def clock_sbuf(memory, reads, read_data, writes, data, enable):
     """At the edge: what was granted is read, then written: a read gets what was there before."""
     for index in range(reads.size):

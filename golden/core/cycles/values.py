@@ -5,7 +5,7 @@ import numpy as np
 from arch.core.instructions import FUNCTION_NAMES, OPERATIONS, REDUCTIONS
 from arch.elements import ELEMENTS
 from arch.formats import FORMATS, FP32
-from golden.kernels import kernel
+from golden.kernels import borrowing_kernel
 from golden.numerics.conversions import decode
 from golden.numerics.functions import exp_codes, reciprocal_codes, rsqrt_codes
 from golden.tensor.arithmetic import narrow_table
@@ -41,19 +41,19 @@ _WIDE = np.array(
 _NARROW = np.array([narrow_table()[FORMATS[name].select] for name in ("e4m3", "e5m2", "bf16")])
 
 
-@kernel
+@borrowing_kernel
 def element_bytes(kind):
     """Bytes of an element of a type, by ``Element.select``."""
     return _BYTES[kind]
 
 
-@kernel
+@borrowing_kernel
 def canonical(code):
     """A code, the one NaN for each of them."""
     return _NAN if code & _MAGNITUDE > _INF else code
 
 
-@kernel
+@borrowing_kernel
 def widen(word, offset, kind):
     """The fp32 code of the element at a byte of a word; what is u32 stays as it is."""
     code = np.int64(word) >> 8 * offset
@@ -66,7 +66,7 @@ def widen(word, offset, kind):
     return np.int64(_WIDE[kind, code & 0xFF])
 
 
-@kernel
+@borrowing_kernel
 def convert(code, kind):
     """A word filled with the element of a type that is nearest to an fp32 code, saturating."""
     if kind == _U32 or kind == FP32_TYPE:
@@ -76,22 +76,22 @@ def convert(code, kind):
     return narrow(code, _NARROW[kind], 1) * 0x1010101
 
 
-@kernel
+@borrowing_kernel
 def _value(code):
     return np.uint32(code).view(np.float32)
 
 
-@kernel
+@borrowing_kernel
 def _code(value):
     return canonical(np.int64(np.float32(value).view(np.uint32)))
 
 
-@kernel
+@borrowing_kernel
 def _add(x, a):
     return _code(_value(x) + _value(a))
 
 
-@kernel
+@borrowing_kernel
 def _larger(x, a):
     """NaN wins; +0 is above -0."""
     if x & _MAGNITUDE > _INF or a & _MAGNITUDE > _INF:
@@ -101,7 +101,7 @@ def _larger(x, a):
     return x & a if f == g else x if f > g else a
 
 
-@kernel
+@borrowing_kernel
 def operate(op, x, a):
     """``x op a`` on codes, NaN canonical in the operands."""
     if op == _BYPASS:
@@ -125,7 +125,7 @@ def operate(op, x, a):
     return np.int64(_ONE) if holds else np.int64(0)
 
 
-@kernel
+@borrowing_kernel
 def apply(function, codes):
     """A function of the scalar engine, in place."""
     if function == _EXP:
@@ -136,13 +136,13 @@ def apply(function, codes):
         rsqrt_codes(codes, codes)
 
 
-@kernel
+@borrowing_kernel
 def begin_reduction(partials):
     """Before the first element: partial sums are +0."""
     partials[:] = 0
 
 
-@kernel
+@borrowing_kernel
 def reduce_into(partials, f, code, reduction):
     """Element f of one lane. ``partials``: uint32[8], the sums; or the largest code so far and, behind it, its f."""
     if reduction == ADD:
@@ -161,7 +161,7 @@ def reduce_into(partials, f, code, reduction):
         partials[0] = _larger(so_far, code)
 
 
-@kernel
+@borrowing_kernel
 def finish_reduction(partials, reduction):
     """The reduced word of one lane."""
     if reduction == ADD:
