@@ -11,6 +11,7 @@ from arch.formats import FORMATS
 from arch.tensor.presets import PRESETS
 from golden.numerics.attention import attention
 from golden.numerics.conversions import code_dtype, decode, encode
+from golden.numerics.functions import reciprocal
 from golden.numerics.gemm import gemm
 from golden.tensor.schedule import gemm_cycles, ideal_cycles, readout_cycles
 from scripts.ground.errors import InputError
@@ -81,16 +82,16 @@ def test_rows_are_cut_for_the_bar_without_a_trace_in_the_result(monkeypatch):
 
 
 def _scales(values, fmt, axis):
-    """amax over the format's largest number along an axis (None: all), by ml_dtypes' idea of the format."""
+    """amax by the inverse of the format's largest number along an axis (None: all), as ml_dtypes has the format."""
     if fmt == "bf16":
         return np.float32(1)
     amax = np.abs(values).max(axis=axis, keepdims=True)
-    scale = np.maximum(amax / np.float32(ml_dtypes.finfo(ML_DTYPES[fmt]).max), np.float32(2.0**-126))
+    scale = np.maximum(amax * np.float32(1 / float(ml_dtypes.finfo(ML_DTYPES[fmt]).max)), np.float32(2.0**-126))
     return np.where(amax == 0, np.float32(1), scale)
 
 
 def _rederived(x, w, recipe, x_format, w_format):
-    """The product of a recipe in plain NumPy: no function of the golden model, sums as real numbers."""
+    """The product of a recipe in plain NumPy: nothing of the golden model but its reciprocal, sums as real numbers."""
     axes = {"per-tensor": (None, None), "per-token": (1, 0), "per-channel": (None, 0), "per-block": (1, 0)}[recipe]
     depth = x.shape[1]
     size = 128 if recipe == "per-block" else depth
@@ -98,8 +99,8 @@ def _rederived(x, w, recipe, x_format, w_format):
     for start in range(0, depth, size):
         a, b = x[:, start : start + size], w[start : start + size]
         sa, sb = _scales(a, x_format, axes[0]), _scales(b, w_format, axes[1])
-        qa = (a / sa).astype(ML_DTYPES[x_format]).astype(np.float64)
-        qb = (b / sb).astype(ML_DTYPES[w_format]).astype(np.float64)
+        qa = (a * reciprocal(sa)).astype(ML_DTYPES[x_format]).astype(np.float64)
+        qb = (b * reciprocal(sb)).astype(ML_DTYPES[w_format]).astype(np.float64)
         # Few terms of 8-bit numbers of about the same size: exact in float64.
         total += (qa @ qb).astype(np.float32).astype(np.float64) * sa.astype(np.float64) * sb.astype(np.float64)
     return total.astype(np.float32)
