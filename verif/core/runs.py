@@ -38,7 +38,6 @@ def run_programs(
         start = last.base - jobs[-1].base
         wrong = cores[0].memory[start : start + len(last.data)] != result_of(last, config)
         if wrong.any():
-            run.failures.append(
-                f"{wrong.sum()} bytes of memory are not the executor's, from {last.base + wrong.argmax()}"
-            )
+            first = last.base + int(wrong.argmax())
+            run.failures.append(f"{wrong.sum()} bytes of memory are not the executor's, the first at {first:#x}")
     return run

@@ -93,7 +93,9 @@ def _circuits(module: str, change: str, name: str, directory: Path) -> tuple[Cir
         f"{READ}copy {module} gold\ncopy {module} gate\n{change}\n"
         # Modules with parameters are made for the values they have here: with their defaults they would be narrower.
         "hierarchy\nproc\nmemory_collect\n"
-        f"flatten gold gate\nopt_clean gold gate\nselect gold gate\nwrite_json -selected {name}.json\n"
+        # What is never written is logic.
+        "flatten gold gate\nmemory_map -rom-only gold gate\nopt_clean gold gate\n"
+        f"select gold gate\nwrite_json -selected {name}.json\n"
     )
     yosys(script, directory, name)
     modules = json.loads((directory / f"{name}.json").read_text(encoding="utf-8"))["modules"]
