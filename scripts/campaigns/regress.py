@@ -20,8 +20,9 @@ from scripts.ground.errors import InputError
 from scripts.ground.files import check_beside, check_writable, make_folder, save
 from scripts.ground.progress import progress_bar
 from scripts.ground.terminal import Terminal
+from verif.registry.regress import AnyRun, draw_run, execute
 from verif.simulation.simulator import require
-from verif.tensor.regress import Run, Verdict, execute
+from verif.simulation.verdicts import Verdict
 
 __all__ = ["Regression", "choose_runs", "run_regression"]
 
@@ -35,7 +36,7 @@ WRITE_EVERY = 2.0
 WRITE_SHARE = 20
 
 
-def choose_runs(runs: int | None, seed: int | None, only: str | None, out: str | None) -> tuple[list[Run], Path]:
+def choose_runs(runs: int | None, seed: int | None, only: str | None, out: str | None) -> tuple[list[AnyRun], Path]:
     """The runs that the options mean, and where the JSON file goes."""
     if only is None:
         seed = int(np.random.default_rng().integers(1 << 31)) if seed is None else seed
@@ -55,7 +56,7 @@ def choose_runs(runs: int | None, seed: int | None, only: str | None, out: str |
     check_writable(out)
     check_writable(str(Path(out).with_suffix(".xml")))
     check_beside(out, '"seed":', [Path(out).with_suffix(".xml")])
-    return [Run.draw(seed, index) for index in indices], Path(out)
+    return [draw_run(seed, index) for index in indices], Path(out)
 
 
 def _prepare(simulator: str | None, jobs: int | None, dask: str | None) -> tuple[str, int]:
@@ -74,13 +75,13 @@ def _prepare(simulator: str | None, jobs: int | None, dask: str | None) -> tuple
 class Regression:
     """The verdicts so far.
 
-    planned : Run, all of them
+    planned : runs, all of them
     simulator : str
     verdicts : Verdict, by number of the run
     interrupted : not all of the runs have one, because somebody stopped it or the workers were lost
     """
 
-    planned: Sequence[Run]
+    planned: Sequence[AnyRun]
     simulator: str
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     interrupted: bool = False
@@ -101,7 +102,7 @@ class Regression:
         text = f"{len(self.verdicts) - failed - not_run} passed, {failed} failed"
         return f"{text}, {not_run} not run" if not_run else text
 
-    def reproduce(self, run: Run) -> str:
+    def reproduce(self, run: AnyRun) -> str:
         return f"reproduce: make regress ONLY={run.name} SIM={self.simulator}"
 
     def summary(self) -> str:
@@ -134,7 +135,7 @@ class Regression:
             "cycles": verdict.cycles,
             "signals": verdict.signals,
             "seconds": round(verdict.seconds, 3),
-            **{name: run[name] for name in ("config", "target", "gemms", "idle", "stall", "resets")},
+            **{name: value for name, value in run.items() if name not in ("seed", "index")},
         }
 
     def junit(self) -> str:
@@ -171,7 +172,7 @@ def _printable(text: str) -> str:
 
 
 def run_regression(
-    runs: Sequence[Run], *, simulator: str | None, jobs: int | None, dask: str | None, out: Path
+    runs: Sequence[AnyRun], *, simulator: str | None, jobs: int | None, dask: str | None, out: Path
 ) -> Regression:
     """Run them all, write the files as verdicts come in, and print what failed.
 
@@ -207,7 +208,7 @@ def run_regression(
     return regression
 
 
-def _showing_progress(regression: Regression, pairs: Iterator[tuple[Run, Verdict | Died]]) -> Iterator[None]:
+def _showing_progress(regression: Regression, pairs: Iterator[tuple[AnyRun, Verdict | Died]]) -> Iterator[None]:
     """Takes the verdicts in, one a step, and shows how many there are."""
     total = len(regression.planned)
     with progress_bar() as progress:

@@ -17,7 +17,7 @@ from scripts.campaigns import regress
 from scripts.ground import files
 from scripts.ground.exits import ENVIRONMENT
 from scripts.ground.files import save
-from verif.tensor.regress import Verdict
+from verif.simulation.verdicts import Verdict
 
 ROOT = Path(__file__).parents[2]
 SYSTOLITH = [sys.executable, "-c", "from scripts.cli import main; main()"]

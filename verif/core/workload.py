@@ -9,7 +9,7 @@ from golden.core.jobs import Job
 from golden.core.races import check_races
 from verif.core.programs import RandomProgram, random_program
 
-__all__ = ["job_of", "random_jobs", "result_of", "short_jobs"]
+__all__ = ["job_of", "random_jobs", "random_programs", "result_of", "short_jobs"]
 
 #: A window of memory begins and ends at multiples of it.
 _WINDOW = Job.WINDOW_BYTES
@@ -40,10 +40,15 @@ def result_of(program: RandomProgram, config: CoreConfig) -> np.ndarray:
     return memory.data
 
 
-def random_jobs(config: CoreConfig, rng: np.random.Generator, count: int, **options: object) -> list[Job]:
+def random_programs(config: CoreConfig, rng: np.random.Generator, count: int, **options: object) -> list[RandomProgram]:
     """Random programs, as ``random_program`` makes them with ``options``, anywhere in memory."""
     drawn = [(int(rng.integers(1 << 31)), _WINDOW * int(rng.integers(_BASES))) for _ in range(count)]
-    return [job_of(random_program(config, seed, base=base, indirect=False, **options)) for seed, base in drawn]
+    return [random_program(config, seed, base=base, indirect=False, **options) for seed, base in drawn]
+
+
+def random_jobs(config: CoreConfig, rng: np.random.Generator, count: int, **options: object) -> list[Job]:
+    """The same as jobs."""
+    return [job_of(program) for program in random_programs(config, rng, count, **options)]
 
 
 def short_jobs(config: CoreConfig, rng: np.random.Generator, count: int) -> list[Job]:

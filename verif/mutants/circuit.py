@@ -4,7 +4,11 @@ from dataclasses import dataclass, field
 
 from verif.simulation.simulator import SimulatorError
 
-__all__ = ["Circuit"]
+__all__ = ["Circuit", "UnknownCell"]
+
+
+class UnknownCell(SimulatorError):
+    """A module has what proofs cannot take out of it."""
 
 
 @dataclass
@@ -36,14 +40,14 @@ class Circuit:
                 numbers = {key: value for key, value in cell["parameters"].items() if set(value) <= {"0", "1"}}
                 parameters = {key: int(value, 2) for key, value in numbers.items()}
                 if parameters["RD_CLK_ENABLE"] or parameters["WR_PORTS"] > 1:
-                    raise SimulatorError(f"{name}: a memory must have asynchronous reads and at most one write port")
+                    raise UnknownCell(f"{name}: a memory must have asynchronous reads and at most one write port")
                 written = ("WR_ADDR", "WR_DATA", "WR_EN", "WR_CLK") if parameters["WR_PORTS"] else ()
                 for port in ("RD_ADDR", *written):
                     circuit.port(f"{port}_{len(circuit.memories)}", "output", bits[port])
                 circuit.port(f"RD_DATA_{len(circuit.memories)}", "input", bits["RD_DATA"])
                 circuit.memories.append(parameters)
             elif "dff" in cell["type"] or "mem" in cell["type"] or "latch" in cell["type"]:
-                raise SimulatorError(f"{name}: no proof knows {cell['type']}")
+                raise UnknownCell(f"{name}: no proof knows {cell['type']}")
             else:
                 continue
             del module["cells"][name]

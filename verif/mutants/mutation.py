@@ -147,6 +147,8 @@ def _selectable(text: str) -> str:
     text = re.sub(rf", {SELECT}\);", ");", text)
     text = re.sub(rf"^    \.{SELECT}\({SELECT}\),?\n", "", text, flags=re.MULTILINE)
     text = re.sub(r",\n  \);", "\n  );", text)
+    # A fault may choose two branches of a case of which one is chosen: the first is taken, and no simulator stops.
+    text = text.replace(" // synopsys parallel_case", "")
     return re.sub(
         rf"^  input \[15:0\] {SELECT};\n  wire \[15:0\] {SELECT};\n",
         # A fault takes one bit out of a vector and puts it back: no loop, but Verilator sees vectors.

@@ -1,18 +1,15 @@
 """Constrained-random regressions: what a run is, how it is drawn, and its verdict."""
 
-import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from arch.environment import describe
 from arch.formats import ACCUMULATIONS, OPERAND_FORMATS
 from arch.tensor.config import EngineConfig
 from golden.tensor.jobs import Gemm
-from verif.simulation.simulator import SimulatorError
+from verif.simulation.verdicts import Verdict, judged
 from verif.tensor.covering import VALUES
 from verif.tensor.engine import simulate
 from verif.tensor.passes import difference_lines, run_passes
@@ -20,7 +17,7 @@ from verif.tensor.unit import tensor_unit
 from verif.tensor.workload.gemms import GemmSpec, draw_gemm
 from verif.tensor.workload.session import Stretch
 
-__all__ = ["Run", "Verdict", "execute"]
+__all__ = ["RUNS_PER_CONFIG", "Run", "execute"]
 
 # ---- what a run is drawn from --------------------------------------------------------------------
 
@@ -148,63 +145,25 @@ def draw_config(rng: np.random.Generator) -> tuple[EngineConfig, str | None]:
 # ---- running it ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What became of a run.
-
-    report : why it failed, a line each; empty if it passed
-    not_run : why the machine could not run it to its end, in a line; it is then neither passed nor failed
-    cycles, signals : compared, and signals in each cycle
-    """
-
-    run: Run
-    report: tuple[str, ...] = ()
-    not_run: str = ""
-    cycles: int = 0
-    signals: int = 0
-    seconds: float = 0.0
-
-    @property
-    def passed(self) -> bool:
-        return not self.report and not self.not_run
-
-    @property
-    def failed(self) -> bool:
-        return bool(self.report)
-
-
 def execute(run: Run, simulator: str, rewrite: Callable[[str], str] | None = None) -> Verdict:
-    """Simulate a run and compare everything with the golden model. Whatever goes wrong is the run's verdict.
-
-    An error of the system says nothing of the design: such a run was not run.
+    """Simulate a run and compare everything with the golden model.
 
     ``rewrite`` plants a bug in the emitted Verilog, as in ``verif.tensor.engine.simulate``.
     """
-    started = time.monotonic()
-    report: Sequence[str] = ()
-    not_run = ""
-    cycles = signals = 0
-    try:
+
+    def work() -> tuple[int, int, Sequence[str]]:
         jobs = run.jobs()
         hindered = any(run.idle) or run.stall
         pace = {"seed": run.index, "idle": run.idle if hindered else 0.0, "stall": run.stall}
         options = {"simulator": simulator, "rewrite": rewrite}
         outcome = simulate(run.config, jobs, target=run.target, **options, **pace)
-        cycles, signals, report = outcome.compared_cycles, outcome.compared_signals, outcome.lines()
+        cycles, report = outcome.compared_cycles, outcome.lines()
         if not report and len(outcome.results) != len(jobs):
             report = [f"{len(outcome.results)} of {len(jobs)} GEMMs came through"]
         if not report and run.resets:
             unit = tensor_unit(run.config, target=run.target)
             passes = run_passes(unit, np.random.default_rng([run.seed, 3, run.index]), run.stretches(), **options)
             cycles, report = cycles + passes.compared_cycles, difference_lines(unit, passes)
-    except OSError as error:
-        not_run = describe(error)
-    except MemoryError:
-        not_run = "not enough memory"
-    except SimulatorError as error:
-        report = str(error).splitlines()
-    except Exception:
-        # A golden model that raises is a finding like any other, and no reason to stop the other runs.
-        report = traceback.format_exc().splitlines()
-    seconds = time.monotonic() - started
-    return Verdict(run=run, report=tuple(report), not_run=not_run, cycles=cycles, signals=signals, seconds=seconds)
+        return cycles, outcome.compared_signals, report
+
+    return judged(run, work)

@@ -24,9 +24,10 @@ from scripts.campaigns import farm, regress
 from scripts.campaigns.farm import Died, FarmError
 from scripts.campaigns.regress import Regression, choose_runs, run_regression
 from scripts.ground.errors import InputError
+from verif.simulation.verdicts import Verdict
 from verif.tensor import engine
 from verif.tensor import regress as runs_of
-from verif.tensor.regress import Run, Verdict, execute
+from verif.tensor.regress import Run, execute
 
 SIMULATOR = "icarus" if shutil.which("iverilog") else "verilator"
 #: Its first runs are of an array of 2 x 3 PEs; in the first two, and not in the third, some K is no multiple of 2.
