@@ -39,8 +39,8 @@ EXAMPLE = Path(__file__).parents[2] / "golden" / "data" / "minilm_layer0.npz"
 RANDOM_SHAPES = 75
 #: GEMMs for an array too large to be simulated with its registers.
 LARGE_SAMPLE = 4
-#: The core that runs random programs, and how many at each pace.
-CORE, PROGRAMS = "tiny", 30
+#: The core that runs random programs, and how many at each pace: Icarus takes as long for a few.
+CORE, PROGRAMS = "tiny", {"verilator": 30, "icarus": 2}
 #: Idle and stall probabilities of the runs of a preset.
 PACES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
 
@@ -146,7 +146,7 @@ def _programs(terminal: Terminal, seed: int, simulator: str) -> tuple[int, list[
     table = plain_table("core", "lanes", "memory", "programs", "instructions", "cycles", "signals", "verdict")
     print(f"building and simulating the core {CORE}", file=sys.stderr, flush=True)
     for memory, pace in (("near", {"latency": 1}), ("far, hesitant", {"latency": 60, "idle": 0.4, "stall": 0.4})):
-        jobs = random_jobs(config, np.random.default_rng([seed, len(memory)]), PROGRAMS)
+        jobs = random_jobs(config, np.random.default_rng([seed, len(memory)]), PROGRAMS[simulator])
         run = simulate_unit(unit, jobs, simulator=simulator, pace=pace | {"seed": seed}, waves_folder=waves_folder)
         compared += run.compared_cycles
         table.add_row(
