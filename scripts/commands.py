@@ -290,7 +290,7 @@ def formal(only, quick) -> int:
 
 
 @cli.command()
-@click.option("--config", help="tiny, small_fp32, lib or float.  [default: all]")
+@click.option("--config", help="tiny, small_fp32, core, lib or float.  [default: all]")
 @click.option("--count", type=click.IntRange(1, 60_000), default=200, show_default=True, help="Mutants of each.")
 @click.option("--seed", type=click.IntRange(0, (1 << 31) - 1), default=1, show_default=True, help="Of their choice.")
 @click.option("--only", type=click.IntRange(1), help="This mutant alone, and what it does.")

@@ -43,13 +43,13 @@ BLOCK_MUTANTS = MutantHook(
 
 # ---- the core ------------------------------------------------------------------------------------
 
-#: What is the core's own, but for blocks of which a proof would have to know more than it is told here: instruction
-#: queues (how many instructions may be outstanding), float_alu, vector_lane and dma_plan (which codes there are),
-#: dma_queue and lane_buffer (memories with an enable for each byte). The tensor engine, float blocks and queues of
-#: hw/lib have benches of their own.
+#: What is the core's own, but for blocks of which no proof clears a mutant that does nothing: instruction queues, where
+#: it would have to know how many instructions may be outstanding; vector_lane, whose arithmetic the solver gives up;
+#: dma_queue and lane_buffer, with memories that have an enable for each byte. The tensor engine, float blocks and
+#: queues of hw/lib have benches of their own.
 KINDS = (
-    "sbuf", "reader", "dispatcher", "tensor_front_end", "vector_engine", "scalar_engine", "scalar_lane", "reducer",
-    "memory_port", "owners", "burst_walker", "rotator",
+    "sbuf", "reader", "dispatcher", "tensor_front_end", "vector_engine", "scalar_engine", "scalar_lane", "float_alu",
+    "reducer", "memory_port", "owners", "dma_plan", "burst_walker", "rotator",
 )  # fmt: skip
 #: Programs of which a mutant must not survive all, and their pace.
 PROGRAMS = 30

@@ -63,9 +63,8 @@ def run(h, places, table, s, engine, window, trace, seed, quiet, latency, ends):
         walkers[readers.STATIONARY].ready, walkers[readers.MOVING].ready = tensor.weight_ready, tensor.row_ready
         deciding.ask_reads(walkers, patterns, reads, movers, moves, h)
         port.decide_port(out, writers, dispatch, movers, moves, places_of, env, h)
-        leaves = deciding.decide_queues(
-            tensor, walkers, patterns, states, movers, moves, writes, out, dispatch, queues, entries, h
-        )
+        leaves = deciding.decide_queues(tensor, walkers, patterns, states, movers, moves, writes, out, dispatch,
+                                        queues, entries, h)
         sender = max(out.writing, 0)
         beat, strobe, w_last = beats[sender], strobes[sender], movers[sender].last
         recording.put_cycle(
@@ -74,9 +73,8 @@ def run(h, places, table, s, engine, window, trace, seed, quiet, latency, ends):
         )
 
         for unit in range(2):
-            lanes.clock_lane(
-                unit, states[unit], codes[unit], elements, partials, walkers, read_data, held, patterns, shown
-            )
+            state, mine = states[unit], codes[unit]
+            lanes.clock_lane(unit, state, mine, elements, partials, walkers, read_data, held, patterns, shown)
         readers.clock_readers(walkers, reads, patterns, held, read_data)
         memory.clock_memory(env, bursts, answers, window, cycle, out, dispatch, beat, strobe, w_last)
         comes = edges.clock_beat(movers, moves, places_of, buffer, owners, loaded, out, h)

@@ -48,7 +48,7 @@ def test_random_instructions_move_what_they_say(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(SEED + 1, SEED + 5))
+@pytest.mark.parametrize("seed", [SEED + 1])
 @pytest.mark.parametrize("name", CASES)
 def test_many_random_instructions_move_what_they_say(name, seed):
     _random(name, 6, seed)
