@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from arch.core.accesses import Access, accesses, overlap
+from arch.core.accesses import Access, accesses, conflict
 from arch.core.config import CoreConfig
 from arch.core.instructions import INSTRUCTION_BYTES, WAIT_MAX, Instruction, encode
+from arch.core.program import psum_rows
 
 __all__ = ["Builder", "Tile"]
 
@@ -85,7 +86,7 @@ class Builder:
         plain = Instruction(name, **fields)
         queue = plain.queue_name
         touched = accesses(plain, self.config)
-        takes_psum = name in ("vector", "scalar") and plain.x_source == 1
+        takes_psum = psum_rows(plain) < 0
         clock = dict(self._last(queue))
         waits = {}
         # The latest first: what it waits for has mostly waited for the others.
@@ -93,7 +94,7 @@ class Builder:
             if earlier.queue == queue or clock.get(earlier.queue, 0) >= earlier.number:
                 continue
             psum = takes_psum and earlier.takes_psum
-            if psum or any(_conflict(mine, other) for mine in touched for other in earlier.accesses):
+            if psum or any(conflict(mine, other) for mine in touched for other in earlier.accesses):
                 back = min(self._counts[earlier.queue] - earlier.number + 1, WAIT_MAX)
                 waited = self._counts[earlier.queue] - back + 1
                 waits[f"wait_{earlier.queue}"] = back
@@ -131,8 +132,3 @@ class Builder:
     def code_bytes(self) -> int:
         """Its size."""
         return INSTRUCTION_BYTES * len(self.instructions)
-
-
-def _conflict(one: Access, other: Access) -> bool:
-    """Whether the two must be ordered."""
-    return (one.writes or other.writes) and overlap(one, other)

@@ -9,7 +9,7 @@ from arch.core.config import WORD_BYTES, CoreConfig
 from arch.core.instructions import Instruction
 from arch.elements import ELEMENTS
 
-__all__ = ["Access", "accesses", "overlap"]
+__all__ = ["Access", "accesses", "conflict", "overlap"]
 
 #: Two accesses that share more places than this are taken to overlap without a look at each place.
 MAX_PLACES = 1 << 28
@@ -106,6 +106,11 @@ def overlap(a: Access, b: Access) -> bool:
     first = min(a.first, b.first)
     mine, others = (c.places(unit) << (c.first - first) // unit for c in (a, b))
     return bool(mine & others)
+
+
+def conflict(a: Access, b: Access) -> bool:
+    """Whether the order of two accesses matters: they share a byte, and one writes."""
+    return (a.writes or b.writes) and overlap(a, b)
 
 
 def accesses(instruction: Instruction, config: CoreConfig) -> tuple[Access, ...]:

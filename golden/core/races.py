@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from arch.core.accesses import Access, accesses, overlap
+from arch.core.accesses import Access, accesses, conflict
 from arch.core.config import CoreConfig
 from arch.core.instructions import WAIT_MAX, Instruction
 from arch.core.program import check_program, label, psum_rows
@@ -79,5 +79,5 @@ def _conflicts(first: _Step, second: _Step) -> Iterator[str]:
         yield "both take rows of PSUM"
     for a in first.places:
         for b in second.places:
-            if (a.writes or b.writes) and overlap(a, b):
+            if conflict(a, b):
                 yield f"its {b.operand} overlaps {a.operand} in {'SBUF' if a.space == 'sbuf' else 'memory'}"

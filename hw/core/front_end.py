@@ -1,7 +1,7 @@
 """Feeds the tensor engine from SBUF: commands, weights and activations of one output tile for each instruction."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -12,7 +12,8 @@ from arch.elements import ELEMENTS
 from arch.formats import FORMATS, SELECT_BITS
 from arch.tensor.layouts import activation_layout, command_layout, weight_layout
 from hw.core.reader import Reader
-from hw.core.walk import DIMENSIONS, pattern_shape
+from hw.core.sbuf import read_port
+from hw.core.walk import set_pattern
 from hw.lib.blocks import Ports, place, struct
 
 __all__ = ["TensorFrontEnd"]
@@ -48,14 +49,6 @@ class TensorFrontEnd(wiring.Component):
             raise ValueError(f"rows_per_load_cycle must be 1 in a core, not {config.engine.rows_per_load_cycle}")
         self.config = config
         engine = config.engine
-        port = wiring.Signature(
-            {
-                "valid": Out(1),
-                "row": Out(config.row_address_bits),
-                "grant": In(1),
-                "data": In(config.row_bits),
-            }
-        )
         super().__init__(
             {
                 "i_start": In(1),
@@ -65,8 +58,8 @@ class TensorFrontEnd(wiring.Component):
                 "o_command": Out(stream.Signature(struct(command_layout(engine)))),
                 "o_weight": Out(stream.Signature(weight_layout(engine).width)),
                 "o_activation": Out(stream.Signature(activation_layout(engine).width)),
-                "stationary": Out(port),
-                "moving": Out(port),
+                "stationary": Out(read_port(config)),
+                "moving": Out(read_port(config)),
             }
         )
 
@@ -213,31 +206,19 @@ class TensorFrontEnd(wiring.Component):
             moving.valid.eq(self.slot_valid & ~self.moving_sent),
         ]
         with m.If(weights.valid):
-            m.d.comb += _pattern(
+            m.d.comb += set_pattern(
                 weights.payload,
                 self.w_address,
                 strides=(self.slot.w_stride,),
                 counts=(self._tile_k(),),
             )
         with m.If(moving.valid):
-            m.d.comb += _pattern(
+            m.d.comb += set_pattern(
                 moving.payload,
                 self.slot.x_address,
                 strides=(self.slot.x_stride0, self.slot.x_stride1, self.slot.x_tile_stride),
                 counts=(self.slot.count0, self.slot.count1, tiles),
             )
-
-
-def _pattern(pattern: data.View, address: Value, strides: tuple, counts: tuple) -> list:
-    """The assignments that make a pattern; dimensions not given have one element."""
-    assert pattern.shape() == pattern_shape()
-    strides = (*strides, *(0,) * (DIMENSIONS - len(strides)))
-    counts = (*counts, *(1,) * (DIMENSIONS - len(counts)))
-    return [
-        pattern.address.eq(address),
-        *(pattern[f"stride{dim}"].eq(stride) for dim, stride in enumerate(strides)),
-        *(pattern[f"count{dim}"].eq(count) for dim, count in enumerate(counts)),
-    ]
 
 
 def _format(element: Value) -> Value:

@@ -13,7 +13,8 @@ from arch.elements import ELEMENTS, SELECT_BITS
 from hw.core.lane import Lane
 from hw.core.reader import Reader
 from hw.core.reducer import PARTIALS, reduce_layout
-from hw.core.walk import DIMENSIONS, Walk, pattern_shape
+from hw.core.sbuf import read_port, write_port
+from hw.core.walk import DIMENSIONS, Walk, pattern_shape, set_pattern
 from hw.lib.blocks import Ports, place, struct
 
 __all__ = ["LaneEngine", "Phase"]
@@ -60,16 +61,6 @@ class LaneEngine(wiring.Component):
 
     def __init__(self, config: CoreConfig):
         self.config = config
-        read = wiring.Signature(
-            {"valid": Out(1), "row": Out(config.row_address_bits), "grant": In(1), "data": In(config.row_bits)}
-        )
-        write = {
-            "valid": Out(1),
-            "row": Out(config.row_address_bits),
-            "enable": Out(config.row_bits // 8),
-            "data": Out(config.row_bits),
-            "grant": In(1),
-        }
         super().__init__(
             {
                 "i_start": In(1),
@@ -78,9 +69,9 @@ class LaneEngine(wiring.Component):
                 "o_complete": Out(1),
                 "psum": In(stream.Signature(config.row_bits)),
                 "o_wants_psum": Out(1),
-                "x": Out(read),
-                **({"t": Out(read)} if self.lane.has_tensor else {}),
-                "write": Out(wiring.Signature(write)),
+                "x": Out(read_port(config)),
+                **({"t": Out(read_port(config))} if self.lane.has_tensor else {}),
+                "write": Out(write_port(config)),
                 "o_phase": Out(3),
                 "o_element": Out(1),
                 "o_advance": Out(1),
@@ -189,7 +180,7 @@ class LaneEngine(wiring.Component):
             m.d.comb += [reader.i.valid.eq(~self.asked), reader.o.ready.eq(1), self.by_lane.eq(1)]
             m.d.comb += enable.eq(reader.o.valid)
             with m.If(~self.asked):
-                m.d.comb += _pattern(reader.i.payload, self.instruction[name])
+                m.d.comb += set_pattern(reader.i.payload, self.instruction[name])
                 m.d.sync += self.asked.eq(reader.i.ready)
             with m.If(reader.o.valid):
                 m.d.sync += [self.asked.eq(0), self.phase.eq(following)]
@@ -208,13 +199,13 @@ class LaneEngine(wiring.Component):
 
         m.d.comb += self.x_reader.i.valid.eq(~self.o_wants_psum)
         with m.If(~self.o_wants_psum):
-            m.d.comb += _pattern(self.x_reader.i.payload, *pattern("x"))
+            m.d.comb += set_pattern(self.x_reader.i.payload, *pattern("x"))
         if self.t_reader:
             m.d.comb += self.t_reader.i.valid.eq(self.has_tensor)
             with m.If(self.has_tensor):
-                m.d.comb += _pattern(self.t_reader.i.payload, *pattern("t"))
+                m.d.comb += set_pattern(self.t_reader.i.payload, *pattern("t"))
         self.y_pattern = Signal(pattern_shape())
-        m.d.comb += _pattern(self.y_pattern, *pattern("y"))
+        m.d.comb += set_pattern(self.y_pattern, *pattern("y"))
         m.d.sync += [self.asked.eq(1), self.taken_all.eq(0), *self.count.load(self.y_pattern)]
 
     @property
@@ -360,12 +351,3 @@ class LaneEngine(wiring.Component):
     def keeps(self, m: Module) -> list[Value]:
         """For each lane, whether the element about to be written is not masked."""
         return [Value.cast(1)] * self.config.lanes
-
-
-def _pattern(pattern: data.View, address: Value, strides=(0,) * DIMENSIONS, counts=(1,) * DIMENSIONS) -> list:
-    """The assignments that make a pattern, by default of one element."""
-    return [
-        pattern.address.eq(address),
-        *(pattern[f"stride{dim}"].eq(stride) for dim, stride in enumerate(strides)),
-        *(pattern[f"count{dim}"].eq(count) for dim, count in enumerate(counts)),
-    ]

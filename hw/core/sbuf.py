@@ -12,7 +12,21 @@ from arch.core.signals import read_ports, write_ports
 from hw.lib.blocks import place
 from hw.lib.memory import SyncMemory
 
-__all__ = ["Sbuf"]
+__all__ = ["Sbuf", "read_port", "write_port"]
+
+
+def read_port(config: CoreConfig) -> wiring.Signature:
+    """A read port of SBUF, as its user has it."""
+    row, bits = config.row_address_bits, config.row_bits
+    return wiring.Signature({"valid": Out(1), "row": Out(row), "grant": In(1), "data": In(bits)})
+
+
+def write_port(config: CoreConfig) -> wiring.Signature:
+    """A write port of SBUF, as its user has it; an enable for each byte."""
+    row, bits = config.row_address_bits, config.row_bits
+    return wiring.Signature(
+        {"valid": Out(1), "row": Out(row), "enable": Out(bits // 8), "data": Out(bits), "grant": In(1)}
+    )
 
 
 class Sbuf(wiring.Component):
@@ -38,19 +52,10 @@ class Sbuf(wiring.Component):
 
     def __init__(self, config: CoreConfig):
         self.config = config
-        row = config.row_address_bits
-        read = {"valid": Out(1), "row": Out(row), "grant": In(1), "data": In(config.row_bits)}
-        write = {
-            "valid": Out(1),
-            "row": Out(row),
-            "enable": Out(config.row_bits // 8),
-            "data": Out(config.row_bits),
-            "grant": In(1),
-        }
         super().__init__(
             {
-                "reads": In(wiring.Signature(read)).array(len(read_ports(config))),
-                "writes": In(wiring.Signature(write)).array(len(write_ports(config))),
+                "reads": In(read_port(config)).array(len(read_ports(config))),
+                "writes": In(write_port(config)).array(len(write_ports(config))),
             }
         )
 

@@ -1,5 +1,7 @@
 """An access pattern being walked: three loops, an address, no multiplication."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data
 
@@ -7,7 +9,7 @@ from arch.core.instructions import ADDRESS_BITS, COUNT_BITS
 from arch.layout import Layout
 from hw.lib.blocks import struct
 
-__all__ = ["DIMENSIONS", "Walk", "pattern_shape"]
+__all__ = ["DIMENSIONS", "Walk", "pattern_shape", "set_pattern"]
 
 DIMENSIONS = 3
 
@@ -17,6 +19,17 @@ def pattern_shape() -> data.StructLayout:
     strides = {f"stride{dim}": ADDRESS_BITS for dim in range(DIMENSIONS)}
     counts = {f"count{dim}": COUNT_BITS for dim in range(DIMENSIONS)}
     return struct(Layout(address=ADDRESS_BITS, **strides, **counts))
+
+
+def set_pattern(pattern: data.View, address: Value, strides: Sequence = (), counts: Sequence = ()) -> list:
+    """The assignments that make a pattern; dimensions not given have one element."""
+    strides = (*strides, *(0,) * (DIMENSIONS - len(strides)))
+    counts = (*counts, *(1,) * (DIMENSIONS - len(counts)))
+    return [
+        pattern.address.eq(address),
+        *(pattern[f"stride{dim}"].eq(stride) for dim, stride in enumerate(strides)),
+        *(pattern[f"count{dim}"].eq(count) for dim, count in enumerate(counts)),
+    ]
 
 
 class Walk:
