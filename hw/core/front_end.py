@@ -7,13 +7,13 @@ from amaranth.utils import exact_log2
 
 from arch import elements
 from arch.core.config import CoreConfig
-from arch.core.instructions import ADDRESS_BITS, instruction_layout
+from arch.core.instructions import instruction_layout
 from arch.elements import ELEMENTS
 from arch.formats import FORMATS, SELECT_BITS
 from arch.tensor.layouts import activation_layout, command_layout, weight_layout
 from hw.core.reader import Reader
 from hw.core.sbuf import read_port
-from hw.core.walk import set_pattern
+from hw.core.walk import WALK_BITS, set_pattern
 from hw.lib.blocks import Ports, place, struct
 
 __all__ = ["TensorFrontEnd"]
@@ -70,7 +70,7 @@ class TensorFrontEnd(wiring.Component):
         #: The pass at hand: whether it is the first, the values of k from it on, and where its weights begin.
         self.first_tile = Signal()
         self.left = Signal(len(self.slot.depth))
-        self.w_address = Signal(ADDRESS_BITS)
+        self.w_address = Signal(WALK_BITS)
         self.rows = Signal(self.config.engine.psum_depth.bit_length())
         self.base = Signal(self.config.engine.address_bits)
         self._readers(m)
@@ -154,7 +154,7 @@ class TensorFrontEnd(wiring.Component):
             m.d.sync += [
                 self.left.eq(self.left - lanes),
                 self.first_tile.eq(0),
-                self.w_address.eq(self.w_address + self.slot.w_tile_stride),
+                self.w_address.eq(self.w_address + self.slot.w_tile_stride.as_signed()),
                 self.command_sent.eq(0),
                 self.weights_sent.eq(0),
             ]
