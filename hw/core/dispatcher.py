@@ -50,6 +50,8 @@ class Dispatcher(wiring.Component):
         The instruction that would leave is not legal.
     o_next, o_wanted, o_coming : ``Out(NUMBER_BITS)``
         Numbers of the first instruction that has not left, that was not asked for, and whose beats did not all come.
+    o_pages, o_limit : ``Out``
+        Those of the program that runs.
     o_outstanding : array by queue
         Instructions that it was given and has not completed.
     """
@@ -74,6 +76,7 @@ class Dispatcher(wiring.Component):
                 "i_stopped": In(1),
                 "i_quiet": In(1),
                 "o_illegal": Out(1),
+                **{f"o_{name}": Out(program_layout(config).fields[name]) for name in ("pages", "limit")},
                 **{f"o_{name}": Out(NUMBER_BITS) for name in ("next", "wanted", "coming")},
                 "o_outstanding": Out(config.outstanding_bits).array(queues),
             }
@@ -133,7 +136,9 @@ class Dispatcher(wiring.Component):
         with m.If(self.asked):
             m.d.sync += [address.eq(address + INSTRUCTION_BYTES), left.eq(left - 1)]
         with m.If(self.i_program.valid & self.i_program.ready):
-            m.d.sync += [address.eq(self.i_program.payload.address), left.eq(self.i_program.payload.instructions)]
+            program = self.i_program.payload
+            m.d.sync += [address.eq(program.address), left.eq(program.instructions)]
+            m.d.sync += [self.o_pages.eq(program.pages), self.o_limit.eq(program.limit)]
         self._assemble(m, queue.o.payload, out, beats)
 
     def _assemble(self, m: Module, beat: Value, out: Signal, beats: int) -> None:

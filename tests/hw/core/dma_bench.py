@@ -73,7 +73,8 @@ class _Machine(Elaboratable):
             asks = {"i_read_grant": "o_read_valid", "i_write_grant": "o_write_valid"}.get(name)
             m.d.comb += port.eq(given & getattr(self.queues[owner], asks) if asks else given)
             offset += len(port)
-        m.d.comb += self._outs.eq(Cat(self._seen.values()))
+        # All of memory is the program's.
+        m.d.comb += [self.port.i_pages.eq(1 << 28), self._outs.eq(Cat(self._seen.values()))]
         return m
 
     def give(self, ctx, values: dict[tuple, int]) -> None:
