@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from arch import elements
 from arch.core.config import CoreConfig
 from arch.core.instructions import instruction_layout
+from arch.core.layouts import NUMBER_BITS
 from arch.elements import ELEMENTS
 from arch.formats import FORMATS, SELECT_BITS
 from arch.tensor.layouts import activation_layout, command_layout, weight_layout
@@ -36,6 +37,10 @@ class TensorFrontEnd(wiring.Component):
         It is taken in this cycle.
     o_complete : ``Out(1)``
         The operands of the oldest instruction have been read.
+    i_number : ``In(NUMBER_BITS)``
+        Of the instruction that was taken last.
+    o_stationary_number, o_moving_number : ``Out(NUMBER_BITS)``
+        Of the instructions that the two read ports work for.
     o_command, o_weight, o_activation
         Streams to the engine.
     stationary, moving
@@ -53,6 +58,9 @@ class TensorFrontEnd(wiring.Component):
             {
                 "i_start": In(1),
                 "i_instruction": In(struct(instruction_layout("matmul"))),
+                "i_number": In(NUMBER_BITS),
+                "o_stationary_number": Out(NUMBER_BITS),
+                "o_moving_number": Out(NUMBER_BITS),
                 "o_take": Out(1),
                 "o_complete": Out(1),
                 "o_command": Out(stream.Signature(struct(command_layout(engine)))),
@@ -81,9 +89,9 @@ class TensorFrontEnd(wiring.Component):
 
     def _readers(self, m: Module) -> None:
         """Between SBUF and the engine's streams."""
-        for name, port, output in (
-            ("stationary", self.stationary, self.o_weight),
-            ("moving", self.moving, self.o_activation),
+        for name, port, output, number in (
+            ("stationary", self.stationary, self.o_weight, self.o_stationary_number),
+            ("moving", self.moving, self.o_activation, self.o_moving_number),
         ):
             reader = place(
                 m,
@@ -105,6 +113,8 @@ class TensorFrontEnd(wiring.Component):
                 reader.o.ready.eq(output.ready),
             ]
             self._types(m, name, reader, wide)
+            with m.If(reader.i.valid & reader.i.ready):
+                m.d.sync += number.eq(self.i_number)
         m.d.comb += self.o_complete.eq(
             self.o_activation.valid & self.o_activation.ready & self.moving_reader.o.payload.last
         )
