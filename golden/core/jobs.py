@@ -1,7 +1,7 @@
 """A program as a job: what memory holds when it begins, and where in memory it stands."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from arch.core.instructions import INSTRUCTION_BYTES, MEMORY_BITS, Instruction, encode
 from arch.core.layouts import LIMIT_BITS, PAGE_BYTES
@@ -48,6 +48,8 @@ class Job:
     limit: int = 0
     responses: Sequence[int] = ()
     answers: Sequence[int] = ()
+    #: The 64 bytes of each instruction.
+    codes: Sequence[bytes] = field(init=False, repr=False, compare=False)
 
     #: Windows begin and end at multiples of it.
     WINDOW_BYTES = 256
@@ -55,6 +57,11 @@ class Job:
     def __post_init__(self) -> None:
         for name in ("program", "image", "responses", "answers"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        codes = tuple(each if isinstance(each, bytes) else encode(each) for each in self.program)
+        object.__setattr__(self, "codes", codes)
+        for code in codes:
+            if len(code) != INSTRUCTION_BYTES:
+                raise ValueError(f"an instruction must have {INSTRUCTION_BYTES} bytes, not {len(code)}")
         for name in ("base", "size"):
             value = integer(name, getattr(self, name), 0, 1 << MEMORY_BITS)
             if value % self.WINDOW_BYTES:
@@ -66,9 +73,6 @@ class Job:
         for name in ("responses", "answers"):
             for response in getattr(self, name):
                 integer(name, response, 0, 3)
-        for code in self.codes:
-            if len(code) != INSTRUCTION_BYTES:
-                raise ValueError(f"an instruction must have {INSTRUCTION_BYTES} bytes, not {len(code)}")
         if integer("address", self.address, 0) % INSTRUCTION_BYTES:
             raise ValueError(f"address must be a multiple of {INSTRUCTION_BYTES}, not {self.address}")
         for at, contents in self._pieces():
@@ -83,11 +87,6 @@ class Job:
     def __len__(self) -> int:
         """Beats of ``i_program`` that it is."""
         return 1
-
-    @property
-    def codes(self) -> list[bytes]:
-        """The 64 bytes of each instruction."""
-        return [each if isinstance(each, bytes) else encode(each) for each in self.program]
 
     def _pieces(self) -> list[tuple[int, bytes]]:
         return [*self.image, (self.address, b"".join(self.codes))]

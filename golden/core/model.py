@@ -7,7 +7,7 @@ from numbers import Real
 import numpy as np
 
 from arch.core.config import CoreConfig
-from arch.core.instructions import INSTRUCTION_BYTES, decode
+from arch.core.instructions import INSTRUCTION_BYTES, Instruction, decode
 from arch.core.layouts import ERRORS
 from arch.core.rules import check_fields
 from arch.core.signals import core_record
@@ -197,10 +197,10 @@ class Core:
         return trace[:count]
 
 
-def _is_legal(code: bytes, config: CoreConfig) -> bool:
-    """Whether the core lets these bytes go to their queue."""
+def _is_legal(each: Instruction | bytes, config: CoreConfig) -> bool:
+    """Whether the core lets an instruction, or its bytes, go to its queue."""
     try:
-        check_fields(decode(code), config)
+        check_fields(decode(each) if isinstance(each, bytes) else each, config)
     except ValueError:
         return False
     return True
@@ -208,13 +208,12 @@ def _is_legal(code: bytes, config: CoreConfig) -> bool:
 
 def _give(job: Job, config: CoreConfig) -> Given:
     """What the kernel needs of a job."""
-    codes = [bytes(code) for code in job.codes]
     return Given(
         window=np.frombuffer(job.contents(), np.uint8),
         responses=np.array([*job.responses], np.uint8),
         answers=np.array([*job.answers], np.uint8),
-        codes=np.frombuffer(bytearray().join(codes), np.uint32).reshape(-1, INSTRUCTION_BYTES // 4),
-        legal=np.array([_is_legal(code, config) for code in codes], np.int64),
+        codes=np.frombuffer(bytearray().join(job.codes), np.uint32).reshape(-1, INSTRUCTION_BYTES // 4),
+        legal=np.array([_is_legal(each, config) for each in job.program], np.int64),
     )
 
 
