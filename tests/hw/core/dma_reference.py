@@ -88,7 +88,8 @@ def _side(rng: np.random.Generator, name: str, kind: str, config: CoreConfig, ba
         side = {"space": "sbuf", "lane": int(rng.integers(config.lanes - fields["lanes"] + 1)), "pitch": 0}
         outer, stride = 1, least
     else:
-        side = {"space": "memory", "transposed": transposed}
+        # What means nothing in memory may be anything.
+        side = {"space": "memory", "transposed": transposed, "lane": int(rng.integers(128))}
         outer = fields["count0"] if transposed else fields["index_limit" if kind == "indirect" else "lanes"]
         # A row of pieces after the other, or the rows of a piece together.
         pitch, stride = (least, least * outer) if rng.integers(2) else (least * rows, least)

@@ -24,7 +24,7 @@ def test_the_first_cause_stops_a_program_and_is_kept():
     stopped_by = Counter()
 
     async def bench(ctx):
-        for _ in range(600):
+        for _ in range(250):
             ctx.set(reset, 1)
             await ctx.tick()
             ctx.set(reset, 0)
