@@ -50,7 +50,7 @@ def run_faulty(
     rewrite: Callable[[str], str] | None = None,
     observe: Callable[[np.ndarray], None] | None = None,
 ) -> UnitRun:
-    """Every cycle of them compared. ``rewrite``: as ``simulate_unit`` takes it; ``observe``: shown each job's records."""
+    """Compare every cycle. ``rewrite``: as ``simulate_unit`` takes it; ``observe``: shown the records of each job."""
     unit, starts = core_unit(config), [0]
 
     def chunks() -> Iterator[np.ndarray]:
