@@ -83,10 +83,14 @@ def _illegal(job: Job, case: RandomProgram, config: CoreConfig, rng: np.random.G
 
 def _changed(job: Job, config: CoreConfig, rng: np.random.Generator, draw: Callable[[Instruction], dict | None]) -> Job:
     """Fields of an instruction have other values, such that the core lets it go to its queue; as it was if none may."""
+    given = [(number, each) for number, each in enumerate(job.program) if isinstance(each, Instruction)]
+    names = sorted({each.name for _, each in given})
     for _ in range(ATTEMPTS):
-        number = int(rng.integers(len(job.program)))
-        instruction = job.program[number]
-        values = draw(instruction) if isinstance(instruction, Instruction) else None
+        # Each kind as often: a program has more DMAs than all else.
+        name = names[rng.integers(len(names))]
+        some = [(number, each) for number, each in given if each.name == name]
+        number, instruction = some[rng.integers(len(some))]
+        values = draw(instruction)
         if values is None:
             continue
         try:
