@@ -1,7 +1,7 @@
 """Emission: Verilog of a block and of all that it places, each distinct block as one module."""
 
-import hashlib
 import gc
+import hashlib
 import re
 from contextvars import ContextVar
 from dataclasses import dataclass
