@@ -3,15 +3,15 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from arch.core.config import CoreConfig
+from arch.core.config import WORD_BYTES, CoreConfig
 from arch.core.layouts import PORT_ROW_BITS
 from arch.core.signals import read_ports, write_ports
+from hw.core.sbuf_lane import SbufLane, of_one
 from hw.lib.blocks import place
-from hw.lib.memory import SyncMemory
 
 __all__ = ["Sbuf", "read_port", "write_port"]
 
@@ -71,13 +71,13 @@ class Sbuf(wiring.Component):
         m = Module()
         outside = [port.valid & port.row[self.config.row_address_bits :].any() for port in (*self.reads, *self.writes)]
         m.d.comb += self.o_outside.eq(Cat(outside))
-        granted = [self._grants(m, ports, kind) for kind, ports in (("read", self.reads), ("write", self.writes))]
-        data = [self._bank(m, bank, *granted) for bank in range(self.config.banks)]
-        for number, port in enumerate(self.reads):
-            # The bank that was read for the port, one-hot.
-            read = Signal(self.config.banks, name=f"read_{number}")
-            m.d.sync += read.eq(granted[0][number])
-            m.d.comb += port.data.eq(_of_one(read, data))
+        reads, writes = (self._grants(m, ports, kind) for kind, ports in (("read", self.reads), ("write", self.writes)))
+        #: For each read port, one-hot, the bank that was read for it in the cycle before.
+        self.selects = [Signal(self.config.banks, name=f"select_{number}") for number in range(len(reads))]
+        m.d.sync += [select.eq(gets) for select, gets in zip(self.selects, reads, strict=True)]
+        banks = [self._bank(m, bank, reads, writes) for bank in range(self.config.banks)]
+        for lane in range(self.config.lanes):
+            self._lane(m, lane, banks)
         return m
 
     def _grants(self, m: Module, ports, kind: str) -> list[Signal]:
@@ -99,38 +99,32 @@ class Sbuf(wiring.Component):
             granted.append(gets)
         return granted
 
-    def _bank(self, m: Module, bank: int, reads: list[Signal], writes: list[Signal]) -> Value:
-        """A bank's memory; returns the row read last."""
-        config = self.config
-        local = (config.bank_rows - 1).bit_length()
+    def _bank(self, m: Module, bank: int, reads: list[Signal], writes: list[Signal]) -> dict[str, Value]:
+        """What each lane of a bank does in this cycle."""
+        local = (self.config.bank_rows - 1).bit_length()
         read, write = Cat(gets[bank] for gets in reads), Cat(gets[bank] for gets in writes)
-        enable = Signal(config.row_bits // 8, name=f"enable_{bank}")
-        written = Signal(config.row_bits, name=f"written_{bank}")
-        read_address, write_address = (Signal(local, name=f"{kind}_address_{bank}") for kind in ("read", "write"))
-        m.d.comb += [
-            read_address.eq(_of_one(read, [port.row[:local] for port in self.reads])),
-            write_address.eq(_of_one(write, [port.row[:local] for port in self.writes])),
-            enable.eq(_of_one(write, [port.enable for port in self.writes])),
-            written.eq(_of_one(write, [port.data for port in self.writes])),
-        ]
-        words = place(
-            m,
-            f"bank_{bank}",
-            SyncMemory,
-            config.row_bits,
-            config.bank_rows,
-            1,
-            "old",
-            8,
-            reads__0__en=read.any(),
-            reads__0__address=read_address,
-            write__en=enable,
-            write__address=write_address,
-            write__data=written,
-        )
-        return words.reads[0].data
+        rows = {}
+        for kind, gets, ports in (("read", read, self.reads), ("write", write, self.writes)):
+            rows[kind] = Signal(local, name=f"{kind}_row_{bank}")
+            m.d.comb += rows[kind].eq(of_one(gets, [port.row[:local] for port in ports]))
+        return {"read": read.any(), "read_row": rows["read"], "write": write, "write_row": rows["write"]}
 
-
-def _of_one(select: Value, values: list[Value]) -> Value:
-    """The value whose bit is set, 0 if none is."""
-    return reduce(or_, (Mux(bit, value, 0) for bit, value in zip(select, values, strict=True)))
+    def _lane(self, m: Module, lane: int, banks: list[dict[str, Value]]) -> None:
+        words = place(m, f"lane_{lane}", SbufLane, self.config)
+        m.d.comb += words.i_read.eq(Cat(bank["read"] for bank in banks))
+        for number, bank in enumerate(banks):
+            m.d.comb += [
+                words.i_read_row[number].eq(bank["read_row"]),
+                words.i_write[number].eq(bank["write"]),
+                words.i_write_row[number].eq(bank["write_row"]),
+            ]
+        for number, port in enumerate(self.writes):
+            m.d.comb += [
+                words.i_enable[number].eq(port.enable.word_select(lane, WORD_BYTES)),
+                words.i_data[number].eq(port.data.word_select(lane, 8 * WORD_BYTES)),
+            ]
+        for number, (port, select) in enumerate(zip(self.reads, self.selects, strict=True)):
+            m.d.comb += [
+                words.i_select[number].eq(select),
+                port.data.word_select(lane, 8 * WORD_BYTES).eq(words.o_data[number]),
+            ]

@@ -1,5 +1,6 @@
 """Emission: Verilog of a block and of all that it places, each distinct block as one module."""
 
+import gc
 import hashlib
 import re
 from contextvars import ContextVar
@@ -167,7 +168,12 @@ def emit_modules(top: wiring.Component, target: str | None = None, *, name: str 
     """
     emission = Emission(top, name or top.module_name, target)
     token = _active.set(emission)
+    collects = gc.isenabled()
+    # Looking for garbage among millions of cells takes a fifth of the time.
+    gc.disable()
     try:
         return emission.texts()
     finally:
         _active.reset(token)
+        if collects:
+            gc.enable()
