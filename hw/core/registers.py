@@ -81,10 +81,15 @@ class CoreRegisters(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         self.table = {register.name: register for register in registers(self.config)}
-        #: A write is carried out, or refused; its register may hold its data; it is carried out.
-        self.write, self.fits, self.accepted = Signal(), Signal(), Signal()
-        self.address, self.data = Signal(ADDRESS_WIDTH), Signal(32)
-        self.start, self.running, self.done = Signal(), Signal(), Signal()
+        #: A write waits to be carried out or refused; its register may hold its data; it is carried out.
+        self.write = Signal()
+        self.fits = Signal()
+        self.accepted = Signal()
+        self.address = Signal(ADDRESS_WIDTH)
+        self.data = Signal(32)
+        self.start = Signal()
+        self.running = Signal()
+        self.done = Signal()
         self._write(m)
         written = self._program(m)
         self._control(m)
@@ -93,7 +98,9 @@ class CoreRegisters(wiring.Component):
 
     def _write(self, m: Module) -> None:
         """Address and data wait for each other, and for the answer before."""
-        address_there, data_there, strobes = Signal(), Signal(), Signal(4)
+        address_there = Signal()
+        data_there = Signal()
+        strobes = Signal(4)
         m.d.comb += [
             self.i_aw.ready.eq(~address_there),
             self.i_w.ready.eq(~data_there),
@@ -181,7 +188,8 @@ class CoreRegisters(wiring.Component):
             status.error.eq(self.i_stop.error),
         ]
         values = values | {"ID": id_value(self.config), "STATUS": status, "ERROR_NUMBER": self.i_stop.number}
-        data, known = Signal(32, name="read"), Signal()
+        data = Signal(32, name="read")
+        known = Signal()
         with m.Switch(self.i_ar.payload):
             for name, value in values.items():
                 with m.Case(self.table[name].address):

@@ -24,7 +24,7 @@ from arch.record import Field
 from hw.core.registers import CoreRegisters
 from verif.simulation.unit_bench import UnitBench
 
-__all__ = ["CYCLES", "registers_bench"]
+__all__ = ["CYCLES", "ports", "registers_bench"]
 
 CYCLES = 30_000
 #: Cycles at one pace.
@@ -174,7 +174,9 @@ class _Host:
 
     def any_address(self) -> int:
         """One of a register, or near to one, or any."""
-        near = int(self.rng.choice([*self.addresses.values()])) ^ (0 if self.rng.random() < 0.8 else 1 << int(self.rng.integers(12)))
+        near = int(self.rng.choice([*self.addresses.values()])) ^ (
+            0 if self.rng.random() < 0.8 else 1 << int(self.rng.integers(12))
+        )
         return near if self.rng.random() < 0.9 else int(self.rng.integers(1 << ADDRESS_WIDTH))
 
     def drive(self) -> dict[str, int]:
@@ -263,16 +265,21 @@ def _values(config: CoreConfig, rng: np.random.Generator) -> dict[str, np.ndarra
     return {name: np.array(column, np.uint64) for name, column in values.items()} | {"o_program__payload": words}
 
 
-def registers_bench(config: CoreConfig) -> UnitBench:
-    """Random traffic on all channels, a core that runs, ends and stops, and resets at any time."""
-    inputs = {"i_reset": 1, "i_aw__valid": 1, "i_aw__payload": ADDRESS_WIDTH, "i_w__valid": 1, "i_w__payload": 36}
-    inputs |= {"o_b__ready": 1, "i_ar__valid": 1, "i_ar__payload": ADDRESS_WIDTH, "o_r__ready": 1, "o_program__ready": 1}
+def ports(config: CoreConfig) -> tuple[dict[str, int], dict[str, int]]:
+    """Widths of the inputs, and of the outputs, by name."""
+    inputs = {"i_aw__valid": 1, "i_aw__payload": ADDRESS_WIDTH, "i_w__valid": 1, "i_w__payload": 36, "o_b__ready": 1}
+    inputs |= {"i_ar__valid": 1, "i_ar__payload": ADDRESS_WIDTH, "o_r__ready": 1, "o_program__ready": 1}
     inputs |= {"i_running": 1, "i_stop": stop_layout().width, "i_doing": 3 * len(config.queues)}
     inputs |= {"i_read": 1, "i_written": 1}
     outputs = {"i_aw__ready": 1, "i_w__ready": 1, "o_b__valid": 1, "o_b__payload": 2, "i_ar__ready": 1, "o_r__valid": 1}
     outputs |= {"o_r__payload": 34, "o_program__valid": 1, "o_program__payload": program_layout(config).width}
-    outputs |= {"o_reset": 1, "o_interrupt": 1}
-    fields = [Field(name, width, drive=True) for name, width in inputs.items()]
+    return inputs, outputs | {"o_reset": 1, "o_interrupt": 1}
+
+
+def registers_bench(config: CoreConfig) -> UnitBench:
+    """Random traffic on all channels, a core that runs, ends and stops, and resets at any time."""
+    inputs, outputs = ports(config)
+    fields = [Field(name, width, drive=True) for name, width in ({"i_reset": 1} | inputs).items()]
     return UnitBench(
         name=CoreRegisters.module_name,
         block=partial(CoreRegisters, config),
