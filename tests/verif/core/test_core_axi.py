@@ -1,0 +1,85 @@
+"""The core's AXI wrapper, driven by somebody else's host and memory; and faults of it that they see."""
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from arch.core.presets import CORES
+from arch.record import Field
+from hw.core.axi import WRAPPER, axi_verilog
+from hw.core.verilog import core_verilog, registers_verilog
+from verif.core.programs import random_program
+from verif.core.workload import job_of, result_of
+from verif.simulation.harness import TOP, Harness
+from verif.simulation.runs import run_folder
+from verif.simulation.simulator import build, end
+
+SEED = int(os.environ.get("SEED", 71))
+CONFIG = CORES["tiny"]
+#: Memory, in the last quarter of what can be addressed.
+BASE, SIZE = (1 << 40) - (1 << 20), 1 << 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrapperHarness(Harness):
+    """The wrapper with every port a signal that cocotb drives and reads."""
+
+    def text(self) -> str:
+        """The module as SystemVerilog."""
+        public = "/*verilator public_flat_rw*/"
+        lines = [
+            f"  {'reg' if f.drive else 'wire'} [{f.width - 1}:0] {f.name} {public}{' = 0' if f.drive else ''};"
+            for f in self.fields
+        ]
+        pins = ", ".join(f".{f.name}({f.name})" for f in self.fields)
+        return "\n".join(
+            ["`timescale 1ns / 1ns", f"module {TOP};", *lines, f"  {self.dut} dut ({pins});", "endmodule", ""]
+        )
+
+
+def _fields(wrapper: str) -> list[Field]:
+    ports = re.findall(r"^  (input |output) logic (?:\[(\d+):0\] )?(\w+)", wrapper, re.MULTILINE)
+    return [Field(name, int(high or 0) + 1, drive=way == "input ") for way, high, name in ports]
+
+
+def run(folder: Path, wrapper: str) -> dict[str, str | None]:
+    """Every test in the simulator with why it failed."""
+    print(f"seed {SEED}")
+    program = random_program(CONFIG, SEED, base=BASE, length=12, work=256, indirect=False)
+    job = job_of(program)
+    files = {"image": bytes(job.contents()), "expected": bytearray(job.contents())}
+    start = program.base - job.base
+    files["expected"][start : start + len(program.data)] = result_of(program, CONFIG).tobytes()
+    for name, contents in files.items():
+        (folder / name).write_bytes(contents)
+    setup = {"config": "tiny", "seed": SEED, "base": job.base, "size": SIZE, "address": job.address}
+    setup |= {"count": len(job.program), "stops": False} | {name: str(folder / name) for name in files}
+    (folder / "setup.json").write_text(json.dumps(setup), encoding="utf-8")
+    harness = WrapperHarness(dut=WRAPPER, fields=_fields(wrapper), has_clock=False)
+    # Python takes most of the time: optimised C++ would not pay.
+    texts = [core_verilog(CONFIG), registers_verilog(CONFIG), wrapper]
+    simulation = build(texts, harness, opt_level=0)
+    with run_folder(simulation.directory) as own:
+        process = simulation.start("tests.verif.core.axi_testbench", own, [f"+setup={folder / 'setup.json'}"])
+        try:
+            code = process.wait(600)
+            print((own / "simulator.log").read_text(encoding="utf-8")[-4000:])
+            assert code == 0
+            cases = list(ElementTree.parse(own / "results.xml").iter("testcase"))
+        except subprocess.TimeoutExpired:
+            pytest.fail("the simulator hangs")
+        finally:
+            end(process)
+    found = {case.get("name"): [*case.iter("failure"), *case.iter("error")] for case in cases}
+    return {name: failures[0].get("message") if failures else None for name, failures in found.items()}
+
+
+def test_programs_run(tmp_path):
+    verdicts = run(tmp_path, axi_verilog(CONFIG))
+    assert len(verdicts) == 5 and not any(verdicts.values()), verdicts
