@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from verif.simulation.runs import run_folder
 from verif.simulation.simulator import build, end
 
 SEED = int(os.environ.get("SEED", 71))
+#: Icarus builds in seconds.
+SHORT = "icarus" if shutil.which("iverilog") else "verilator"
 CONFIG = CORES["tiny"]
 #: Memory, in the last quarter of what can be addressed.
 BASE, SIZE = (1 << 40) - (1 << 20), 1 << 18
@@ -48,7 +51,7 @@ def _fields(wrapper: str) -> list[Field]:
     return [Field(name, int(high or 0) + 1, drive=way == "input ") for way, high, name in ports]
 
 
-def run(folder: Path, wrapper: str) -> dict[str, str | None]:
+def run(folder: Path, wrapper: str, simulator: str = SHORT) -> dict[str, str | None]:
     """Every test in the simulator with why it failed."""
     print(f"seed {SEED}")
     program = random_program(CONFIG, SEED, base=BASE, length=12, work=256, indirect=False)
@@ -64,7 +67,7 @@ def run(folder: Path, wrapper: str) -> dict[str, str | None]:
     harness = WrapperHarness(dut=WRAPPER, fields=_fields(wrapper), has_clock=False)
     # Python takes most of the time: optimised C++ would not pay.
     texts = [core_verilog(CONFIG), registers_verilog(CONFIG), wrapper]
-    simulation = build(texts, harness, opt_level=0)
+    simulation = build(texts, harness, simulator=simulator, opt_level=0)
     with run_folder(simulation.directory) as own:
         process = simulation.start("tests.verif.core.axi_testbench", own, [f"+setup={folder / 'setup.json'}"])
         try:
@@ -80,6 +83,41 @@ def run(folder: Path, wrapper: str) -> dict[str, str | None]:
     return {name: failures[0].get("message") if failures else None for name, failures in found.items()}
 
 
-def test_programs_run(tmp_path):
-    verdicts = run(tmp_path, axi_verilog(CONFIG))
+@pytest.mark.parametrize("simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
+def test_programs_run(tmp_path, simulator):
+    if shutil.which("iverilog") is None and simulator == "icarus":
+        pytest.skip("Icarus Verilog is not installed")
+    verdicts = run(tmp_path, axi_verilog(CONFIG), simulator)
     assert len(verdicts) == 5 and not any(verdicts.values()), verdicts
+
+
+#: Of each fault: what of the wrapper becomes what, and the tests that it fails, at least.
+FAULTS = {
+    "no reset": (".rst(!aresetn || reset)", ".rst(1'b0)", "is_reset_at_any_time"),
+    "registers without a reset": (".rst(!aresetn),", ".rst(1'b0),", "is_reset_at_any_time"),
+    "a burst in a reset": ("ar_valid && aresetn", "ar_valid", "is_reset_at_any_time"),
+    "a beat in a reset": ("w_valid && aresetn", "w_valid", "is_reset_at_any_time"),
+    "a ready in a reset": ("lite_ar_ready && aresetn", "lite_ar_ready", "runs_without_a_pause"),
+    "a narrow burst": ("arsize = 3'd3", "arsize = 3'd2", "runs_without_a_pause"),
+    "a fixed burst": ("arburst = 2'b01", "arburst = 2'b00", "runs_without_a_pause"),
+    "strobes are lost": ("m_axi_wstrb = w[71:64]", "m_axi_wstrb = 8'hff", "runs_without_a_pause"),
+    "beats written are those taken": ("m_axi_wvalid && m_axi_wready)", "m_axi_wvalid)", "runs_with_pauses"),
+    "data and response change places": ("{s_axil_rresp, s_axil_rdata}", "{s_axil_rdata, s_axil_rresp}",
+                                        "runs_without_a_pause"),
+    "a burst of no more than 16 beats": ("m_axi_arlen = ar[47:40]", "m_axi_arlen = 8'd0", "runs_without_a_pause"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_faults_are_found(fault, tmp_path):
+    old, new, test = FAULTS[fault]
+    text = axi_verilog(CONFIG)
+    assert text.count(old) == 1, fault
+    verdicts = run(tmp_path, text.replace(old, new))
+    print(verdicts)
+    assert verdicts[test], verdicts
+
+
+def test_beats_that_axi_does_not_know_are_refused():
+    with pytest.raises(ValueError, match=r"^beat_bytes must be at most 128 behind AXI4, not 256$"):
+        axi_verilog(CORES["mxu"])
