@@ -37,12 +37,6 @@ def test_a_core_of_more_weight_rows_a_cycle():
         Core(replace(TINY, engine=engine))
 
 
-def test_an_indirect_dma():
-    program = [MOVE.replace(source_space="memory", sink_space="sbuf", sink_address=0, indirect="source")]
-    with pytest.raises(ValueError, match="must not be indirect yet, not dma"):
-        Core(TINY).offer(Job(program=program, address=0, size=1024))
-
-
 @pytest.mark.parametrize(
     ("pace", "kind", "words"),
     [
