@@ -30,7 +30,6 @@ def registers_name(core: str = Core.module_name) -> str:
     return f"{core}_registers"
 
 
-_HAS = False
 #: Its name unless the core's is another.
 WRAPPER = wrapper_name()
 
@@ -132,9 +131,6 @@ def axi_verilog(config: CoreConfig, core: str = Core.module_name) -> str:
     doing = ", ".join(f"doing_{number}" for number in reversed(range(queues)))
     declared = "".join(f"  logic [2:0] doing_{number};\n" for number in range(queues))
     pins = "    .o_stop(stop),\n" + "".join(f"    .o_doing__{number}(doing_{number}),\n" for number in range(queues))
-    if not _HAS:
-        pins = ""
-        declared += "  assign stop = 0;\n" + "".join(f"  assign doing_{number} = 0;\n" for number in range(queues))
     masked = "".join(
         f"  assign {port} = {signal} && aresetn;\n"
         for port, signal in (
