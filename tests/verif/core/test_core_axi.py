@@ -16,7 +16,7 @@ from arch.record import Field
 from hw.core.axi import WRAPPER, axi_verilog
 from hw.core.verilog import core_verilog, registers_verilog
 from verif.core.programs import random_program
-from verif.core.workload import job_of, result_of
+from verif.core.workload import job_of, window_of
 from verif.simulation.harness import TOP, Harness
 from verif.simulation.runs import run_folder
 from verif.simulation.simulator import build, end
@@ -54,11 +54,9 @@ def _fields(wrapper: str) -> list[Field]:
 def run(folder: Path, wrapper: str, simulator: str = SHORT, only: str = "") -> dict[str, str | None]:
     """Every test in the simulator, or ``only`` one, with why it failed."""
     print(f"seed {SEED}")
-    program = random_program(CONFIG, SEED, base=BASE, length=12, work=256, indirect=False)
+    program = random_program(CONFIG, SEED, base=BASE, length=12, work=256)
     job = job_of(program)
-    files = {"image": bytes(job.contents()), "expected": bytearray(job.contents())}
-    start = program.base - job.base
-    files["expected"][start : start + len(program.data)] = result_of(program, CONFIG).tobytes()
+    files = dict(zip(("image", "expected"), window_of(program, CONFIG), strict=True))
     for name, contents in files.items():
         (folder / name).write_bytes(contents)
     setup = {"config": "tiny", "seed": SEED, "base": job.base, "size": SIZE, "address": job.address}
