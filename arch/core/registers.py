@@ -13,6 +13,8 @@ __all__ = [
     "ADDRESS_WIDTH",
     "COUNTER_BITS",
     "OKAY",
+    "QUEUES",
+    "QUEUE_BYTES",
     "RESET",
     "SLVERR",
     "START",
@@ -34,7 +36,7 @@ OKAY, SLVERR = 0, 2
 #: Of the map of registers.
 _VERSION = 1
 #: Where the counters begin; those of queues, and bytes of each queue.
-_COUNTERS, _QUEUES, _QUEUE_BYTES = 0x40, 0x100, 0x20
+_COUNTERS, QUEUES, QUEUE_BYTES = 0x40, 0x100, 0x20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ def counters(config: CoreConfig) -> dict[str, int]:
     for queue, name in enumerate(config.queues):
         # A cycle in which a queue is empty is any other one.
         for number, doing in enumerate(DOINGS[1:]):
-            found[f"{name}_{doing}".upper()] = _QUEUES + _QUEUE_BYTES * queue + 8 * number
+            found[f"{name}_{doing}".upper()] = QUEUES + QUEUE_BYTES * queue + 8 * number
     return found
 
 

@@ -1,5 +1,7 @@
 """The core behind AXI4 and AXI4-Lite: a wrapper in SystemVerilog around it and its registers."""
 
+from pathlib import Path
+
 from arch.core.config import CoreConfig
 from arch.core.instructions import MEMORY_BITS
 from arch.core.layouts import (
@@ -12,9 +14,20 @@ from arch.core.layouts import (
 )
 from arch.core.registers import ADDRESS_WIDTH
 from hw.core.core import Core
+from hw.core.verilog import core_verilog, registers_verilog
+from hw.lib.waivers import emitted_waivers
 from hw.tensor.verilog import banner
 
-__all__ = ["BEAT_BYTES_MAX", "WRAPPER", "axi_verilog", "check_axi", "registers_name", "wrapper_name"]
+__all__ = [
+    "BEAT_BYTES_MAX",
+    "WRAPPER",
+    "axi_verilog",
+    "check_axi",
+    "modules_verilog",
+    "registers_name",
+    "waivers",
+    "wrapper_name",
+]
 
 #: Of AXI4's data.
 BEAT_BYTES_MAX = 128
@@ -118,6 +131,15 @@ def _core_pins() -> str:
     return "".join(pins)
 
 
+def modules_verilog(config: CoreConfig, core: str = Core.module_name) -> str:
+    """Verilog-2005 of what the wrapper holds: the modules ``core`` and ``registers_name(core)``, under a header."""
+    modules = core_verilog(config, name=core) + "\n" + registers_verilog(config, name=registers_name(core))
+    return f"""{banner(config, "Core")}\
+// Modules {core} and, for its wrapper, {registers_name(core)}. Clock clk; reset rst, synchronous, active high.
+
+{modules}"""
+
+
 def axi_verilog(config: CoreConfig, core: str = Core.module_name) -> str:
     """SystemVerilog of the wrapper, module ``wrapper_name(core)``; it instantiates ``core`` and its registers.
 
@@ -203,4 +225,18 @@ module {wrapper_name(core)} (
     .o_interrupt(pending)
   );
 endmodule
+"""
+
+
+def waivers(core: str) -> str:
+    """Verilator's control file for the core in a file ``NAME.v`` and its wrapper: what ``-Wall`` is not to say."""
+    wrapper = f"{Path(core).stem}_axi.sv"
+    return f"""\
+{emitted_waivers(core, wrapper)}\
+// A choice of many is a casez over bits of which one at most is set.
+lint_off -rule CASEOVERLAP -file "*{core}"
+// Fields of an instruction and of a row that a block has no use for, and carries that are cut off.
+lint_off -rule UNUSEDSIGNAL -file "*{core}"
+// There is one ID.
+lint_off -rule UNUSEDSIGNAL -file "*{wrapper}" -match "*m_axi_?id*"
 """

@@ -17,7 +17,6 @@ def core_verilog(config: CoreConfig, *, name: str = Core.module_name) -> str:
     return join_modules(emit_modules(Core(config), name=name))
 
 
-@cache
 def registers_verilog(config: CoreConfig, *, name: str = CoreRegisters.module_name) -> str:
     """Verilog-2005 of the core's registers, module ``name``."""
     return join_modules(emit_modules(CoreRegisters(config), name=name))

@@ -13,8 +13,7 @@ import pytest
 
 from arch.core.presets import CORES
 from arch.record import Field
-from hw.core.axi import WRAPPER, axi_verilog
-from hw.core.verilog import core_verilog, registers_verilog
+from hw.core.axi import WRAPPER, axi_verilog, modules_verilog
 from verif.core.programs import random_program
 from verif.core.workload import job_of, window_of
 from verif.simulation.harness import TOP, Harness
@@ -64,7 +63,7 @@ def run(folder: Path, wrapper: str, simulator: str = SHORT, only: str = "") -> d
     (folder / "setup.json").write_text(json.dumps(setup), encoding="utf-8")
     harness = WrapperHarness(dut=WRAPPER, fields=_fields(wrapper), has_clock=False)
     # Python takes most of the time: optimised C++ would not pay.
-    texts = [core_verilog(CONFIG), registers_verilog(CONFIG), wrapper]
+    texts = [modules_verilog(CONFIG), wrapper]
     simulation = build(texts, harness, simulator=simulator, opt_level=0)
     with run_folder(simulation.directory) as own:
         process = simulation.start("tests.verif.core.axi_testbench", own, [f"+setup={folder / 'setup.json'}"])
