@@ -83,8 +83,8 @@ while the program runs, and stand when it has ended; while it runs, read the upp
 ## Running a program
 
 1. Put the program, 64 bytes an instruction, and its tensors into memory.
-2. Write `PROGRAM_LOW` and `PROGRAM_HIGH` (its first byte, a multiple of 64), `PROGRAM_COUNT`, `PAGES` (it may use memory
-   below byte 4096 `PAGES`) and `LIMIT`.
+2. Write `PROGRAM_LOW` and `PROGRAM_HIGH` (its first byte, a multiple of 64), `PROGRAM_COUNT`, `PAGES` (it may use
+   memory below byte 4096 `PAGES`) and `LIMIT`.
 3. Write {START} to `CONTROL`. A stopped core refuses that.
 4. Wait for `irq`, or for `done` in `STATUS`.
 5. If `STATUS` is {1 << 1}, the results are in memory: write {
