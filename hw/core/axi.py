@@ -111,6 +111,26 @@ def _memory(config: CoreConfig) -> str:
     return "".join(lines)
 
 
+#: AXI4-Lite, of the registers.
+_LITE_PINS = """\
+    .i_aw__payload(s_axil_awaddr),
+    .i_aw__valid(s_axil_awvalid && aresetn),
+    .i_aw__ready(lite_aw_ready),
+    .i_w__payload({s_axil_wstrb, s_axil_wdata}),
+    .i_w__valid(s_axil_wvalid && aresetn),
+    .i_w__ready(lite_w_ready),
+    .o_b__payload(s_axil_bresp),
+    .o_b__valid(lite_b_valid),
+    .o_b__ready(s_axil_bready && aresetn),
+    .i_ar__payload(s_axil_araddr),
+    .i_ar__valid(s_axil_arvalid && aresetn),
+    .i_ar__ready(lite_ar_ready),
+    .o_r__payload({s_axil_rresp, s_axil_rdata}),
+    .o_r__valid(lite_r_valid),
+    .o_r__ready(s_axil_rready && aresetn),
+"""
+
+
 def _core_pins() -> str:
     """Streams of the core, by the wrapper's channel."""
     pins = []
@@ -198,21 +218,7 @@ module {wrapper_name(core)} (
   {registers_name(core)} registers (
     .clk(aclk),
     .rst(!aresetn),
-    .i_aw__payload(s_axil_awaddr),
-    .i_aw__valid(s_axil_awvalid && aresetn),
-    .i_aw__ready(lite_aw_ready),
-    .i_w__payload({{s_axil_wstrb, s_axil_wdata}}),
-    .i_w__valid(s_axil_wvalid && aresetn),
-    .i_w__ready(lite_w_ready),
-    .o_b__payload(s_axil_bresp),
-    .o_b__valid(lite_b_valid),
-    .o_b__ready(s_axil_bready && aresetn),
-    .i_ar__payload(s_axil_araddr),
-    .i_ar__valid(s_axil_arvalid && aresetn),
-    .i_ar__ready(lite_ar_ready),
-    .o_r__payload({{s_axil_rresp, s_axil_rdata}}),
-    .o_r__valid(lite_r_valid),
-    .o_r__ready(s_axil_rready && aresetn),
+{_LITE_PINS}\
     .o_program__payload(program_payload),
     .o_program__valid(program_valid),
     .o_program__ready(program_ready),
