@@ -131,9 +131,9 @@ class BurstWalker(wiring.Component):
         ends_row, next_last = Signal(), Signal()
         origin, distance, target = (Signal(self.address_bits, name=name) for name in ("origin", "distance", "target"))
         # The chunk after this one begins behind it in every lane; where items are units, it begins with the next item.
-        by_chunk = piece.ends_chunk & side.by_lane
+        by_chunk = piece.ends_chunk & side.by_lane & ~self.i_move
         m.d.comb += [
-            ends_row.eq(piece.ends_chunk & self.in_last),
+            ends_row.eq(piece.ends_chunk & self.in_last & ~self.i_move),
             origin.eq(Mux(ends_row, self.row, Mux(by_chunk, self.chunk, self.item))),
             distance.eq(Mux(ends_row, side.stride, Mux(by_chunk, self.config.chunk_bytes, self.i_pitch))),
             target.eq(origin + distance),

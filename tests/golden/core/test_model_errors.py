@@ -55,6 +55,6 @@ def test_paces(pace, kind, words):
 
 def test_writing_outside_of_memory():
     core = Core(TINY)
-    core.offer(Job(program=[MOVE], address=0, size=1024))
+    core.offer(Job(program=[MOVE], address=0, size=1024, pages=2))
     with pytest.raises(RuntimeError, match="must write within its window of memory"):
         core.run(1000, until_done=True)

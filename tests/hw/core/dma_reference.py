@@ -88,7 +88,8 @@ def _side(rng: np.random.Generator, name: str, kind: str, config: CoreConfig, ba
         side = {"space": "sbuf", "lane": int(rng.integers(config.lanes - fields["lanes"] + 1)), "pitch": 0}
         outer, stride = 1, least
     else:
-        side = {"space": "memory", "transposed": transposed}
+        # What means nothing in memory may be anything.
+        side = {"space": "memory", "transposed": transposed, "lane": int(rng.integers(128))}
         outer = fields["count0"] if transposed else fields["index_limit" if kind == "indirect" else "lanes"]
         # A row of pieces after the other, or the rows of a piece together.
         pitch, stride = (least, least * outer) if rng.integers(2) else (least * rows, least)
@@ -108,15 +109,22 @@ def _side(rng: np.random.Generator, name: str, kind: str, config: CoreConfig, ba
 
 
 def random_instruction(
-    rng: np.random.Generator, config: CoreConfig, base: int, kinds: tuple[str, str], size: int
+    rng: np.random.Generator,
+    config: CoreConfig,
+    base: int,
+    kinds: tuple[str, str],
+    size: int,
+    most_lanes: int | None = None,
 ) -> Instruction:
     """A legal instruction of some hundred cycles, from the lower half of memory or SBUF to the upper one.
 
-    ``kinds``: of its source and its sink, each of ``KINDS``. ``size``: 1, 2 or 4. Rows have one to three chunks.
+    ``kinds``: of its source and its sink, each of ``KINDS``. ``size``: 1, 2 or 4. ``most_lanes``: below the core's.
+    Rows have one to three chunks.
     """
+    most = most_lanes or config.lanes
     chunk = config.chunk_bytes // size
     while True:
-        lanes = config.lanes if rng.integers(2) else int(rng.integers(1, config.lanes + 1))
+        lanes = most if rng.integers(2) else int(rng.integers(1, most + 1))
         chunks = int(rng.integers(2 if "transposed" in kinds else 3))
         count0 = chunks * chunk + int(rng.integers(0 if chunks else 1, 9))
         fields = {"size": size.bit_length() - 1, "lanes": lanes, "count0": count0, "count1": int(rng.integers(1, 4))}

@@ -46,6 +46,17 @@ def _random(name: str, times: int, seed: int) -> None:
     Bench(config, given, seed, idle).run()
 
 
+@pytest.mark.parametrize("name", ["4x4", "4x16"])
+def test_a_single_lane_lies_where_its_index_says(name):
+    """The first piece of such a walk may be all of its row."""
+    print(f"seed {SEED}")
+    (config, idle), rng = CASES[name], np.random.default_rng(SEED)
+    pairs = [pair for pair in PAIRS if "indirect" in pair] * 5
+    drawn = [random_instruction(rng, config, Bench.base(0), pair, 1, most_lanes=1) for pair in pairs]
+    some = [each.replace(index_address=4 * number) for number, each in enumerate(drawn)]
+    Bench(config, [some], SEED, idle).run()
+
+
 @pytest.mark.parametrize("name", sorted(CASES.keys() - {"4x256"}))
 def test_random_instructions_move_what_they_say(name):
     _random(name, 1, SEED)
