@@ -17,6 +17,7 @@ QUICK ?=
 COUNT ?=
 DEVICE ?=
 SEEDS ?=
+CORE ?=
 
 # Passed on only where set, so that the command line keeps its own defaults.
 config := $(if $(CONFIG),--config $(CONFIG))
@@ -27,6 +28,7 @@ waves := $(if $(WAVES),--waves)
 page := $(if $(PAGE),--page)
 count := $(if $(COUNT),--count $(COUNT))
 device := $(if $(DEVICE),--device $(DEVICE))
+core := $(if $(CORE),--core)
 seeds := $(if $(SEEDS),--seeds $(SEEDS))
 # SIM has a default above, which is not the regressions'.
 regress := $(if $(RUNS),--runs $(RUNS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(ONLY),--only $(ONLY)) \
@@ -71,8 +73,8 @@ mutants: $(READY) ## put 200 faults into the RTL of two configurations and see e
 mutants-sample: $(READY) ## the same with 15 faults each (CONFIG= SEED=)
 	@$(BIN)/systolith mutants $(config) --count 15 $(seed)
 
-verilog: $(READY) ## write build/verilog/CONFIG.v, an AXI4-Stream wrapper and a page on driving it (CONFIG=fp8)
-	@$(BIN)/systolith verilog --config $(or $(CONFIG),fp8)
+verilog: $(READY) ## write build/verilog/CONFIG.v, an AXI4-Stream wrapper and a page on driving it (CONFIG=fp8 CORE=1)
+	@$(BIN)/systolith verilog $(core) --config $(or $(CONFIG),fp8)
 
 fpga: $(READY) ## synthesise, place and route, report cells and clock (CONFIG=tiny DEVICE=ecp5-25k SEEDS=)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[fpga]'
@@ -82,8 +84,9 @@ fpga-sweep: $(READY) ## the same for arrays of many kinds: table and plot of doc
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[fpga,docs]'
 	@$(BIN)/systolith fpga sweep $(device) $(seeds) --docs
 
-verilog-test: $(READY) ## write that and a test bench in plain Verilog, and run it with Icarus alone (CONFIG=tiny)
-	@$(BIN)/systolith verilog --config $(or $(CONFIG),tiny) --fusesoc --run
+verilog-test: $(READY) ## write that and a test bench in plain Verilog, and run it with Icarus alone, for engine and core (CONFIG=tiny CORE=1)
+	$(if $(CORE),,@$(BIN)/systolith verilog --config $(or $(CONFIG),tiny) --fusesoc --run)
+	@$(BIN)/systolith verilog --core --config $(or $(CONFIG),tiny) --fusesoc --run
 
 bench: $(READY) ## measure golden model, simulation and builds: one table, build/bench/bench.json (ONLY=golden QUICK=1 PAGE=1)
 	@$(BIN)/systolith bench $(only) $(quick) $(page)

@@ -182,39 +182,43 @@ def disassemble(path) -> int:
 
 @cli.command()
 @config_options
-@click.option("--out", help="File to write.  [default: build/verilog/NAME.v]")
+@click.option("--core", is_flag=True, help="Write the core around a preset's engine, with AXI4 and AXI4-Lite ports.")
+@click.option("--out", help="File to write.  [default: build/verilog/NAME.v, or NAME_core.v]")
 @click.option("--bench", is_flag=True, help="Write a test bench (_tb.v) and its vectors too.")
 @click.option("--fusesoc", is_flag=True, help="Write these and a FuseSoC core file (.core) too.")
 @click.option("--run", is_flag=True, help="Write the test bench and run it with Icarus Verilog.")
 @click.option("--target", type=click.Choice(["ecp5"]), help="Use this family's cells; else it is for any tool.")
-@click.option("--module", default="tensor_engine", show_default=True, help="Name of the engine's module.")
-def verilog(chosen, out, bench, fusesoc, run, target, module) -> int:
+@click.option("--module", help="Name of the engine's or the core's module.  [default: tensor_engine, or core]")
+def verilog(chosen, core, out, bench, fusesoc, run, target, module) -> int:
     """Write the engine's Verilog; beside it a wrapper with AXI4-Stream ports (_axis.sv), Verilator's waivers (.vlt),
-    and a page (.md) on the engine's ports and on driving it.
+    and a page (.md) on the engine's ports and on driving it. Or that of a core, its wrapper with AXI4 ports (_axi.sv).
 
     Start from a preset and change what the options name.
     """
-    from scripts.flows.verilog_files import check_icarus, output_files, run_bench, verilog_texts, write_texts
+    from scripts.flows import verilog_files
+    from scripts.flows.verilog_files import CORE, ENGINE
     from scripts.ground.progress import progress_bar
 
+    if target and core:
+        raise InputError("--target: a core is for any tool; takes no --target with --core")
     if target and (bench or fusesoc or run):
         raise InputError(f"--target: {target}'s cells are not simulated; takes no --bench, --fusesoc or --run")
     if run:
-        check_icarus()
+        verilog_files.check_icarus()
 
-    config = chosen.config
+    config = verilog_files.core_of(chosen.name, chosen.config) if core else chosen.config
     if out is None:
-        out = f"build/verilog/{chosen.name}{f'_{target}' if target else ''}.v"
+        out = f"build/verilog/{chosen.name}{'_core' if core else f'_{target}' if target else ''}.v"
         make_folder("build/verilog")
-    paths = output_files(out, bench=bench or fusesoc or run, fusesoc=fusesoc)
+    paths = verilog_files.output_files(out, CORE if core else ENGINE, bench=bench or fusesoc or run, fusesoc=fusesoc)
     with progress_bar() as progress:
         progress.add_task("generating Verilog", total=None)
-        texts = verilog_texts(config, paths, target, module)
-    write_texts(texts)
+        texts = verilog_files.verilog_texts(config, paths, target, module)
+    verilog_files.write_texts(texts)
     others = ", ".join(Path(path).name for path in list(texts)[1:])
     click.echo(f"wrote {click.format_filename(out)} and beside it {others}")
     if run:
-        return 0 if run_bench(paths) else DISAGREE
+        return 0 if verilog_files.run_bench(paths) else DISAGREE
     return 0
 
 

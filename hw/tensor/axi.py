@@ -4,6 +4,7 @@ from pathlib import Path
 
 from arch.tensor.config import EngineConfig
 from arch.tensor.layouts import activation_layout, command_layout, result_layout, weight_layout
+from hw.lib.waivers import emitted_waivers
 from hw.tensor.engine import TensorEngine
 from hw.tensor.verilog import banner
 
@@ -86,16 +87,7 @@ def waivers(engine: str) -> str:
     """Verilator's control file for the engine in a file ``NAME.v`` and its wrapper: what ``-Wall`` is not to say."""
     wrapper = f"{Path(engine).stem}_axis.sv"
     return f"""\
-// What verilator --lint-only -Wall is not to say about {engine} and {wrapper}.
-`verilator_config
-// Files are named after the configuration, and {engine} holds all modules.
-lint_off -rule DECLFILENAME -file "*{engine}"
-lint_off -rule DECLFILENAME -file "*{wrapper}"
-// Constants are as narrow as their value, and sums are cut to their register on purpose.
-lint_off -rule WIDTHEXPAND -file "*{engine}"
-lint_off -rule WIDTHTRUNC -file "*{engine}"
-// Registers start at zero, as after a reset.
-lint_off -rule PROCASSINIT -file "*{engine}"
+{emitted_waivers(engine, wrapper)}\
 // What leaves the array at its east and south edges, and carries that are cut off.
 lint_off -rule UNUSEDSIGNAL -file "*{engine}"
 // Bits above a command, up to whole bytes.

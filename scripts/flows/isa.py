@@ -1,15 +1,17 @@
-"""Writes the tables of docs/isa.md: ``python -m scripts.flows.isa``."""
+"""Writes the tables of docs/isa.md, and that of the registers in docs/core.md: ``python -m scripts.flows.isa``."""
 
 from collections.abc import Iterator, Sequence
 
 from arch.core.fields import InstructionField
 from arch.core.instructions import HEADER, INSTRUCTIONS, OPCODES, instruction_layout
+from arch.core.presets import CORES
 from arch.layout import Layout
+from hw.core.page import register_table
 from scripts.ground.pages import DOCS, put_table
 
-__all__ = ["COMMAND", "PAGE", "isa_tables"]
+__all__ = ["COMMAND", "CORE_PAGE", "PAGE", "core_table", "isa_tables"]
 
-PAGE, COMMAND = DOCS / "isa.md", "python -m scripts.flows.isa"
+PAGE, CORE_PAGE, COMMAND = DOCS / "isa.md", DOCS / "core.md", "python -m scripts.flows.isa"
 
 
 def isa_tables() -> str:
@@ -20,6 +22,11 @@ def isa_tables() -> str:
     for name, entries in INSTRUCTIONS.items():
         lines += ["", f"### {name}", "", *_table(entries[len(HEADER) :], instruction_layout(name))]
     return "\n".join([*lines, "", ""])
+
+
+def core_table() -> str:
+    """The registers of a core, which are the same for every configuration but for the number of queues."""
+    return f"\n{register_table(CORES['tiny'])}\n\n"
 
 
 def _table(entries: Sequence[InstructionField], layout: Layout, **accepted: str) -> Iterator[str]:
@@ -34,3 +41,4 @@ def _table(entries: Sequence[InstructionField], layout: Layout, **accepted: str)
 
 if __name__ == "__main__":
     put_table(PAGE, COMMAND, isa_tables())
+    put_table(CORE_PAGE, COMMAND, core_table())

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from arch.core.presets import CORES
 from arch.tensor.config import EngineConfig
 from arch.tensor.presets import PRESETS
+from hw.core import page
+from hw.core.axi import axi_verilog, modules_verilog
 from hw.tensor.verilog import describe, engine_verilog
 from scripts.campaigns import sim
 
@@ -105,3 +108,30 @@ def test_no_test_bench_for_a_family(run, tmp_path, option):
     assert code == 2
     assert "ecp5's cells are not simulated; takes no --bench, --fusesoc or --run" in err
     assert not out.exists()
+
+
+def test_verilog_of_a_core(run):
+    code, out, err = run("verilog", "--core", "--config", "tiny", "--fusesoc")
+    assert (code, err) == (0, "")
+    name = "build/verilog/tiny_core"
+    files = "tiny_core.md, tiny_core_axi.sv, tiny_core.vlt, tiny_core_tb.v, tiny_core_image.hex, tiny_core_expected.hex"
+    assert out == f"wrote {name}.v and beside it {files}, tiny_core.core\n"
+    core = CORES["tiny"]
+    texts = {".v": modules_verilog(core), ".md": page.describe(core), "_axi.sv": axi_verilog(core)}
+    assert {end: Path(f"{name}{end}").read_text(encoding="utf-8") for end in texts} == texts
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("mxu",), "--core: mxu: beat_bytes must be at most 128 behind AXI4, not 256"),
+        (
+            ("tiny", "--rows", "8"),
+            "--core: 8x4_e4m3_exact is no core; takes the presets tiny, fp8, bf16, mxu as they are",
+        ),
+        (("tiny", "--target", "ecp5"), "--target: a core is for any tool; takes no --target with --core"),
+    ],
+)
+def test_no_core(refused, options, message):
+    assert refused("verilog", "--core", "--config", *options) == message
+    assert not Path("build").exists()

@@ -8,6 +8,7 @@ from arch.core.signals import core_record
 from golden.core.jobs import Job
 from golden.core.model import Core
 from hw.core.verilog import core_verilog
+from verif.core.axi_rules import AxiRules
 from verif.core.signals import PROBES
 from verif.core.terms import MARKS
 from verif.simulation.unit import Unit
@@ -35,6 +36,7 @@ def core_unit(config: CoreConfig) -> Unit:
         # Reports look back over what an element takes from SBUF to SBUF.
         lookback=32,
         marks=MARKS,
+        rules=partial(AxiRules, config),
         job="program",
         opt_level=3 if config.lanes <= 16 else 1,
     )

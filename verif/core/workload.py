@@ -9,7 +9,7 @@ from golden.core.jobs import Job
 from golden.core.races import check_races
 from verif.core.programs import RandomProgram, random_program
 
-__all__ = ["job_of", "random_jobs", "random_programs", "result_of", "short_jobs"]
+__all__ = ["job_of", "random_jobs", "random_programs", "result_of", "short_jobs", "window_of"]
 
 #: A window of memory begins and ends at multiples of it.
 _WINDOW = Job.WINDOW_BYTES
@@ -38,6 +38,15 @@ def result_of(program: RandomProgram, config: CoreConfig) -> np.ndarray:
     memory = program.memory()
     execute(program.program, memory, config)
     return memory.data
+
+
+def window_of(program: RandomProgram, config: CoreConfig) -> tuple[bytes, bytes]:
+    """The whole window of ``job_of``: before the program, and after it by the executor."""
+    job = job_of(program)
+    before, after = bytes(job.contents()), bytearray(job.contents())
+    start = program.base - job.base
+    after[start : start + len(program.data)] = result_of(program, config).tobytes()
+    return before, bytes(after)
 
 
 def random_programs(config: CoreConfig, rng: np.random.Generator, count: int, **options: object) -> list[RandomProgram]:

@@ -136,7 +136,9 @@ def simulate_unit(
     """
     simulation = build_unit(unit, simulator=simulator, waves=waves, coverage=coverage, rewrite=rewrite)
     case = Case(unit=unit, jobs=jobs, pace=pace or {})
-    outcome = replay(simulation, _shown(case.stimulus().chunks(), observe), progress=progress)
+    rules = unit.rules() if unit.rules else None
+    watchers = [watch for watch in (observe, rules and rules.see) if watch]
+    outcome = replay(simulation, _shown(case.stimulus().chunks(), watchers), progress=progress)
     run = UnitRun(
         compared_cycles=outcome.compared_cycles,
         compared_signals=sum(not f.drive for f in unit.record.fields),
@@ -151,11 +153,13 @@ def simulate_unit(
         run.divergence = investigate(case, outcome.mismatches[0], build=with_waves, waves_folder=waves_folder)
     elif not outcome.passed:
         run.failures.append(outcome.failure)
+    if rules:
+        run.failures += rules.broken
     return run
 
 
-def _shown(chunks: Iterator[np.ndarray], observe: Callable[[np.ndarray], None] | None) -> Iterator[np.ndarray]:
+def _shown(chunks: Iterator[np.ndarray], watchers: Sequence[Callable[[np.ndarray], None]]) -> Iterator[np.ndarray]:
     for chunk in chunks:
-        if observe:
-            observe(chunk)
+        for watch in watchers:
+            watch(chunk)
         yield chunk

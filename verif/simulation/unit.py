@@ -9,7 +9,7 @@ import numpy as np
 from arch.record import Field, Record
 from verif.simulation.harness import Log
 
-__all__ = ["Probe", "Unit", "UnitModel"]
+__all__ = ["Probe", "Rules", "Unit", "UnitModel"]
 
 
 class UnitModel(Protocol):
@@ -34,6 +34,21 @@ class UnitModel(Protocol):
 
         ``out``: where to write them. ``pace`` says how sources idle and sinks stall, the same way in every run.
         """
+
+
+class Rules(Protocol):
+    """Watches the records of one run, from reset on.
+
+    Members
+    -------
+    broken : list of str
+        What was not as it must be, and when.
+    """
+
+    broken: list[str]
+
+    def see(self, chunk: np.ndarray) -> None:
+        """The next records: uint32[cycles, words]."""
 
 
 def _nothing(_: Any) -> tuple:
@@ -124,6 +139,8 @@ class Unit:
         Entries whose bit 0 marks an event: its cycles are known to terms and causes, as those of transfers are.
     log : Log or None
         What a run writes down of the RTL.
+    rules : callable or None
+        Makes what watches a run for rules that its trace must keep, whatever the model says.
     job : str
         What one job is called.
     note : str
@@ -147,6 +164,7 @@ class Unit:
     skew: tuple[int, int] = (0, 0)
     marks: Sequence[str] = ()
     log: Log | None = None
+    rules: Callable[[], Rules] | None = None
     job: str = "job"
     note: str = ""
     hier_blocks: Sequence[str] = ()

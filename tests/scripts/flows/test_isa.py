@@ -5,7 +5,7 @@ import re
 import pytest
 
 from arch.core.instructions import INSTRUCTIONS, Instruction, encode
-from scripts.flows.isa import COMMAND, PAGE, isa_tables
+from scripts.flows.isa import COMMAND, CORE_PAGE, PAGE, core_table, isa_tables
 from scripts.ground.pages import around_table, put_table
 
 ROWS = re.compile(r"^\| (\d+)(?:\.\.(\d+))? \| `(\w+)` \| (.*?) \| .+ \|$", re.M)
@@ -16,6 +16,11 @@ def test_the_tables_are_those_of_the_instructions():
     """After a change of them: ``python -m scripts.flows.isa``."""
     head, tail = around_table(PAGE, COMMAND)
     assert head + isa_tables() + tail == TEXT
+
+
+def test_the_registers_are_those_that_there_are():
+    head, tail = around_table(CORE_PAGE, COMMAND)
+    assert head + core_table() + tail == CORE_PAGE.read_text(encoding="utf-8")
 
 
 def test_writing_the_tables_again_changes_nothing(tmp_path):

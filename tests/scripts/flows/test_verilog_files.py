@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from arch.core.presets import CORES
 from arch.environment import EnvironmentFault
 from arch.tensor.presets import PRESETS
-from scripts.flows.verilog_files import check_icarus, output_files, run_bench, verilog_texts, write_texts
+from scripts.flows.verilog_files import CORE, check_icarus, output_files, run_bench, verilog_texts, write_texts
 from scripts.ground.errors import InputError
 
 icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
@@ -22,6 +23,13 @@ icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Ver
 def written(tmp_path) -> dict[str, str]:
     paths = output_files(str(tmp_path / "my-4x4.v"), bench=True, fusesoc=True)
     write_texts(verilog_texts(PRESETS["tiny"], paths))
+    return paths
+
+
+@pytest.fixture
+def core(tmp_path) -> dict[str, str]:
+    paths = output_files(str(tmp_path / "my-core.v"), CORE, bench=True, fusesoc=True)
+    write_texts(verilog_texts(CORES["tiny"], paths, module="mine"))
     return paths
 
 
@@ -59,6 +67,12 @@ def test_the_same_bytes_in_another_process(tmp_path):
 def test_the_bench_is_run(written, capfd):
     assert run_bench(written)
     assert capfd.readouterr().out.startswith("PASS: 18 GEMMs, ")
+
+
+@icarus
+def test_the_bench_of_a_core_is_run(core, capfd):
+    assert run_bench(core)
+    assert capfd.readouterr().out.startswith("PASS: 30 instructions, ")
 
 
 @icarus
@@ -116,6 +130,13 @@ def test_fusesoc_runs_the_bench(written):
     folder = Path(written["core"]).parent
     run = ("run", "--build-root", str(folder / "work"), "--target", "sim", "systolith:engine:my-4x4")
     assert "PASS: 18 GEMMs, " in _fusesoc(folder, *run)
+
+
+@icarus
+def test_fusesoc_runs_the_bench_of_a_core(core):
+    folder = Path(core["core"]).parent
+    run = ("run", "--build-root", str(folder / "work"), "--target", "sim", "systolith:core:my-core")
+    assert "PASS: 30 instructions, " in _fusesoc(folder, *run)
 
 
 def test_fusesoc_sets_up_lint(written):

@@ -1,4 +1,5 @@
-"""Properties of the float blocks, by name. Of pipelines the function is proved, with their registers as wires."""
+"""Properties of the float blocks and of the registers, by name. Of float pipelines the function is proved, with their
+registers as wires."""
 
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from hw.arithmetic.float_multiplier import FloatMultiplier
 from hw.arithmetic.float_order import FloatOrder
 from hw.arithmetic.widener import Widener
 from hw.lib.joining import join_modules
+from verif.core.proofs.registers import register_properties
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
 
@@ -183,6 +185,7 @@ def _properties() -> Iterator[Property]:
     yield _multiplier()
     yield _widener()
     yield _order()
+    yield from register_properties()
 
 
 PROPERTIES: dict[str, Property] = {prop.name: prop for prop in _properties()}

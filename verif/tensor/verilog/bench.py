@@ -1,11 +1,11 @@
 """A test bench in plain Verilog with vectors of the golden model: it needs a simulator and nothing else."""
 
-import re
 from pathlib import Path
 
 from arch.tensor.config import EngineConfig
 from hw.tensor.axi import WRAPPER, data_bytes
 from hw.tensor.verilog import banner
+from verif.simulation import plain_bench
 from verif.tensor.verilog.vectors import STREAMS, Vectors, expected_layout
 
 __all__ = ["bench_verilog", "run_command"]
@@ -16,8 +16,7 @@ PATIENCE = 2000
 
 def run_command(engine: str) -> str:
     """The line that runs, in its folder, the bench of the engine in a file ``NAME.v``."""
-    name = Path(engine).stem
-    return f"iverilog -g2012 -o {name}_tb.vvp {name}_tb.v {name}_axis.sv {engine} && vvp -n {name}_tb.vvp"
+    return plain_bench.run_command(engine, "_axis.sv")
 
 
 def bench_verilog(config: EngineConfig, engine: str, vectors: Vectors, wrapper: str = WRAPPER) -> str:
@@ -27,12 +26,7 @@ def bench_verilog(config: EngineConfig, engine: str, vectors: Vectors, wrapper: 
     ``STREAMS``, from the present folder.
     """
     counts = vectors.counts
-    text = Path(__file__).with_name("bench.v").read_text(encoding="utf-8")
-    for name, value in _parameters(config, Path(engine).stem, counts).items():
-        # A file's name may hold a backslash: the value is no pattern.
-        text, found = re.subn(rf"(localparam {name} =) .*;", lambda m, v=value: f"{m[1]} {v};", text)
-        if found != 1:
-            raise LookupError(f"bench.v sets {name} {found} times")
+    text = plain_bench.filled(Path(__file__).with_name("bench.v"), _parameters(config, Path(engine).stem, counts))
     return f"""\
 {banner(config, "Test bench of the tensor engine")}\
 // Sends {counts["gemms"]} matrix products through the AXI4-Stream ports and compares {counts["result"]} rows of results

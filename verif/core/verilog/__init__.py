@@ -1,0 +1,1 @@
+"""The test bench in plain Verilog that goes with an emitted core."""
