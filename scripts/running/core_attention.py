@@ -13,7 +13,8 @@ from golden.numerics.attention import attention, attention_reference, error_repo
 from golden.numerics.functions import reciprocal
 from golden.numerics.hadamard import inverse_sqrt
 from golden.numerics.kv_cache import ATTENTION_RECIPES, KVCache, quantize_rows
-from kernels.attention import AttentionSizes, Tensors, attention_program
+from kernels.attention import attention_program
+from kernels.attention_sizes import AttentionSizes, Tensors
 from scripts.ground.errors import InputError
 from scripts.ground.progress import progress_bar
 from scripts.running.backends import waves_folder

@@ -9,7 +9,8 @@ import pytest
 from arch.core.presets import CORES
 from golden.core.executor import execute
 from golden.core.races import check_races
-from kernels.attention import AttentionSizes, Tensors, attention_program
+from kernels.attention import attention_program
+from kernels.attention_sizes import AttentionSizes, Tensors
 from tests.kernels.given import Case, prepare
 
 SEED = int(os.environ.get("SEED", 5))
@@ -26,11 +27,20 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("quantized", [True, False], ids=["codes", "numbers"])
+#: What memory holds, and whose scales it is coded by.
+KINDS = {
+    "codes": {"quantized": True},
+    "given": {"quantized": False},
+    "per-tensor": {"quantized": False, "scales": "per-tensor"},
+    "per-token": {"quantized": False, "scales": "per-token"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_bits_of_golden_attention(case, quantized):
+def test_bits_of_golden_attention(case, kind):
     print("seed", SEED)
-    case = replace(case, quantized=quantized)
+    case = replace(case, **KINDS[kind])
     prepared, config = prepare(case, SEED), CORES[case.core]
     check_races(prepared.job.program, config)
     memory = np.frombuffer(prepared.job.contents(), np.uint8)
