@@ -72,10 +72,10 @@ class _Attention:
             if step < len(blocks):
                 self._tensors(blocks[step])
                 self._scores(blocks[step])
-                self._numerators(blocks[step])
             if step >= _AHEAD:
                 self._values(blocks[step - _AHEAD])
             if step < len(blocks):
+                self._numerators(blocks[step])
                 self._prepare(blocks[step])
         return self.b
 
