@@ -24,9 +24,13 @@ class Summary:
 
     shape : dict of str to int
     result : float32 values, or codes; without meaning if there were mismatches
-    cycles, ideal_cycles, readout_cycles : int
-        Of all matrix products: taken by the engine, with every PE busy in every cycle, and after the last store.
-        ``cycles`` is 0 where the RTL went wrong before they could be counted.
+    cycles, ideal_cycles : int
+        Of all matrix products: taken by the engine, or by the core for all that it does; and with every PE busy in
+        every cycle. ``cycles`` is 0 where the RTL went wrong before they could be counted.
+    readout_cycles : int or None
+        After the engine's last store; None on the core.
+    memory_bytes : int or None
+        Of the core's memory, program included; None without a core.
     compared_cycles, mismatches : int
         Of the RTL simulation; 0 without one.
     failures : sequence of Section
@@ -41,7 +45,8 @@ class Summary:
     result: np.ndarray | None
     cycles: int
     ideal_cycles: int
-    readout_cycles: int
+    readout_cycles: int | None = None
+    memory_bytes: int | None = None
     compared_cycles: int = 0
     mismatches: int = 0
     failures: "Sequence[Section]" = ()
@@ -55,7 +60,7 @@ class Summary:
             "cycles": self.cycles,
             "ideal_cycles": self.ideal_cycles,
             "utilization": self.ideal_cycles / self.cycles if self.cycles else 0.0,
-            "readout_cycles": self.readout_cycles,
+            **{name: value for name in ("readout_cycles", "memory_bytes") if (value := getattr(self, name)) is not None},
             "compared_cycles": self.compared_cycles,
             "mismatches": self.mismatches,
             # JSON has no NaN; an error against a reference of zeros is one.
