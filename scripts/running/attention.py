@@ -71,7 +71,7 @@ def _on_core(q: np.ndarray, k: np.ndarray, v: np.ndarray, config: EngineConfig, 
     wrong = int((done.result.view(np.uint32) != expected.view(np.uint32)).sum())
     if wrong and not failures:
         failures.append(("the RTL", f"has {wrong} results that are not golden.attention's"))
-    products = 2 * q.shape[0] * q.shape[1] * k.shape[1] * q.shape[2]
+    products = 2 * q.shape[0] * _pairs(q.shape[1], k.shape[1], options["causal"]) * q.shape[2]
     return Summary(
         shape=_shape(q, k),
         result=done.result,
@@ -101,6 +101,11 @@ def _on_engine(
         result = attention(q, k, v, accumulation=config.accumulation, matmul=products.replayed(run), **options)
     notes = _errors(result, q, k, v, options["causal"])
     return summarize(products.shapes, run, config, shape=_shape(q, k), result=result, notes=notes, remark=remark)
+
+
+def _pairs(queries: int, keys: int, causal: bool) -> int:
+    """Queries with each of the keys that they see."""
+    return queries * (keys - queries) + queries * (queries + 1) // 2 if causal else queries * keys
 
 
 def _shape(q: np.ndarray, k: np.ndarray) -> dict[str, int]:
