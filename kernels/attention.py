@@ -97,9 +97,9 @@ class _Attention:
         place, head, heads = block.number % self.blocks, block.head, self.sizes.heads
         names = self._coming(block)
         if len(self.loads.raw) == 2:
-            self.loads.measure(head + 1, names)
             if head + 2 < heads:
                 self.loads.fetch(head + 2, names)
+            self.loads.measure(head + 1, names)
         else:
             if place == 0 and 0 < head < heads - 1:
                 self.loads.fetch(head + 1)

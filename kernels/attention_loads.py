@@ -3,7 +3,7 @@
 from arch.core.config import CoreConfig
 from arch.elements import ELEMENTS
 from kernels.attention_scales import Scales
-from kernels.attention_sizes import AttentionSizes, Tensors, padded, parts
+from kernels.attention_sizes import AttentionSizes, Tensors, padded, parts, queue_of
 from kernels.builder import Builder, Tile
 
 __all__ = ["Loads"]
@@ -117,9 +117,7 @@ class Loads:
         size = ELEMENTS[self.sizes.type_of(name)].bytes
         self._move(name, source, self.sizes.row_bytes(name), size, self._place(name, head), name == "k")
 
-    def _move(
-        self, name: str, source: int, row: int, size: int, place: tuple[int, int], by_channel: bool
-    ) -> None:
+    def _move(self, name: str, source: int, row: int, size: int, place: tuple[int, int], by_channel: bool) -> None:
         """A head's elements of ``size`` bytes, ``row`` bytes a token, into their lanes, a token or a channel each."""
         lanes, (target, pitch) = self.config.lanes, place
         across, length = self.sizes.tokens(name), self.sizes.channels
@@ -129,8 +127,7 @@ class Loads:
         for first, count, used in parts(across, lanes):
             self.b.issue(
                 "dma",
-                # That of the results has less to do.
-                queue=self.config.dma_queues - 1 if name == "v" else 0,
+                queue=queue_of(name, self.config),
                 lanes=used,
                 size=str(size),
                 source_space="memory",

@@ -4,7 +4,7 @@ import math
 
 from arch.core.config import CoreConfig
 from arch.elements import ELEMENTS
-from kernels.attention_sizes import AttentionSizes, Scratch, Tensors, padded, parts
+from kernels.attention_sizes import AttentionSizes, Scratch, Tensors, padded, parts, queue_of
 from kernels.builder import Builder, Tile
 
 __all__ = ["Scales"]
@@ -214,6 +214,7 @@ class Scales:
         """Words of each lane, each with those of the other lanes beside it: memory then has them in order."""
         self.b.issue(
             "dma",
+            queue=queue_of(name, self.config),
             lanes=used,
             size="4",
             source_space="sbuf",
@@ -229,6 +230,7 @@ class Scales:
         """All of a head's scales into every lane."""
         self.b.issue(
             "dma",
+            queue=queue_of(name, self.config),
             lanes=self.config.lanes,
             size="4",
             source_space="memory",
@@ -263,6 +265,7 @@ class Scales:
         for first, count, used in parts(across, lanes):
             self.b.issue(
                 "dma",
+                queue=queue_of(name, self.config),
                 lanes=used,
                 size=str(size),
                 source_space="sbuf",

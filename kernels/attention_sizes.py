@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from arch.core.config import CoreConfig
 from arch.elements import ELEMENTS
 
-__all__ = ["SCALES", "AttentionSizes", "Scratch", "Tensors", "padded", "parts"]
+__all__ = ["SCALES", "AttentionSizes", "Scratch", "Tensors", "padded", "parts", "queue_of"]
 
 #: Where scales come from: from the program, or found by it: one for each head's tensor; one for each token of queries
 #: and keys, and each channel of values.
@@ -158,3 +158,8 @@ def parts(count: int, lanes: int) -> Iterator[tuple[int, int, int]]:
         yield 0, whole, lanes
     if rest:
         yield whole, 1, rest
+
+
+def queue_of(name: str, config: CoreConfig) -> int:
+    """The DMA queue that moves a tensor: values share that of the results, which has less to do."""
+    return config.dma_queues - 1 if name == "v" else 0

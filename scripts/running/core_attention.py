@@ -145,9 +145,7 @@ def simulate_plan(planned: Plan) -> CoreRun:
         def advance(done: int) -> None:
             progress.update(task, description="simulating, cycles", completed=done)
 
-        run = simulate_unit(
-            unit, [planned.job], pace={"latency": LATENCY}, progress=advance, waves_folder=waves_folder
-        )
+        run = simulate_unit(unit, [planned.job], pace={"latency": LATENCY}, progress=advance, waves_folder=waves_folder)
     size = 4 * int(np.prod(planned.shape))
     result = models[0].memory[planned.out : planned.out + size].view(np.float32).reshape(planned.shape)
     return CoreRun(run, 0 if run.mismatches else run.compared_cycles - unit.drain, result)

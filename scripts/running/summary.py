@@ -60,7 +60,9 @@ class Summary:
             "cycles": self.cycles,
             "ideal_cycles": self.ideal_cycles,
             "utilization": self.ideal_cycles / self.cycles if self.cycles else 0.0,
-            **{name: value for name in ("readout_cycles", "memory_bytes") if (value := getattr(self, name)) is not None},
+            **{
+                name: value for name in ("readout_cycles", "memory_bytes") if (value := getattr(self, name)) is not None
+            },
             "compared_cycles": self.compared_cycles,
             "mismatches": self.mismatches,
             # JSON has no NaN; an error against a reference of zeros is one.
