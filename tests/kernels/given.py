@@ -1,5 +1,6 @@
 """Attention as a job of a core: tensors at random, their program and image, and what golden.attention makes of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,12 +60,15 @@ def _rows(tensor: np.ndarray) -> bytes:
     return out.tobytes()
 
 
-def prepare(case: Case, seed: int) -> Prepared:
-    """Tensors of a normal distribution, and where they are given scales between those of neighbouring powers of two."""
+def prepare(case: Case, seed: int, change: Callable[[dict], dict] = lambda tensors: tensors) -> Prepared:
+    """Tensors of a normal distribution, and where they are given scales between those of neighbouring powers of two.
+
+    ``change`` may make other tensors of these, float32 by name.
+    """
     rng, config = np.random.default_rng(seed), CORES[case.core]
     q = rng.standard_normal((case.heads, case.queries, case.channels)).astype(np.float32)
     k, v = rng.standard_normal((2, case.kv_heads, case.keys, case.channels)).astype(np.float32)
-    tensors, formats = {"q": q, "k": k, "v": v}, {"q": case.x, "k": case.w, "v": case.w}
+    tensors, formats = change({"q": q, "k": k, "v": v}), {"q": case.x, "k": case.w, "v": case.w}
     given = {name: rng.uniform(0.005, 0.02, len(tensor)).astype(np.float32) for name, tensor in tensors.items()}
     scales = {name: np.ones_like(scale) if formats[name] == "bf16" else scale for name, scale in given.items()}
     sizes = AttentionSizes(
@@ -81,8 +85,9 @@ def prepare(case: Case, seed: int) -> Prepared:
     )
     image, places, at = [], {}, 0
     for name, tensor in tensors.items():
-        codes = encode(tensor * reciprocal(scales[name])[:, None, None], formats[name], saturate=True)
-        contents = _rows(codes if case.quantized else tensor)
+        if case.quantized:
+            tensor = encode(tensor * reciprocal(scales[name])[:, None, None], formats[name], saturate=True)
+        contents = _rows(tensor)
         image.append((at, contents))
         places[name] = at
         at += -(-len(contents) // 256) * 256
