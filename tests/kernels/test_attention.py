@@ -56,10 +56,14 @@ def test_bits_of_golden_attention(case, kind):
 
 @pytest.mark.parametrize("scales", ["per-tensor", "per-token"])
 @pytest.mark.parametrize("name", "qkv")
-def test_zeros_and_extremes_have_scales(name, scales):
-    """A tensor of zeros, -0 among them, whose scale is the least there is; and numbers next to float32's largest."""
+@pytest.mark.parametrize("core", ["tiny", "bf16"])
+def test_zeros_and_extremes_have_scales(core, name, scales):
+    """A tensor of zeros, -0 among them, whose scale is the least there is; and numbers next to float32's largest.
+
+    Sums in fp32 keep the sign of a zero.
+    """
     print("seed", SEED)
-    case = Case(core="tiny", heads=3, kv_heads=3, queries=5, keys=6, channels=5, quantized=False, scales=scales)
+    case = Case(core=core, heads=3, kv_heads=3, queries=5, keys=6, channels=5, quantized=False, scales=scales)
 
     def change(tensors):
         tensors[name][0] = np.where(np.arange(5) % 2, -0.0, 0.0)
@@ -69,7 +73,7 @@ def test_zeros_and_extremes_have_scales(name, scales):
 
     prepared = prepare(case, SEED, change)
     memory = np.frombuffer(prepared.job.contents(), np.uint8)
-    execute(prepared.job.program, memory, CORES["tiny"])
+    execute(prepared.job.program, memory, CORES[core])
     assert prepared.agrees(memory)
 
 
