@@ -58,10 +58,7 @@ def test_bits_of_golden_attention(case, kind):
 @pytest.mark.parametrize("name", "qkv")
 @pytest.mark.parametrize("core", ["tiny", "bf16"])
 def test_zeros_and_extremes_have_scales(core, name, scales):
-    """A tensor of zeros, -0 among them, whose scale is the least there is; and numbers next to float32's largest.
-
-    Sums in fp32 keep the sign of a zero.
-    """
+    """A tensor of zeros, -0 among them, whose scale is the least there is; and numbers next to float32's largest."""
     print("seed", SEED)
     case = Case(core=core, heads=3, kv_heads=3, queries=5, keys=6, channels=5, quantized=False, scales=scales)
 

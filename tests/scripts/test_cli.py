@@ -123,7 +123,7 @@ def test_help_names_every_recipe(run, command, recipes):
 # ---- RTL that differs -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [GEMM, ATTENTION])
+@pytest.mark.parametrize("command", [GEMM, (*ATTENTION, "--recipe", "per-block")])
 def test_rtl_that_differs(run, monkeypatch, command):
     monkeypatch.setattr("verif.tensor.engine.simulate", partial(simulate, rewrite=off_by_one))
     monkeypatch.setattr(backends, "waves_folder", None)
