@@ -89,7 +89,7 @@ QUICK = ("float_alu", "dispatcher")
 def test_a_planted_bug_is_placed(name):
     print(f"seed {SEED}")
     bug = BUGS[name]
-    programs = [random_program(TINY, SEED + n, work=512, kinds=bug.kinds, indirect=False) for n in range(4)]
+    programs = [random_program(TINY, SEED + n, work=512, kinds=bug.kinds) for n in range(4)]
     jobs = [job_of(program) for program in programs]
     run = simulate_unit(core_unit(TINY), jobs, pace=bug.pace | {"seed": SEED}, simulator=SHORT, rewrite=bug.plant)
     found = run.divergence
