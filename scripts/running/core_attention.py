@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arch.core.config import CoreConfig
+from arch.core.layouts import DOINGS
 from arch.core.presets import CORES
+from arch.core.signals import core_record
 from arch.tensor.config import EngineConfig
 from golden.core.jobs import Job
 from golden.core.model import Core
@@ -47,11 +49,13 @@ class CoreRun:
     """What a simulation of a plan showed.
 
     ``cycles``: from the start of the program to its last write; 0 where the RTL went wrong before.
+    ``engines``: of these, by queue, how many it spent on what, each of ``DOINGS``; none where the RTL went wrong.
     ``result``: float32, as memory has it at the end.
     """
 
     run: "UnitRun"
     cycles: int
+    engines: dict[str, dict[str, int]]
     result: np.ndarray
 
 
@@ -73,6 +77,27 @@ class _Image:
         address = self.reserve(tensor.nbytes)
         self.pieces.append((address, memoryview(np.ascontiguousarray(tensor)).cast("B")))
         return address
+
+
+class _Doings:
+    """Counts, over the records of a core, the cycles in which each queue was doing what."""
+
+    def __init__(self, config: CoreConfig):
+        record = core_record(config)
+        self.words = {queue: record.at("o_doing", row).start for row, queue in enumerate(config.queues)}
+        self.running = record.at("o_running").start
+        self.counts = {queue: np.zeros(len(DOINGS), np.int64) for queue in config.queues}
+
+    def __call__(self, records: np.ndarray) -> None:
+        records = records[records[:, self.running] != 0]
+        for queue, word in self.words.items():
+            self.counts[queue] += np.bincount(records[:, word], minlength=len(DOINGS))
+
+    def by_queue(self) -> dict[str, dict[str, int]]:
+        return {
+            queue: {doing: int(count) for doing, count in zip(DOINGS, counts, strict=True)}
+            for queue, counts in self.counts.items()
+        }
 
 
 def core_for(config: EngineConfig, recipe: str) -> CoreConfig:
@@ -132,6 +157,7 @@ def simulate_plan(planned: Plan) -> CoreRun:
     from verif.simulation.simulate import simulate_unit
 
     config, models = planned.config, []
+    doings = _Doings(config)
 
     def model() -> Core:
         # A run that differs makes another one, to see what went before.
@@ -145,7 +171,10 @@ def simulate_plan(planned: Plan) -> CoreRun:
         def advance(done: int) -> None:
             progress.update(task, description="simulating, cycles", completed=done)
 
-        run = simulate_unit(unit, [planned.job], pace={"latency": LATENCY}, progress=advance, waves_folder=waves_folder)
+        run = simulate_unit(
+            unit, [planned.job], pace={"latency": LATENCY}, observe=doings, progress=advance, waves_folder=waves_folder
+        )
+    cycles = 0 if run.mismatches else run.compared_cycles - unit.drain
     size = 4 * int(np.prod(planned.shape))
     result = models[0].memory[planned.out : planned.out + size].view(np.float32).reshape(planned.shape)
-    return CoreRun(run, 0 if run.mismatches else run.compared_cycles - unit.drain, result)
+    return CoreRun(run, cycles, doings.by_queue() if cycles else {}, result)

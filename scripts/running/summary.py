@@ -29,6 +29,8 @@ class Summary:
         every cycle. ``cycles`` is 0 where the RTL went wrong before they could be counted.
     readout_cycles : int or None
         After the engine's last store; None on the core.
+    engines : dict of str to dict of str to int
+        By queue of the core: cycles in which it was doing what, as docs/core.md says; empty without a core.
     memory_bytes : int or None
         Of the core's memory, program included; None without a core.
     compared_cycles, mismatches : int
@@ -46,6 +48,7 @@ class Summary:
     cycles: int
     ideal_cycles: int
     readout_cycles: int | None = None
+    engines: dict[str, dict[str, int]] = field(default_factory=dict)
     memory_bytes: int | None = None
     compared_cycles: int = 0
     mismatches: int = 0
@@ -63,6 +66,7 @@ class Summary:
             **{
                 name: value for name in ("readout_cycles", "memory_bytes") if (value := getattr(self, name)) is not None
             },
+            **({"engines": self.engines} if self.engines else {}),
             "compared_cycles": self.compared_cycles,
             "mismatches": self.mismatches,
             # JSON has no NaN; an error against a reference of zeros is one.
@@ -73,6 +77,11 @@ class Summary:
         """The same for a person."""
         table = Table(show_header=False, box=None, caption=self.remark or None, caption_justify="left")
         for name, value in record.items():
+            if name == "engines":
+                for engine, doings in value.items():
+                    shares = "  ".join(f"{doing} {count / self.cycles:.1%}" for doing, count in doings.items())
+                    table.add_row(engine, shares)
+                continue
             if name == "shape":
                 value = "  ".join(f"{dim}={size}" for dim, size in value.items())
             elif name == "utilization":

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from arch.core.layouts import DOINGS
 from arch.core.presets import CORES
 from arch.tensor.presets import PRESETS
 from golden import attention
@@ -49,6 +50,12 @@ def test_the_core_gives_the_bits_of_golden_attention(models, recipe, causal):
     assert len(models) == 1 and summary.compared_cycles > summary.cycles > summary.ideal_cycles > 0
     record = summary.record()
     assert "readout_cycles" not in record and record["memory_bytes"] >= sum(t.nbytes for t in (q, k, v, q))
+    for doings in record["engines"].values():
+        # The start bit comes a cycle before the program runs.
+        assert set(doings) == set(DOINGS) and 0 <= summary.cycles - sum(doings.values()) <= 2
+        assert doings["busy"] > 0
+    assert set(record["engines"]) == set(CORES["tiny"].queues)
+    assert record["engines"]["tensor"]["busy"] >= summary.ideal_cycles
     pairs = 3 + 4 + 5 + 6 + 7 if causal else 5 * 7
     assert summary.ideal_cycles == -(-2 * 2 * pairs * 6 // 16)
     (head,) = run_attention(q[:1], k, v, PRESETS["tiny"], backend="rtl", **options).result
@@ -76,7 +83,8 @@ def test_rtl_that_differs_has_no_cycles(monkeypatch):
 
     monkeypatch.setattr(simulate, "simulate_unit", fake)
     summary = run_attention(q, k, v, PRESETS["tiny"], backend="rtl", **PLAIN)
-    assert (summary.cycles, summary.mismatches) == (0, 1) and summary.record()["utilization"] == 0
+    record = summary.record()
+    assert (summary.cycles, summary.mismatches) == (0, 1) and record["utilization"] == 0 and "engines" not in record
 
 
 @pytest.mark.parametrize(
