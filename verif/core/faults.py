@@ -63,12 +63,34 @@ def _flipped(job: Job, case: RandomProgram, config: CoreConfig, rng: np.random.G
     return _with(job, number, bytes(code))
 
 
+def _is_legal(each: Instruction | bytes, config: CoreConfig) -> bool:
+    """Whether a core lets an instruction, or what is none, go to its queue."""
+    try:
+        check_fields(decode(each) if isinstance(each, bytes) else each, config)
+    except ValueError:
+        return False
+    return True
+
+
+def _illegal(job: Job, case: RandomProgram, config: CoreConfig, rng: np.random.Generator) -> Job:
+    """A bit, by which an instruction breaks a rule that a core checks."""
+    for _ in range(ATTEMPTS):
+        changed = _flipped(job, case, config, rng)
+        if not all(_is_legal(each, config) for each in changed.program):
+            return changed
+    raise RuntimeError(f"no illegal instruction in {ATTEMPTS} draws")
+
+
 def _changed(job: Job, config: CoreConfig, rng: np.random.Generator, draw: Callable[[Instruction], dict | None]) -> Job:
     """Fields of an instruction have other values, such that the core lets it go to its queue; as it was if none may."""
+    given = [(number, each) for number, each in enumerate(job.program) if isinstance(each, Instruction)]
+    names = sorted({each.name for _, each in given})
     for _ in range(ATTEMPTS):
-        number = int(rng.integers(len(job.program)))
-        instruction = job.program[number]
-        values = draw(instruction) if isinstance(instruction, Instruction) else None
+        # Each kind as often: a program has more DMAs than all else.
+        name = names[rng.integers(len(names))]
+        some = [(number, each) for number, each in given if each.name == name]
+        number, instruction = some[rng.integers(len(some))]
+        values = draw(instruction)
         if values is None:
             continue
         try:
@@ -159,6 +181,7 @@ def _too_long(job: Job, case: RandomProgram, config: CoreConfig, rng: np.random.
 
 _FAULTS: dict[str, Callable[[Job, RandomProgram, CoreConfig, np.random.Generator], Job]] = {
     "bit": _flipped,
+    "illegal": _illegal,
     "sbuf": _outside_sbuf,
     "memory": _outside_memory,
     "pages": _fewer_pages,
