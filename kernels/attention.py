@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from arch.core.config import CoreConfig
 from arch.elements import ELEMENTS
-from kernels.attention_loads import AttentionSizes, Loads, Tensors, padded
+from kernels.attention_loads import Loads
+from kernels.attention_sizes import AttentionSizes, Tensors, padded
 from kernels.builder import Builder, Tile
 
-__all__ = ["AttentionSizes", "Tensors", "attention_program"]
+__all__ = ["attention_program"]
 
 #: exp of it is what the largest numerator of a row becomes.
 _LOG_P_SCALE = math.log(256)
@@ -37,6 +38,7 @@ class _Attention:
         self.blocks = -(-sizes.queries // config.lanes)
         # Heads at work, and the one that comes.
         self.loads = Loads(self.b, config, sizes, tensors, 2 - (-_AHEAD // self.blocks))
+        self.scales = self.loads.scales
         t, d = sizes.keys, sizes.channels
         self.x_bytes, self.w_bytes = ELEMENTS[sizes.x_type].bytes, ELEMENTS[sizes.w_type].bytes
         #: Keys in one product.
@@ -64,34 +66,48 @@ class _Attention:
         for head in range(min(2, sizes.heads)):
             self.loads.fetch(head)
             if head == 0:
+                self.loads.measure(head)
                 self.loads.prepare(head)
         for step in range(len(blocks) + _AHEAD):
             if step < len(blocks):
                 self._tensors(blocks[step])
                 self._scores(blocks[step])
-                self._numerators(blocks[step])
             if step >= _AHEAD:
                 self._values(blocks[step - _AHEAD])
+            if step < len(blocks):
+                self._numerators(blocks[step])
+                self._prepare(blocks[step])
         return self.b
 
-    def _tensors(self, block: _Block) -> None:
-        """Tensors of heads to come: fetched early, prepared late.
+    def _coming(self, block: _Block) -> str:
+        """The tensors of the next head that are made codes of during a block.
 
-        Where two heads' numbers have room, the next head's are made codes of bit by bit while those of the head after
-        it come. Else the next head's come from the first block of the one before it on, and are prepared at its last.
+        Where two heads' numbers have room, the next head's are prepared bit by bit while those of the head after it
+        come. Else the next head's come from the first block of the one before it on, and are prepared at its last.
         """
-        place, heads = block.number % self.blocks, self.sizes.heads
+        place = block.number % self.blocks
+        if block.head + 1 == self.sizes.heads:
+            return ""
         if len(self.loads.raw) == 2:
-            names = "kqv"[3 * place // self.blocks : 3 * (place + 1) // self.blocks]
-            if block.head + 1 < heads:
-                self.loads.prepare(block.head + 1, names)
-            if block.head + 2 < heads:
-                self.loads.fetch(block.head + 2, names)
-            return
-        if place == 0 and 0 < block.head < heads - 1:
-            self.loads.fetch(block.head + 1)
-        if place == self.blocks - 1 and block.head < heads - 1:
-            self.loads.prepare(block.head + 1)
+            return "kqv"[3 * place // self.blocks : 3 * (place + 1) // self.blocks]
+        return "kqv" if place == self.blocks - 1 else ""
+
+    def _tensors(self, block: _Block) -> None:
+        """Before a block: fetch heads to come, and begin to prepare the next one."""
+        place, head, heads = block.number % self.blocks, block.head, self.sizes.heads
+        names = self._coming(block)
+        if len(self.loads.raw) == 2:
+            if head + 2 < heads:
+                self.loads.fetch(head + 2, names)
+            self.loads.measure(head + 1, names)
+        else:
+            if place == 0 and 0 < head < heads - 1:
+                self.loads.fetch(head + 1)
+            self.loads.measure(head + 1, names)
+
+    def _prepare(self, block: _Block) -> None:
+        """After a block."""
+        self.loads.prepare(block.head + 1, self._coming(block))
 
     def _keys_seen(self, block: _Block) -> int:
         """Keys that some query of the block sees."""
@@ -130,9 +146,9 @@ class _Attention:
                 lanes=block.lanes,
                 x_source="psum",
                 op0="multiply",
-                a=self.at.q_factors[block.head],
+                **self.scales.of_queries(block.head, block.first // self.config.lanes),
                 op1="multiply",
-                b=self.at.k_factors[kv],
+                **self.scales.of_columns("k", kv, first),
                 **mask,
                 write="yes",
                 y_address=self.scores[ring].address + 4 * first,
@@ -219,7 +235,7 @@ class _Attention:
             a_kind="lane",
             a=self.inverse[ring].address,
             op1="multiply",
-            b=self.at.v_factors[kv],
+            **self.scales.of_columns("v", kv),
             write="yes",
             y_address=self.out[ring].address,
             y_type="fp32",

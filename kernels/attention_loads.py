@@ -1,78 +1,18 @@
-"""What an attention is made of, and how its tensors come from memory into SBUF."""
-
-from dataclasses import dataclass
+"""How an attention's tensors come from memory into SBUF."""
 
 from arch.core.config import CoreConfig
 from arch.elements import ELEMENTS
+from kernels.attention_scales import Scales
+from kernels.attention_sizes import AttentionSizes, Tensors, padded, parts, queue_of
 from kernels.builder import Builder, Tile
 
-__all__ = ["AttentionSizes", "Loads", "Tensors", "padded"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionSizes:
-    """What an attention is made of.
-
-    Parameters
-    ----------
-    heads, kv_heads : int
-        Query heads, a multiple of those of keys and values.
-    queries, keys, channels : int
-        Tokens S and T; D.
-    causal : bool
-        Query i sees keys 0 .. i + T - S.
-    x_type, w_type : str
-        Element types of queries and numerators, and of keys and values.
-    quantized : bool
-        Memory holds codes. False: it holds float32 numbers, which the core makes codes of.
-    """
-
-    heads: int
-    kv_heads: int
-    queries: int
-    keys: int
-    channels: int
-    causal: bool = False
-    x_type: str = "e4m3"
-    w_type: str = "e4m3"
-    quantized: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tensors:
-    """Where tensors lie in memory, and their scales. Each is row-major, its rows padded to a multiple of 4 bytes.
-
-    Parameters
-    ----------
-    q, k, v, out : int
-        Addresses of [heads, tokens, channels], codes or float32, and of the float32 result.
-    q_factors, k_factors, v_factors : tuple of float
-        For each head, what a query's scores are multiplied by, then those of the keys, and what the result is.
-    q_inverses, k_inverses, v_inverses : tuple of float
-        For each head, what numbers are multiplied by before they become codes; not used where there are codes.
-    """
-
-    q: int
-    k: int
-    v: int
-    out: int
-    q_factors: tuple[float, ...]
-    k_factors: tuple[float, ...]
-    v_factors: tuple[float, ...]
-    q_inverses: tuple[float, ...] = ()
-    k_inverses: tuple[float, ...] = ()
-    v_inverses: tuple[float, ...] = ()
-
-
-def padded(size: int) -> int:
-    """Bytes of a row in memory."""
-    return -(-size // 4) * 4
+__all__ = ["Loads"]
 
 
 class Loads:
     """Keys feature-major, values and queries token-major; some heads of each, one place after another.
 
-    A head is fetched by DMA first and prepared by the vector engine later: it would wait for what is not there yet.
+    A head is fetched by DMA first, then measured, then prepared: the engines would wait for what is not there yet.
     A head's keys are ``k_pitch`` bytes a tile of P channels, its values ``v_pitch`` bytes a tile of P keys: a word that
     ends with a one, then the channels. All of a head's queries lie a tile of P behind each other.
     """
@@ -92,11 +32,13 @@ class Loads:
         #: Numbers on their way to codes: of two heads, where there is much room.
         self.raw: list[dict[str, Tile]] = []
         if not sizes.quantized:
-            counts = {"k": d_tiles * t, "v": t_tiles * d, "q": s_tiles * d}
+            shapes = {name: sizes.shape(name) for name in "kvq"}
+            counts = {name: -(-across // lanes) * length for name, (across, length) in shapes.items()}
             twice = sizes.heads > 1 and 2 * 4 * sum(counts.values()) <= config.lane_bytes // 2
             for _ in range(2 if twice else 1):
                 tiles = {name: b.tile(4 * count, 5 + bank) for bank, (name, count) in enumerate(counts.items())}
                 self.raw.append(tiles)
+        self.scales = Scales(b, config, sizes, tensors, self.places)
 
     def kv(self, head: int) -> int:
         """The head of keys and values of a query head."""
@@ -114,113 +56,98 @@ class Loads:
         """Where the ones are that the values of a query head follow."""
         return self.v[self.kv(head) % self.places].address + 4 - self.w_bytes
 
-    def _brings_keys(self, head: int) -> bool:
-        """Whether it is the first of the query heads that share keys and values."""
-        return head == 0 or self.kv(head) != self.kv(head - 1)
+    # ---- the three steps of a head --------------------------------------------------------------
 
     def fetch(self, head: int, names: str = "kqv") -> None:
         """Load a head's queries, and its keys and values if the head before has not."""
-        for name in names:
-            if name == "q":
-                self._fetch_rows("q", head, head, self.sizes.queries, self._q(head))
-            elif self._brings_keys(head) and name == "k":
-                self._fetch_keys(head)
-            elif self._brings_keys(head):
-                self._fetch_rows("v", head, self.kv(head), self.sizes.keys, self._v(head))
+        for name, of in self._new(head, names):
+            if self.sizes.quantized:
+                self._fetch_codes(name, head, getattr(self.at, name) + of * self._head_bytes(name))
+                continue
+            row, length = 4 * self.sizes.channels, self.sizes.shape(name)[1]
+            source = getattr(self.at, name) + of * self.sizes.tokens(name) * row
+            place = self._raw(name, head), 4 * length
+            self._move(name, source, row, 4, place, self.sizes.by_channel(name))
+
+    def measure(self, head: int, names: str = "kqv") -> None:
+        """Find scales that nobody gave."""
+        for name, of in self._new(head, names):
+            if self.sizes.scales_of(name) != "given":
+                self.scales.measure(name, of, self._raw(name, head))
 
     def prepare(self, head: int, names: str = "kqv") -> None:
         """Make codes of what was fetched, and put ones before the values."""
-        sizes, kv = self.sizes, self.kv(head)
-        for name in names:
-            if name == "q":
-                self._codes("q", head, head, (sizes.queries, sizes.channels), self._q(head))
-            elif self._brings_keys(head) and name == "k":
-                place = sizes.w_type, self.keys(head), self.k_pitch
-                self._codes("k", head, kv, (sizes.channels, sizes.keys), place)
-            elif self._brings_keys(head):
-                self._codes("v", head, kv, (sizes.keys, sizes.channels), self._v(head))
+        for name, of in self._new(head, names):
+            if not self.sizes.quantized:
+                self.scales.settle(name, of)
+                if name in self.scales.codes:
+                    area = self.scales.scratch.offset(f"{name}_codes", of)
+                    self._fetch_codes(name, head, self.at.scratch + area)
+                else:
+                    self._codes(name, head, of)
+            # They stay where they are when the next head's values come to this place.
+            if name == "v" and of < self.places:
                 self._ones(head)
+
+    def _new(self, head: int, names: str) -> list[tuple[str, int]]:
+        """The tensors among ``names`` that the head before has not brought, and their own numbers of the head."""
+        kv = self.kv(head)
+        shared = head > 0 and kv == self.kv(head - 1)
+        return [(name, head if name == "q" else kv) for name in names if name == "q" or not shared]
 
     def _raw(self, name: str, head: int) -> int:
         """Where numbers of a query head are on their way to codes."""
         return self.raw[head % len(self.raw)][name].address
 
-    def _q(self, head: int) -> tuple[str, int, int]:
-        """Type, address and pitch of a head's queries."""
-        return self.sizes.x_type, self.queries(head, 0), self.q_pitch
-
-    def _v(self, head: int) -> tuple[str, int, int]:
-        """Type, address and pitch of a head's values."""
-        return self.sizes.w_type, self.v[self.kv(head) % self.places].address + 4, self.v_pitch
-
-    def _parts(self, count: int):
-        """Full tiles of so many lanes' worth, then the rest: first tile, tiles, lanes."""
-        whole, rest = divmod(count, self.config.lanes)
-        return [part for part in ((0, whole, self.config.lanes), (whole, 1, rest)) if part[1] and part[2]]
-
-    def _fetch_keys(self, head: int) -> None:
-        sizes, lanes, kv = self.sizes, self.config.lanes, self.kv(head)
-        size = self.w_bytes if sizes.quantized else 4
-        row = padded(sizes.channels * size)
-        target, pitch = self.k[kv % self.places].address, self.k_pitch
-        if not sizes.quantized:
-            target, pitch = self._raw("k", head), 4 * sizes.keys
-        for first, count, used in self._parts(sizes.channels):
-            self.b.issue(
-                "dma",
-                queue=0,
-                lanes=used,
-                size=str(size),
-                source_space="memory",
-                source_address=self.at.k + kv * sizes.keys * row + first * lanes * size,
-                source_transposed="yes",
-                source_pitch=row,
-                source_stride=lanes * size,
-                sink_space="sbuf",
-                sink_address=target + first * pitch,
-                sink_stride=pitch,
-                count0=sizes.keys,
-                count1=count,
-            )
-
-    def _fetch_rows(self, name: str, head: int, of: int, tokens: int, place: tuple[str, int, int]) -> None:
-        """A head's queries or values, the tensor's number ``of``: a token a lane."""
-        sizes, lanes = self.sizes, self.config.lanes
-        kind, target, pitch = place
-        size = ELEMENTS[kind].bytes
-        if not sizes.quantized:
-            size, target, pitch = 4, self._raw(name, head), 4 * sizes.channels
-        row = padded(sizes.channels * size)
-        for first, count, used in self._parts(tokens):
-            self.b.issue(
-                "dma",
-                # That of the results has less to do.
-                queue=self.config.dma_queues - 1 if name == "v" else 0,
-                lanes=used,
-                size=str(size),
-                source_space="memory",
-                source_address=getattr(self.at, name) + (of * tokens + first * lanes) * row,
-                source_pitch=row,
-                source_stride=lanes * row,
-                sink_space="sbuf",
-                sink_address=target + first * pitch,
-                sink_stride=pitch,
-                count0=sizes.channels,
-                count1=count,
-            )
-
-    def _codes(self, name: str, head: int, of: int, size: tuple[int, int], place: tuple[str, int, int]) -> None:
-        """Numbers become codes: of so many lanes, P a tile, so many elements in each."""
-        if self.sizes.quantized:
-            return
-        kind, target, pitch = place
-        lanes, length = size
-        inverse = 1.0 if kind == "bf16" else getattr(self.at, f"{name}_inverses")[of]
-        # The scalar engine has less to do. It adds -0, which changes no number, not even -0.
-        engine, product = "scalar", {"scale": inverse, "bias": -0.0}
+    def _place(self, name: str, head: int) -> tuple[int, int]:
+        """Address and pitch of a head's codes."""
         if name == "q":
-            engine, product = "vector", {"op0": "multiply", "a": inverse}
-        for first, count, used in self._parts(lanes):
+            return self.queries(head, 0), self.q_pitch
+        if name == "k":
+            return self.keys(head), self.k_pitch
+        return self.v[self.kv(head) % self.places].address + 4, self.v_pitch
+
+    def _head_bytes(self, name: str) -> int:
+        """Of a head's codes in memory."""
+        return self.sizes.tokens(name) * self.sizes.row_bytes(name)
+
+    # ---- instructions ---------------------------------------------------------------------------
+
+    def _fetch_codes(self, name: str, head: int, source: int) -> None:
+        size = ELEMENTS[self.sizes.type_of(name)].bytes
+        self._move(name, source, self.sizes.row_bytes(name), size, self._place(name, head), name == "k")
+
+    def _move(self, name: str, source: int, row: int, size: int, place: tuple[int, int], by_channel: bool) -> None:
+        """A head's elements of ``size`` bytes, ``row`` bytes a token, into their lanes, a token or a channel each."""
+        lanes, (target, pitch) = self.config.lanes, place
+        across, length = self.sizes.tokens(name), self.sizes.channels
+        if by_channel:
+            across, length = length, across
+        step = lanes * (size if by_channel else row)
+        for first, count, used in parts(across, lanes):
+            self.b.issue(
+                "dma",
+                queue=queue_of(name, self.config),
+                lanes=used,
+                size=str(size),
+                source_space="memory",
+                source_address=source + first * step,
+                source_transposed="yes" if by_channel else "no",
+                source_pitch=row,
+                source_stride=step,
+                sink_space="sbuf",
+                sink_address=target + first * pitch,
+                sink_stride=pitch,
+                count0=length,
+                count1=count,
+            )
+
+    def _codes(self, name: str, head: int, of: int) -> None:
+        """Numbers become codes, which lie as the numbers do."""
+        (across, length), kind = self.sizes.shape(name), self.sizes.type_of(name)
+        target, pitch = self._place(name, head)
+        for first, count, used in parts(across, self.config.lanes):
+            engine, product = self.scales.inverse(name, of, first)
             self.b.issue(
                 engine,
                 lanes=used,
@@ -241,7 +168,7 @@ class Loads:
     def _ones(self, head: int) -> None:
         """The element before the first channel of each value."""
         sizes = self.sizes
-        for first, count, used in self._parts(sizes.keys):
+        for first, count, used in parts(sizes.keys, self.config.lanes):
             address = self.values(head) + first * self.v_pitch
             self.b.issue(
                 "vector",

@@ -94,33 +94,22 @@ def gemm(x_path, w_path, preset, x_format, w_format, out, out_format, recipe, ba
 @click.option("--recipe", default="per-tensor", show_default=True, help=f"What shares a scale: {_ATTENTION_RECIPES}.")
 @click.option("--causal", is_flag=True, help="Query i sees keys up to its own position.")
 @_out
-@click.option(
-    "--backend",
-    type=click.Choice(["golden", "rtl", "core"]),
-    default="golden",
-    show_default=True,
-    help="rtl: the products on the simulated tensor engine. core: all of it on the simulated core.",
-)
+@_backend
 @_json
 def attention(q_path, k_path, v_path, preset, x_format, w_format, recipe, causal, out, backend, as_json) -> int:
     """Quantised attention of Q[H, S, D] to K, V[Hkv, T, D], or of one head without the first dimension.
 
-    On the tensor engine run both matrix products and the row sums, with softmax and quantisation in the golden model;
-    on the core all of it runs, from float32 numbers in memory.
+    --backend rtl: all of it runs on the simulated core, from float32 numbers in its memory; where the core's program
+    lacks a recipe, only the products and row sums run on the RTL, and the summary says so.
     """
+    from scripts.running.attention import run_attention
+
     config = PRESETS[preset]
     x_format, w_format = _check_formats(config, preset, x_format=x_format, w_format=w_format)
     check_writable(out)
     q, k, v = (load(p, name, (2, 3)) for p, name in ((q_path, "Q"), (k_path, "K"), (v_path, "V")))
     options = {"recipe": recipe, "x_format": x_format, "w_format": w_format, "causal": causal}
-    if backend == "core":
-        from scripts.running.core_attention import run_core_attention
-
-        summary = run_core_attention(q, k, v, preset, **options)
-    else:
-        from scripts.running.attention import run_attention
-
-        summary = run_attention(q, k, v, config, backend=backend, **options)
+    summary = run_attention(q, k, v, config, backend=backend, **options)
     return _finish(summary, preset, backend, out, as_json)
 
 

@@ -24,9 +24,15 @@ class Summary:
 
     shape : dict of str to int
     result : float32 values, or codes; without meaning if there were mismatches
-    cycles, ideal_cycles, readout_cycles : int
-        Of all matrix products: taken by the engine, with every PE busy in every cycle, and after the last store.
-        ``cycles`` is 0 where the RTL went wrong before they could be counted.
+    cycles, ideal_cycles : int
+        Of all matrix products: taken by the engine, or by the core for all that it does; and with every PE busy in
+        every cycle. ``cycles`` is 0 where the RTL went wrong before they could be counted.
+    readout_cycles : int or None
+        After the engine's last store; None on the core.
+    engines : dict of str to dict of str to int
+        By queue of the core: cycles in which it was doing what, as docs/core.md says; empty without a core.
+    memory_bytes : int or None
+        Of the core's memory, program included; None without a core.
     compared_cycles, mismatches : int
         Of the RTL simulation; 0 without one.
     failures : sequence of Section
@@ -41,7 +47,9 @@ class Summary:
     result: np.ndarray | None
     cycles: int
     ideal_cycles: int
-    readout_cycles: int
+    readout_cycles: int | None = None
+    engines: dict[str, dict[str, int]] = field(default_factory=dict)
+    memory_bytes: int | None = None
     compared_cycles: int = 0
     mismatches: int = 0
     failures: "Sequence[Section]" = ()
@@ -55,7 +63,10 @@ class Summary:
             "cycles": self.cycles,
             "ideal_cycles": self.ideal_cycles,
             "utilization": self.ideal_cycles / self.cycles if self.cycles else 0.0,
-            "readout_cycles": self.readout_cycles,
+            **{
+                name: value for name in ("readout_cycles", "memory_bytes") if (value := getattr(self, name)) is not None
+            },
+            **({"engines": self.engines} if self.engines else {}),
             "compared_cycles": self.compared_cycles,
             "mismatches": self.mismatches,
             # JSON has no NaN; an error against a reference of zeros is one.
@@ -66,6 +77,11 @@ class Summary:
         """The same for a person."""
         table = Table(show_header=False, box=None, caption=self.remark or None, caption_justify="left")
         for name, value in record.items():
+            if name == "engines":
+                for engine, doings in value.items():
+                    shares = "  ".join(f"{doing} {count / self.cycles:.1%}" for doing, count in doings.items())
+                    table.add_row(engine, shares)
+                continue
             if name == "shape":
                 value = "  ".join(f"{dim}={size}" for dim, size in value.items())
             elif name == "utilization":

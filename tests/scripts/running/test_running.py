@@ -247,7 +247,8 @@ def test_a_bug_in_the_rtl_is_found_and_placed(monkeypatch):
 def test_a_bug_during_attention_is_found(monkeypatch):
     monkeypatch.setattr("verif.tensor.engine.simulate", partial(simulate, rewrite=off_by_one))
     monkeypatch.setattr(backends, "waves_folder", None)
-    summary = attend(normal(2, 3), normal(4, 3, seed=1), normal(4, 3, seed=2), backend="rtl")
+    q, k, v = normal(2, 3), normal(4, 3, seed=1), normal(4, 3, seed=2)
+    summary = attend(q, k, v, recipe="per-block", backend="rtl")
     assert summary.mismatches == 1 and summary.failures
 
 
@@ -296,18 +297,20 @@ def test_attention_has_the_bits_of_golden_attention(shape, recipe, causal):
 @pytest.mark.parametrize(
     ("shape", "recipe", "causal"),
     [
-        ("one head", "per-token", False),
-        ("grouped", "per-tensor", True),
-        ("one key", "per-tensor", False),
+        ("one head", "per-block", False),
+        ("grouped", "per-block", True),
+        ("one key", "hadamard", False),
         ("blocks", "per-block", True),
     ],
 )
-def test_attention_on_the_rtl(shape, recipe, causal):
+def test_products_on_the_rtl(shape, recipe, causal):
+    """Of recipes that the core's program lacks."""
     q, k, v = qkv(shape)
     golden, rtl = (attend(q, k, v, recipe=recipe, causal=causal, backend=backend) for backend in ("golden", "rtl"))
     assert rtl.result.shape == q.shape and (bits(rtl.result) == bits(golden.result)).all()
     assert rtl.mismatches == 0 and rtl.cycles == golden.cycles and rtl.notes == golden.notes
     assert rtl.compared_cycles >= rtl.cycles
+    assert f"\nNot on the core: the core's program knows per-tensor and per-token, not {recipe}." in rtl.remark
 
 
 @pytest.mark.parametrize("recipe", ["hadamard", "hadamard-per-token"])
@@ -336,7 +339,7 @@ def test_attention_replays_the_rtls_own_results(monkeypatch):
 
     monkeypatch.setattr("verif.tensor.engine.simulate", fake)
     q, k, v = qkv("one head")
-    summary = attend(q, k, v, backend="rtl")
+    summary = attend(q, k, v, recipe="per-block", backend="rtl")
     assert len(jobs_seen) == 2
     assert np.isnan(summary.result).all()  # 0 / 0
 
