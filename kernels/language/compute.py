@@ -280,9 +280,7 @@ def tensor_reduce(op: str, x: Tile | Psum, *, absolute: bool = False, out: Tile 
     return tensor_scalar(x, "bypass", 0.0, absolute=absolute, reduce=op, reduce_out=out, write=False)
 
 
-def tensor_copy(
-    x: Tile | Psum, *, dtype: str | None = None, out: Tile | None = None, engine: str = "vector"
-) -> Tile:
+def tensor_copy(x: Tile | Psum, *, dtype: str | None = None, out: Tile | None = None, engine: str = "vector") -> Tile:
     """A tile's elements in another place or type, by the vector or the scalar engine. u32 stays u32."""
     _choice("engine", engine, ("vector", "scalar"))
     if engine == "scalar":
@@ -290,9 +288,7 @@ def tensor_copy(
     return tensor_scalar(x, "bypass", 0.0, dtype=dtype, out=out)
 
 
-def affine_select(
-    x: Tile | Psum, mask: Mask, *, out: Tile | None = None, dtype: str | None = None
-) -> Tile:
+def affine_select(x: Tile | Psum, mask: Mask, *, out: Tile | None = None, dtype: str | None = None) -> Tile:
     """A tile's elements where a mask keeps them, else its fill."""
     return tensor_scalar(x, "bypass", 0.0, mask=mask, out=out, dtype=dtype)
 

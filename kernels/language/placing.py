@@ -120,7 +120,9 @@ class _Lane:
             first = -(-span.start // self.bank_bytes) * self.bank_bytes
             for start in {span.start, *range(first, span.end, self.bank_bytes)}:
                 since = self._since(number, start + buffer.bytes)
-                if since is None or any(o.address < start + buffer.bytes and start < o.address + o.bytes for o in blocked):
+                if since is None or any(
+                    o.address < start + buffer.bytes and start < o.address + o.bytes for o in blocked
+                ):
                     continue
                 yield self._late(since), self._meetings(buffer, start), start
         for other in blocked:
@@ -173,7 +175,9 @@ class _Lane:
         free = self.lane_bytes - sum(end - start for start, end, _ in live)
         rule = f"tiles in use at once must fit in {self.lane_bytes} bytes a lane"
         lines = [f"{rule}, not {buffer.bytes} more for {buffer}: {free} are free beside"]
-        return "\n".join([*lines, *(f"  {start:6}..{end - 1:6}  {other}" for start, end, other in sorted(live, key=lambda s: s[0]))])
+        return "\n".join(
+            [*lines, *(f"  {start:6}..{end - 1:6}  {other}" for start, end, other in sorted(live, key=lambda s: s[0]))]
+        )
 
 
 def _packed(buffers: list[Buffer], config: CoreConfig) -> bool:

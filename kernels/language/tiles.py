@@ -91,9 +91,7 @@ class Buffer:
         self._cut(lane)
         self._cut(lane + lanes)
         more = _bits(view, size, 1)
-        self.written = [
-            (end, bits | more if lane < end <= lane + lanes else bits) for end, bits in self.written
-        ]
+        self.written = [(end, bits | more if lane < end <= lane + lanes else bits) for end, bits in self.written]
 
     def holds(self, lane: int, lanes: int, view: Strided, size: int) -> bool:
         """Whether all elements of a view were written."""
@@ -238,4 +236,3 @@ class Psum:
 
     def __repr__(self) -> str:
         return f"rows of PSUM {self.shape}"
-

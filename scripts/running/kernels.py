@@ -200,7 +200,7 @@ def _rtl(program: Program, image: Sequence[tuple[Place, bytes]], latency: int) -
         cores.append(Core(program.config))
         return cores[-1]
 
-    unit = replace(core_unit(program.config), model=model, drain=0)
+    unit = replace(core_unit(program.config), model=model)
     job = _job(program, image)
     ran = simulate_unit(unit, [job], pace={"latency": latency}, observe=recorder.see)
     if ran.mismatches:
