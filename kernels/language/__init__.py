@@ -4,7 +4,6 @@ from kernels.language.compute import (
     Mask,
     activation,
     affine_select,
-    matmul,
     memset,
     ndarray,
     tensor_copy,
@@ -16,6 +15,7 @@ from kernels.language.errors import KernelError, Source
 from kernels.language.memory import constant, iota, output, scratch
 from kernels.language.moves import dma_copy, dma_transpose, gather, load, load_folded, scatter, store
 from kernels.language.order import blocks, config, lanes, pipeline
+from kernels.language.products import matmul
 from kernels.language.program import Kernel, Place, Program
 from kernels.language.tiles import Psum, Tensor, Tile
 

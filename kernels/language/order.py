@@ -29,8 +29,8 @@ def blocks(count: int, size: int | None = None) -> Iterator[slice]:
 def pipeline(stages: Sequence[Callable], items: Sequence, ahead: int | Sequence[int] = 1) -> list:
     """Each item through all stages, in an order in which a stage works some items ahead of the next one.
 
-    In step t come the first stage for item t, the second for item ``t - ahead``, and so on: what the first stage loads is on its
-    way while the second one computes.
+    In step t come the first stage for item t, the second for item ``t - ahead``, and so on: what the first stage loads
+    is on its way while the second one computes.
 
     Parameters
     ----------

@@ -19,16 +19,16 @@ _NEVER = -_REST - 2
 def place(buffers: list[Buffer], config: CoreConfig) -> None:
     """Give each tile that has no address one.
 
-    A tile has its bytes from its first to its last instruction. Of the places that are free a tile gets one that has rested; among these
-    one in banks where the ports that use it meet few others; then the lowest.
+    A tile has its bytes from its first to its last instruction. Of the places that are free it gets one that has
+    rested; among these one in banks where the ports that use it meet few others; then the lowest.
 
     Raises KernelError, with what is in use, at the tile for which there is no room.
     """
     used = sorted((b for b in buffers if b.first is not None), key=lambda buffer: (buffer.first, buffer.number))
     _check_by_hand([buffer for buffer in used if buffer.by_hand])
-    for rest in (_REST, 0):
+    for tight in (False, True):
         try:
-            _Lane(used, config, rest).place()
+            _Lane(used, config, tight).place()
         except KernelError as error:
             failure = error
         else:
@@ -65,10 +65,10 @@ class _Span:
 
 
 class _Lane:
-    """The bytes of a lane as instructions go by."""
+    """The bytes of a lane as instructions go by. Where it is tight, a tile gets the lowest place that is free."""
 
-    def __init__(self, buffers: list[Buffer], config: CoreConfig, rest: int) -> None:
-        self.buffers, self.rest, self.now = buffers, rest, 0
+    def __init__(self, buffers: list[Buffer], config: CoreConfig, tight: bool) -> None:
+        self.buffers, self.tight, self.rest, self.now = buffers, tight, 0 if tight else _REST, 0
         self.by_hand = [buffer for buffer in buffers if buffer.by_hand]
         self.bank_bytes, self.lane_bytes = config.bank_rows * WORD_BYTES, config.lane_bytes
         self.spans = [_Span(0, config.lane_bytes)]
@@ -114,30 +114,18 @@ class _Lane:
     def _candidates(self, buffer: Buffer) -> Iterator[tuple[int, int, int]]:
         """Places: since when in use at last if not rested, what its ports meet, the address."""
         blocked = [other for other in self.by_hand if _at_once(buffer, other)]
+        behind = [other.address + other.bytes for other in blocked]
         for number, span in enumerate(self.spans):
             if span.buffer is not None:
                 continue
-            first = -(-span.start // self.bank_bytes) * self.bank_bytes
-            for start in {span.start, *range(first, span.end, self.bank_bytes)}:
-                since = self._since(number, start + buffer.bytes)
-                if since is None or any(
-                    o.address < start + buffer.bytes and start < o.address + o.bytes for o in blocked
-                ):
+            starts = {span.start, *(start for start in behind if span.start < start < span.end)}
+            if not self.tight:
+                starts |= {*range(-(-span.start // self.bank_bytes) * self.bank_bytes, span.end, self.bank_bytes)}
+            for start in starts:
+                since, end = self._since(number, start + buffer.bytes), start + buffer.bytes
+                if since is None or any(o.address < end and start < o.address + o.bytes for o in blocked):
                     continue
-                yield self._late(since), self._meetings(buffer, start), start
-        for other in blocked:
-            start = other.address + other.bytes
-            yield from self._behind(buffer, start, blocked)
-
-    def _behind(self, buffer: Buffer, start: int, blocked: list[Buffer]) -> Iterator[tuple[int, int, int]]:
-        """The place behind a tile that was placed by hand."""
-        for number, span in enumerate(self.spans):
-            if span.buffer is None and span.start < start < span.end:
-                since = self._since(number, start + buffer.bytes)
-                if since is not None and not any(
-                    o.address < start + buffer.bytes and start < o.address + o.bytes for o in blocked
-                ):
-                    yield self._late(since), self._meetings(buffer, start), start
+                yield (0, 0, start) if self.tight else (self._late(since), self._meetings(buffer, start), start)
 
     def _late(self, since: int) -> int:
         """0 for bytes that have rested; else more, the shorter they have."""
@@ -172,11 +160,12 @@ class _Lane:
     def _full(self, buffer: Buffer) -> str:
         live = [(span.start, span.end, span.buffer) for span in self.spans if span.buffer is not None]
         live += [(o.address, o.address + o.bytes, o) for o in self.by_hand if _at_once(buffer, o)]
+        live.sort(key=lambda place: place[0])
         free = self.lane_bytes - sum(end - start for start, end, _ in live)
         rule = f"tiles in use at once must fit in {self.lane_bytes} bytes a lane"
         lines = [f"{rule}, not {buffer.bytes} more for {buffer}: {free} are free beside"]
         return "\n".join(
-            [*lines, *(f"  {start:6}..{end - 1:6}  {other}" for start, end, other in sorted(live, key=lambda s: s[0]))]
+            [*lines, *(f"  {start}..{end - 1}  {other}" for start, end, other in sorted(live, key=lambda s: s[0]))]
         )
 
 

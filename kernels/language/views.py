@@ -1,6 +1,7 @@
 """Where the elements of a tensor or a tile lie, and NumPy's ways of choosing some of them."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 
 from arch.core.config import WORD_BYTES
@@ -116,7 +117,7 @@ class Strided:
                     mine.append(new.pop())
                 else:
                     others.append(old.pop())
-            for (inner, step), (_, stride) in zip(others, others[1:], strict=False):
+            for (inner, step), (_, stride) in pairwise(others):
                 if stride != inner * step:
                     raise KernelError(
                         f"{self.shape} must lie evenly to be seen as {shape}, not with strides {self.strides}"

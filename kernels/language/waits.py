@@ -65,7 +65,7 @@ class Waits:
         return waits
 
     def _begin(self, queue: str) -> dict[str, int]:
-        """What is complete without a wait: the queue's own last one, and what has as many behind it as a queue holds."""
+        """What is complete without a wait: the queue's last one, and what has as many behind it as a queue holds."""
         clock = dict.fromkeys(self._counts, 0)
         for other, count in self._counts.items():
             number = count if other == queue else count - WAIT_MAX

@@ -9,7 +9,7 @@ __all__ = ["quantize_tokens"]
 
 @kernel
 def quantize_tokens(x, *, dtype="e4m3"):
-    """Each row of fp32[T, D] as codes [T, D] of FP8 and its scale, fp32[T, 1]: the bits of ``golden.quantize``, per token.
+    """Each row of fp32[T, D] as codes [T, D] of FP8 and its scale, fp32[T, 1]: ``golden.quantize``'s bits, per token.
 
     The scale is the largest magnitude times 1 / the largest of the format, at least 2**-126, and 1 of a row of zeros;
     codes are those of ``x * (1 / scale)``.

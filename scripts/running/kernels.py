@@ -55,8 +55,8 @@ def run(
     config : str or CoreConfig
         A core, or the name of one of ``CORES``.
     backend : str
-        ``"golden"``: the executor, which knows no time. ``"cycles"``: the cycle model. ``"rtl"``: the simulated RTL, every
-        cycle compared with the cycle model.
+        ``"golden"``: the executor, which knows no time. ``"cycles"``: the cycle model. ``"rtl"``: the simulated RTL,
+        every cycle compared with the cycle model.
     latency : int
         Cycles from a burst's address to its first beat.
     constants : object
