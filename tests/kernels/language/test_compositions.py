@@ -5,10 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from arch.core.instructions import QUEUES
-from golden.core.races import check_races
 from scripts.running.kernels import build, run
 from tests.kernels.language.compositions import composition
+from tests.kernels.waits import superfluous
 
 SEED = int(os.environ.get("SEED", 5))
 
@@ -34,24 +33,6 @@ def test_the_cycle_model_has_the_executors_bits(core):
         np.testing.assert_array_equal(actual.outputs[0].view(np.uint32), expected.outputs[0].view(np.uint32))
         instructions += len(expected.instructions)
     assert instructions > 400
-
-
-def superfluous(program, config) -> tuple[int, list[str]]:
-    """Waits of a program, and those that the race check does not miss."""
-    count, found = 0, []
-    for number, instruction in enumerate(program):
-        for queue in QUEUES:
-            if not instruction.wait(queue):
-                continue
-            count += 1
-            without = [*program[:number], instruction.replace(**{f"wait_{queue}": 0}), *program[number + 1 :]]
-            try:
-                check_races(without, config)
-            except ValueError as error:
-                assert "must wait for" in str(error)
-            else:
-                found.append(f"{number}: wait_{queue}")
-    return count, found
 
 
 def test_each_wait_is_needed():
