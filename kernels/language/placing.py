@@ -93,11 +93,10 @@ class _Lane:
         self.spans = spans
 
     def _put(self, buffer: Buffer) -> None:
-        best = min(self._candidates(buffer), default=None)
-        if best is None:
+        start = self._best(buffer)
+        if start is None:
             raise KernelError(self._full(buffer), buffer.source)
-        start, end = best[-1], best[-1] + buffer.bytes
-        buffer.address = start
+        buffer.address, end = start, start + buffer.bytes
         spans = []
         for span in self.spans:
             if span.end <= start or span.start >= end:
@@ -111,8 +110,17 @@ class _Lane:
                 spans.append(_Span(end, span.end, None, span.since))
         self.spans = spans
 
-    def _candidates(self, buffer: Buffer) -> Iterator[tuple[int, int, int]]:
-        """Places: since when in use at last if not rested, what its ports meet, the address."""
+    def _best(self, buffer: Buffer) -> int | None:
+        """The address that suits a tile best; None if there is no room."""
+        places = list(self._places(buffer))
+        if not places:
+            return None
+        least = min(late for late, _ in places)
+        starts = sorted(start for late, start in places if late == least)
+        return starts[0] if self.tight else self._quietest(buffer, starts)
+
+    def _places(self, buffer: Buffer) -> Iterator[tuple[int, int]]:
+        """Places: 0 for bytes that have rested, else more the shorter they have; the address."""
         blocked = [other for other in self.by_hand if _at_once(buffer, other)]
         behind = [other.address + other.bytes for other in blocked]
         for number, span in enumerate(self.spans):
@@ -122,14 +130,11 @@ class _Lane:
             if not self.tight:
                 starts |= {*range(-(-span.start // self.bank_bytes) * self.bank_bytes, span.end, self.bank_bytes)}
             for start in starts:
-                since, end = self._since(number, start + buffer.bytes), start + buffer.bytes
+                end = start + buffer.bytes
+                since = span.since if end <= span.end else self._since(number, end)
                 if since is None or any(o.address < end and start < o.address + o.bytes for o in blocked):
                     continue
-                yield (0, 0, start) if self.tight else (self._late(since), self._meetings(buffer, start), start)
-
-    def _late(self, since: int) -> int:
-        """0 for bytes that have rested; else more, the shorter they have."""
-        return 0 if since < self.now - self.rest else since + 2
+                yield 0 if self.tight or since < self.now - self.rest else since + 2, start
 
     def _since(self, number: int, end: int) -> int | None:
         """When bytes from within a span on were in use at last; None if they are not all free."""
@@ -142,20 +147,27 @@ class _Lane:
                 return since
         return None
 
-    def _meetings(self, buffer: Buffer, start: int) -> int:
-        """What uses the banks of a place by another port than the tile's: reads meet reads, writes meet writes."""
-        first = start // self.bank_bytes * self.bank_bytes
-        end = -(-(start + buffer.bytes) // self.bank_bytes) * self.bank_bytes
-        count = 0
-        for span in self.spans:
-            other = span.buffer
-            if other is None or span.end <= first or span.start >= end:
-                continue
-            if other.number in buffer.partners:
-                count += 8
-            for mine, others in ((buffer.reads, other.reads), (buffer.writes, other.writes)):
-                count += bool(mine and others and (mine != others or len(mine) > 1))
-        return count
+    def _quietest(self, buffer: Buffer, starts: list[int]) -> int:
+        """The lowest of the addresses in whose banks the ports that use a tile meet the fewest others."""
+        lowest: dict[tuple[int, int], int] = {}
+        for start in starts:
+            lowest.setdefault((start // self.bank_bytes, (start + buffer.bytes - 1) // self.bank_bytes), start)
+        if len(lowest) == 1:
+            return starts[0]
+        live = [span for span in self.spans if span.buffer is not None and self._meet(buffer, span.buffer)]
+        scores = []
+        for (first, last), start in lowest.items():
+            low, high = first * self.bank_bytes, (last + 1) * self.bank_bytes
+            met = (self._meet(buffer, span.buffer) for span in live if span.end > low and span.start < high)
+            scores.append((sum(met), start))
+        return min(scores)[1]
+
+    @staticmethod
+    def _meet(buffer: Buffer, other: Buffer) -> int:
+        """How much two tiles in one bank disturb each other: reads meet reads, writes meet writes of another port."""
+        kinds = ((buffer.reads, other.reads), (buffer.writes, other.writes))
+        count = sum(bool(mine and others and (mine != others or len(mine) > 1)) for mine, others in kinds)
+        return count + 8 * (other.number in buffer.partners)
 
     def _full(self, buffer: Buffer) -> str:
         live = [(span.start, span.end, span.buffer) for span in self.spans if span.buffer is not None]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from arch.core.accesses import Access, accesses, conflict
+from arch.core.accesses import Access, accesses, overlap
 from arch.core.config import CoreConfig
 from arch.core.instructions import WAIT_MAX, Instruction
 from arch.core.program import psum_rows
@@ -52,7 +52,7 @@ class Waits:
             if clock[earlier.queue] >= earlier.number:
                 continue
             psum = takes_psum and earlier.takes_psum
-            if psum or any(conflict(mine, other) for mine in touched for other in earlier.accesses):
+            if psum or _conflict(touched, earlier.accesses):
                 waits[f"wait_{earlier.queue}"] = self._counts[earlier.queue] - earlier.number + 1
                 _join(clock, earlier.clock)
         self._counts[queue] += 1
@@ -79,6 +79,16 @@ class Waits:
         known = {queue: min(clock[queue] for clock in clocks) for queue in self._counts}
         self._issued = [issued for issued in self._issued if issued.number > known[issued.queue]]
         self._kept = max(len(self._issued), 64)
+
+
+def _conflict(touched: tuple[Access, ...], others: tuple[Access, ...]) -> bool:
+    """Whether the order of two instructions matters. Most lie far apart: that is asked first."""
+    for mine in touched:
+        for other in others:
+            near = mine.first <= other.last and other.first <= mine.last and mine.space == other.space
+            if near and (mine.writes or other.writes) and overlap(mine, other):
+                return True
+    return False
 
 
 def _join(clock: dict[str, int], other: dict[str, int]) -> None:
