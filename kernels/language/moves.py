@@ -123,7 +123,7 @@ class _Side:
 
     def transposed(self, size: int, stride: int, count: int) -> bool | None:
         """How elements ``stride`` apart can be the innermost ones: transposed or not; None: they cannot."""
-        if not self.is_tile and (self.lanes == 1 or self.pitch == size) and (stride != size or count == 1):
+        if not self.is_tile and self.pitch == size and (stride != size or count == 1):
             return True
         return False if stride == size or count == 1 else None
 

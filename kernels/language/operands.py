@@ -107,7 +107,9 @@ def broadcast(x: Tile | Psum, tensor: Tile | None) -> tuple[Strided, Strided | N
     shape = tuple(map(max, mine, others))
     if isinstance(x, Psum):
         if shape != mine:
-            raise KernelError(f"a tensor operand must not have more than the rows of PSUM {x.shape}: {tensor.shape}")
+            raise KernelError(
+                f"a tensor operand must not have more than the rows of PSUM {x.shape}, not {tensor.shape}"
+            )
         return Strided(shape, (0,) * length), tensor.view.broadcast_to(shape)
     return x.view.broadcast_to(shape), tensor.view.broadcast_to(shape)
 

@@ -154,12 +154,13 @@ class _Lane:
             lowest.setdefault((start // self.bank_bytes, (start + buffer.bytes - 1) // self.bank_bytes), start)
         if len(lowest) == 1:
             return starts[0]
-        live = [span for span in self.spans if span.buffer is not None and self._meet(buffer, span.buffer)]
+        live = [(span.start, span.end, span.buffer) for span in self.spans if span.buffer is not None]
+        live += [(o.address, o.address + o.bytes, o) for o in self.by_hand if _at_once(buffer, o)]
+        met = [(low, high, self._meet(buffer, other)) for low, high, other in live if self._meet(buffer, other)]
         scores = []
         for (first, last), start in lowest.items():
-            low, high = first * self.bank_bytes, (last + 1) * self.bank_bytes
-            met = (self._meet(buffer, span.buffer) for span in live if span.end > low and span.start < high)
-            scores.append((sum(met), start))
+            begin, end = first * self.bank_bytes, (last + 1) * self.bank_bytes
+            scores.append((sum(count for low, high, count in met if high > begin and low < end), start))
         return min(scores)[1]
 
     @staticmethod

@@ -32,6 +32,12 @@ def nobody_wrote_a_lane(x):
     nl.tensor_reduce("max", tile)  # here
 
 
+def nobody_wrote_the_lanes_before(x):
+    tile = nl.ndarray((4, 8))
+    nl.load(x[3:], out=tile[3:])
+    nl.tensor_reduce("max", tile)  # here
+
+
 def output_in_part(x):
     out = nl.output((4, 8))  # here
     nl.store(out[:, :4], nl.load(x)[:, :4])
@@ -86,6 +92,29 @@ def product_of_numbers(x):
 
 def product_of_other_depth(x, w):
     nl.matmul(nl.load(w), nl.load_folded(w))  # here
+
+
+def product_of_what_nobody_wrote(x, w):
+    moving = nl.ndarray((4, 2, 8), "e4m3")
+    nl.load(w, out=moving[:, 1])
+    nl.matmul(nl.load(w)[:, :6], moving)  # here
+
+
+def product_of_less_than_is_there(x, w):
+    moving = nl.ndarray((4, 2, 8), "e4m3")
+    nl.load(w, out=moving[:, 0])
+    nl.load(w[:1], out=moving[:1, 1])
+    nl.matmul(nl.load(w)[:, :6], moving)  # here
+
+
+def rows_with_gaps(x, w):
+    product = nl.matmul(nl.load(w)[:, :4], nl.load(w))
+    nl.tensor_copy(product[:, ::2])  # here
+
+
+def more_than_the_rows(x, w):
+    product = nl.matmul(nl.load(w)[:, :4], nl.load(w))
+    nl.tensor_tensor(product, nl.memset(nl.ndarray((4, 2, 8)), 1.0), "add")  # here
 
 
 def rows_left(x, w):
@@ -159,6 +188,7 @@ CASES = [
     (nobody_wrote, "source must be written before it is read, not the whole of the tile 4x8 fp32 of"),
     (nobody_wrote_all_of_it, "x must be written before it is read, not the whole of the tile 4x8 fp32 of"),
     (nobody_wrote_a_lane, "x must be written before it is read, not the whole of the tile 4x8 fp32 of"),
+    (nobody_wrote_the_lanes_before, "x must be written before it is read, not the whole of the tile 4x8 fp32 of"),
     (output_in_part, "an output must be stored whole, not in part: 4x8 fp32"),
     (scratch_in_part, "a tensor in memory must be written before it is loaded, not in part"),
     (other_shapes, "a tensor operand must have x's shape (4, 8), or 1 in its place, not (4, 7)"),
@@ -175,6 +205,10 @@ CASES = [
     (no_function, "function must be identity, exp, reciprocal, rsqrt, not 'tanh'"),
     (product_of_numbers, "stationary must be e4m3, not fp32"),
     (product_of_other_depth, "moving must have the 8 values of k that stationary has: lanes 4, then 2 blocks of them"),
+    (product_of_what_nobody_wrote, "moving must be written before it is read, not the whole of the tile 4x2x8 e4m3"),
+    (product_of_less_than_is_there, "moving must be written before it is read, not the whole of the tile 4x2x8 e4m3"),
+    (rows_with_gaps, "rows of PSUM must be taken in order, from row 0 of the product on"),
+    (more_than_the_rows, "a tensor operand must not have more than the rows of PSUM (4, 8), not (4, 2, 8)"),
     (rows_left, "rows of PSUM must be taken, not left: 8 of 8"),
     (rows_taken_twice, "rows of PSUM must be taken once, not again those of the product of"),
     (rows_out_of_order, "rows of PSUM must be taken in order, from row 0 of the product on"),

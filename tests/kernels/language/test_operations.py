@@ -167,7 +167,7 @@ def test_products_of_views(rng):
         out = nl.output((4, *w.shape[1:]))
         nl.store(out[:, :1], nl.tensor_copy(product[:, :1]))
         nl.store(out[:, 1:], nl.activation("identity", product[:, 1:]))
-        blocks = tile[:, :8].reshape(4, 2, 4)
+        blocks = tile[:, :8].reshape(4, 2, 4)[:, ::-1]
         nl.store(nl.output(out.shape), nl.tensor_copy(nl.matmul(blocks, folded[:, :2])))
         # A stationary operand of fewer lanes, with every other value of k.
         nl.store(nl.output((3, *w.shape[1:])), nl.tensor_copy(nl.matmul(tile[:3, :4:2], folded[:2, 0])))
@@ -175,7 +175,7 @@ def test_products_of_views(rng):
     x, w = rng.integers(-3, 4, (4, 9)).astype(np.float32), rng.integers(-3, 4, (9, 2, 3)).astype(np.float32)
     whole, most, some = outputs(multiply, [(x, "e4m3"), (w, "e4m3")])
     np.testing.assert_array_equal(whole, np.einsum("nk,kab->nab", x, w))
-    np.testing.assert_array_equal(most, np.einsum("nk,kab->nab", x[:, :8], w[:8]))
+    np.testing.assert_array_equal(most, np.einsum("nk,kab->nab", x[:, [4, 5, 6, 7, 0, 1, 2, 3]], w[:8]))
     np.testing.assert_array_equal(some, np.einsum("nk,kab->nab", x[:3, :4:2], w[:2]))
 
 
@@ -228,7 +228,7 @@ def test_codes_are_moved_in_words(rng):
 
 
 def test_gather_and_scatter(rng):
-    def move(table, index, cache):
+    def move(table, index, cache, line):
         chosen = nl.load(index)
         rows = nl.gather(table, chosen)
         nl.store(nl.output((4, 2, 3)), rows)
@@ -236,13 +236,17 @@ def test_gather_and_scatter(rng):
         nl.gather(table[:3], chosen, skip=True, out=kept)
         nl.store(nl.output((4, 2, 3)), kept)
         nl.scatter(cache[:, 1], chosen, rows)
+        # A table of one element in a row.
+        nl.store(nl.output((4, 1)), nl.gather(line, chosen))
 
     table, cache = numbers(rng, 9, 2, 3), numbers(rng, 9, 2, 2, 3)
     index = np.array([8, 0, 2, 5], np.uint32)
-    result = run(kernel(move), [table, index, cache], config="tiny")
+    line = numbers(rng, 9)
+    result = run(kernel(move), [table, index, cache, line], config="tiny")
     np.testing.assert_array_equal(result.outputs[0], table[index])
     np.testing.assert_array_equal(result.outputs[1], np.where((index < 3)[:, None, None], table[index], -1))
     due = cache.copy()
     due[index, 1] = table[index]
     np.testing.assert_array_equal(result.tensors[2], due)
+    np.testing.assert_array_equal(result.outputs[2][:, 0], line[index])
     np.testing.assert_array_equal(result.tensors[0], table)

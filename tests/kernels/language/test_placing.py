@@ -85,6 +85,21 @@ def test_operands_of_an_instruction_are_in_different_banks():
     assert x.address // 1024 != y.address // 1024
 
 
+def test_operands_of_an_instruction_are_apart_even_where_all_banks_are_in_use():
+    def buffer(number, reads, bank=None):
+        made = Buffer(number, 64, (4, 16), "fp32", Source("x.py", number), first=0, last=9, reads={reads})
+        if bank is not None:
+            made.by_hand, made.address = True, 1024 * bank + 64 * number
+        return made
+
+    x, t = buffer(0, "vector_x", 0), buffer(1, "vector_t")
+    others = [buffer(2 + number, "scalar_x", 1 + number % 3) for number in range(9)]
+    for partners, banks in (({0}, {1, 2, 3}), (set(), {0})):
+        t.partners, t.address = partners, None
+        place([x, t, *others], TINY)
+        assert t.address // 1024 in banks
+
+
 def test_what_is_full_is_shown():
     @kernel
     def many(x):

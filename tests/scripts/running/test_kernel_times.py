@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -59,6 +60,21 @@ def test_times_follow_each_other_and_add_up():
         # Cycles in which some instruction is at work, counted one by one.
         assert times.busy == len({cycle for each in mine for cycle in range(each.start, each.end)})
     assert result.utilization == pytest.approx(10 * 4 * 30 / (result.cycles * 16))
+
+
+def test_products_that_overlap_are_busy_once():
+    @kernel
+    def products(x, w):
+        tile, weights = nl.load(x), nl.load(w)
+        found = [nl.matmul(tile, weights) for _ in range(5)]
+        for number, product in enumerate(found):
+            nl.store(nl.output((4, 12)), nl.tensor_copy(product, engine=("vector", "scalar")[number % 2]))
+
+    x, w = np.ones((4, 4), np.float32), np.ones((4, 12), np.float32)
+    result = run(products, [(x, "e4m3"), (w, "e4m3")], config="tiny", backend="cycles")
+    mine = [each for each in result.instructions if each.queue == "tensor"]
+    assert any(after.start < before.end for before, after in pairwise(mine))
+    assert result.engines["tensor"].busy == len({cycle for each in mine for cycle in range(each.start, each.end)})
 
 
 def test_memory_further_away_takes_longer():
