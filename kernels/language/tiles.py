@@ -176,8 +176,8 @@ class Tile:
             if step != 1 or stop <= start:
                 raise KernelError(f"a slice of lanes must choose some of {self.lanes} in a row, not {first}")
             lane, lanes = lane + start, stop - start
-        elif isinstance(first, int) and -lanes <= first < lanes:
-            lane, lanes = lane + first % lanes, 1
+        elif hasattr(first, "__index__") and -lanes <= first < lanes:
+            lane, lanes = lane + int(first) % lanes, 1
         else:
             raise KernelError(f"lanes must be a slice or an integer below {lanes}, not {first!r}")
         return Tile(self.buffer, lane, lanes, _some(self.view.index(tuple(rest))))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
+from operator import index
 
 from arch.core.config import CoreConfig
 from kernels.language.errors import KernelError, Source, author
@@ -57,9 +58,7 @@ class Trace:
     def tensor(self, kind: str, shape: Sequence[int], dtype: str, contents: bytes = b"") -> Tensor:
         """A new tensor behind those that there are."""
         size = element_bytes(dtype)
-        shape = tuple(shape)
-        if not shape or any(not isinstance(count, int) or count < 1 for count in shape):
-            raise KernelError(f"a tensor's shape must be integers of 1 or more, not {shape}")
+        shape = _counts("a tensor's shape", shape)
         view = contiguous(shape, size)
         written = 0 if kind in ("output", "scratch") else None
         region = Region(kind, self.memory_bytes, view, dtype, author(), written, contents)
@@ -78,8 +77,8 @@ class Trace:
 
     def tile(self, shape: Sequence[int], dtype: str, address: int | None = None) -> Tile:
         """A new tile: dimension 0 its lanes, then up to three free dimensions. Its place comes later, or is given."""
-        size, shape = element_bytes(dtype), tuple(shape)
-        if not 2 <= len(shape) <= 4 or any(not isinstance(count, int) or count < 1 for count in shape):
+        size, shape = element_bytes(dtype), _counts("a tile's shape", shape)
+        if not 2 <= len(shape) <= 4:
             raise KernelError(f"a tile's shape must be lanes and one to three free dimensions, not {shape}")
         if shape[0] > self.config.lanes:
             raise KernelError(f"a tile must have at most {self.config.lanes} lanes, not {shape[0]}: see blocks")
@@ -186,6 +185,17 @@ class Trace:
             if not region.holds(region.view):
                 shown = f"{'x'.join(map(str, region.view.shape))} {region.dtype}"
                 raise KernelError(f"an output must be stored whole, not in part: {shown}", region.source)
+
+
+def _counts(name: str, shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape as integers."""
+    try:
+        counts = tuple(map(index, shape))
+    except TypeError:
+        counts = ()
+    if not counts or min(counts) < 1:
+        raise KernelError(f"{name} must be integers of 1 or more, not {shape!r}")
+    return counts
 
 
 _STACK: list[Trace] = []

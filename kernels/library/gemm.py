@@ -31,17 +31,18 @@ def gemm(x, w):
     keep = -(-rows // nl.lanes()) * (x_bytes * depth + 4) <= nl.config().lane_bytes // 8
     weights, kept = {}, {}
 
+    def stream(panel):
+        if panel < len(panels) and panel not in weights:
+            weights[panel] = nl.load_folded(w[:, panels[panel]])
+
     def fetch(item):
         panel, block = item
-        if block.start == 0:
-            for coming in range(panel, min(panel + 2, len(panels))):
-                if coming not in weights:
-                    weights[coming] = nl.load_folded(w[:, panels[coming]])
-        if block.start in kept:
-            return kept[block.start]
-        tile = nl.load(x[block])
+        stream(panel)
+        tile = kept.get(block.start) or nl.load(x[block])
         if keep:
             kept[block.start] = tile
+        if block.start == 0:
+            stream(panel + 1)
         return tile
 
     def multiply(item, tile):

@@ -58,3 +58,16 @@ def test_a_wait_too_many_is_found():
     plain[number] = plain[number].replace(wait_dma0=1)
     _, found = superfluous(plain, program.config)
     assert found
+
+
+@pytest.mark.slow
+def test_the_rtl_has_the_executors_bits():
+    print("seed", SEED)
+    rng = np.random.default_rng(SEED)
+    for number in range(10):
+        x, w = inputs(rng, "tiny")
+        options = {"config": "tiny", "seed": SEED + 100 + number, "steps": 12}
+        expected = run(composition, [x, (w, "e4m3")], **options)
+        actual = run(composition, [x, (w, "e4m3")], backend="rtl", **options)
+        np.testing.assert_array_equal(actual.outputs[0].view(np.uint32), expected.outputs[0].view(np.uint32))
+        assert actual.cycles == run(composition, [x, (w, "e4m3")], backend="cycles", **options).cycles

@@ -73,6 +73,18 @@ def too_large(x):
     nl.ndarray((4, 2000))  # here
 
 
+def no_shape(x):
+    nl.ndarray((4, 0))  # here
+
+
+def no_integers(x):
+    nl.output((4, 2.5))  # here
+
+
+def no_lanes(x):
+    nl.load(x)[4]  # here
+
+
 def two_tensors(x):
     tile = nl.load(x)
     nl.tensor_scalar(tile, "add", tile, "multiply", tile)  # here
@@ -197,6 +209,9 @@ CASES = [
     (other_result, "out must have shape (4, 8), not (4, 7)"),
     (too_many_lanes, "a tile must have at most 4 lanes, not 8: see blocks"),
     (too_large, "a tile must have at most 4096 bytes a lane, not 8000"),
+    (no_shape, "a tile's shape must be integers of 1 or more, not (4, 0)"),
+    (no_integers, "a tensor's shape must be integers of 1 or more, not (4, 2.5)"),
+    (no_lanes, "lanes must be a slice or an integer below 4, not 4"),
     (two_tensors, "only one of a and b must be a tile of more than a number for each lane, not both"),
     (
         no_operation,

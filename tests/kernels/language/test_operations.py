@@ -200,6 +200,9 @@ def test_moves_of_views(rng):
             nl.store(back.T, tile)
         nl.store(nl.output((4, 8)), nl.load(x[0, 0].broadcast_to((4, 8))))
         nl.store(nl.output((4, 5)), nl.dma_transpose(x[:5, 2, 4:]))
+        # From memory to memory.
+        nl.dma_copy(nl.output((4, 3, 8)), x[2:])
+        nl.dma_copy(nl.output((3, 4, 2)).transpose(1, 0, 2), x[2:, :, 3:5])
 
     x = numbers(rng, 6, 3, 8)
     results = iter(outputs(loads, [x]))
@@ -209,6 +212,8 @@ def test_moves_of_views(rng):
         np.testing.assert_array_equal(next(results), due.T)
     np.testing.assert_array_equal(next(results), np.broadcast_to(x[0, 0], (4, 8)))
     np.testing.assert_array_equal(next(results), x[:5, 2, 4:].T)
+    np.testing.assert_array_equal(next(results), x[2:])
+    np.testing.assert_array_equal(next(results), x[2:, :, 3:5].transpose(1, 0, 2))
 
 
 def test_codes_are_moved_in_words(rng):
@@ -225,6 +230,18 @@ def test_codes_are_moved_in_words(rng):
     np.testing.assert_array_equal(turned, x[:, 1, 4:].T)
     np.testing.assert_array_equal(line, x[1, 0, 4:])
     np.testing.assert_array_equal(part, x[:, 0, 4:])
+
+
+def test_a_kernel_in_a_kernel(rng):
+    @kernel
+    def doubled(tile):
+        return nl.tensor_scalar(tile, "multiply", 2.0)
+
+    def twice(x):
+        nl.store(nl.output(x.shape), doubled(doubled(nl.load(x))))
+
+    x = numbers(rng, 3, 5)
+    np.testing.assert_array_equal(outputs(twice, [x])[0], 4 * x)
 
 
 def test_gather_and_scatter(rng):

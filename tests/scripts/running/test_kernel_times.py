@@ -95,7 +95,7 @@ def test_weights_that_stream_keep_the_array_busy():
     x, w = np.zeros((128, 384), np.uint8), np.zeros((384, 1536), np.uint8)
     result = run(gemm, [(x, "e4m3"), (w, "e4m3")], config="fp8", backend="cycles")
     print(result.report(), result.utilization)
-    assert result.utilization > 0.92
+    assert result.utilization > 0.95
 
 
 def test_a_race_is_refused_whoever_made_it(monkeypatch):
