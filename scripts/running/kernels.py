@@ -81,21 +81,11 @@ def run(
     core = _core(config)
     given = [_given(number, tensor) for number, tensor in enumerate(tensors)]
     program = build(kernel, [(each.codes.shape, each.dtype) for each in given], config=core, **constants)
-    parameters = program.of_kind("parameter")
-    image = [(place, _bytes(each.codes, place)) for place, each in zip(parameters, given, strict=True)]
-    image += [(place, place.contents) for place in program.of_kind("constant")]
-    ran = _RUNS[backend](program, image, latency)
-
-    def array(place: Place) -> np.ndarray:
-        codes = _codes(ran.memory, place)
-        return codes.view(np.float32) if place.dtype == "fp32" else codes
-
-    return Result(
-        program=program,
-        outputs=[array(place) for place in program.of_kind("output")],
-        tensors=[array(place) for place in parameters],
-        ran=ran,
+    ran = _RUNS[backend](program, _memory(program, given), latency)
+    outputs, parameters = (
+        [_result(ran.memory, place) for place in program.of_kind(kind)] for kind in ("output", "parameter")
     )
+    return Result(program=program, outputs=outputs, tensors=parameters, ran=ran)
 
 
 def build(
@@ -141,55 +131,62 @@ def _given(number: int, tensor: object) -> _Given:
     return _Given(np.ascontiguousarray(values).view(f"u{ELEMENTS[dtype].bytes}"), dtype)
 
 
-def _codes(memory: np.ndarray, place: Place) -> np.ndarray:
-    """A copy of a tensor's elements."""
-    view = np.ndarray(place.shape, f"<u{ELEMENTS[place.dtype].bytes}", memory, place.address, place.strides)
-    return view.copy()
+def _elements(memory: np.ndarray, place: Place) -> np.ndarray:
+    """A tensor's elements where they lie."""
+    return np.ndarray(place.shape, f"<u{ELEMENTS[place.dtype].bytes}", memory, place.address, place.strides)
 
 
-def _bytes(codes: np.ndarray, place: Place) -> bytes:
-    """A tensor as it lies in memory, rows padded to words with zeros."""
-    contents = np.zeros(place.bytes, np.uint8)
-    np.ndarray(place.shape, codes.dtype, contents, 0, place.strides)[...] = codes
-    return contents.tobytes()
+def _result(memory: np.ndarray, place: Place) -> np.ndarray:
+    """A copy of a tensor: numbers of fp32, codes of other types."""
+    codes = _elements(memory, place).copy()
+    return codes.view(np.float32) if place.dtype == "fp32" else codes
+
+
+def _memory(program: Program, given: Sequence[_Given]) -> np.ndarray:
+    """uint8[memory_bytes]: parameters and constants, zeros elsewhere."""
+    memory = np.zeros(program.memory_bytes, np.uint8)
+    for place, each in zip(program.of_kind("parameter"), given, strict=True):
+        _elements(memory, place)[...] = each.codes
+    for place in program.of_kind("constant"):
+        memory[place.address : place.address + place.bytes] = np.frombuffer(place.contents, np.uint8)
+    return memory
 
 
 # ---- the three backends -----------------------------------------------------------------------------
 
 
-def _job(program: Program, image: Sequence[tuple[Place, bytes]]) -> Job:
+def _job(program: Program, memory: np.ndarray) -> Job:
     """The program behind its tensors."""
     size = program.memory_bytes + program.code_bytes
     return Job(
         program=program.instructions,
         address=program.memory_bytes,
-        image=[(place.address, contents) for place, contents in image],
+        image=[(0, memory.tobytes())],
         size=-(-size // Job.WINDOW_BYTES) * Job.WINDOW_BYTES,
     )
 
 
-def _golden(program: Program, image: Sequence[tuple[Place, bytes]], latency: int) -> Ran:
-    data, written = np.zeros(program.memory_bytes, np.uint8), np.zeros(program.memory_bytes, bool)
-    for place, contents in image:
-        data[place.address : place.address + len(contents)] = np.frombuffer(contents, np.uint8)
-        written[place.address : place.address + len(contents)] = True
+def _golden(program: Program, memory: np.ndarray, latency: int) -> Ran:
+    written = np.zeros(len(memory), bool)
+    for place in (*program.of_kind("parameter"), *program.of_kind("constant")):
+        written[place.address : place.address + place.bytes] = True
     try:
-        execute(program.instructions, Memory(data, written), program.config)
+        execute(program.instructions, Memory(memory, written), program.config)
     except ProgramError as error:
         raise KernelError(str(error), program.sources[error.number]) from None
-    return Ran(memory=data)
+    return Ran(memory=memory)
 
 
-def _cycles(program: Program, image: Sequence[tuple[Place, bytes]], latency: int) -> Ran:
+def _cycles(program: Program, memory: np.ndarray, latency: int) -> Ran:
     model, recorder = Core(program.config), Recorder(program.config)
-    model.offer(_job(program, image))
+    model.offer(_job(program, memory))
     words = np.empty((1024, core_record(program.config).words), np.uint32)
     while not model.done:
         recorder.see(model.run(len(words), until_done=True, latency=latency, out=words))
     return recorder.ran(model.memory, program.instructions)
 
 
-def _rtl(program: Program, image: Sequence[tuple[Place, bytes]], latency: int) -> Ran:
+def _rtl(program: Program, memory: np.ndarray, latency: int) -> Ran:
     # The simulator is loaded where it is used.
     from verif.core.unit import core_unit
     from verif.simulation.simulate import simulate_unit
@@ -201,7 +198,7 @@ def _rtl(program: Program, image: Sequence[tuple[Place, bytes]], latency: int) -
         return cores[-1]
 
     unit = replace(core_unit(program.config), model=model)
-    job = _job(program, image)
+    job = _job(program, memory)
     ran = simulate_unit(unit, [job], pace={"latency": latency}, observe=recorder.see)
     if ran.mismatches:
         raise RuntimeError("\n".join(["the RTL differs from the golden model", *ran.lines()]))
@@ -209,7 +206,7 @@ def _rtl(program: Program, image: Sequence[tuple[Place, bytes]], latency: int) -
     return recorder.ran(cores[0].memory, program.instructions)
 
 
-_RUNS: dict[str, Callable[[Program, Sequence[tuple[Place, bytes]], int], Ran]] = {
+_RUNS: dict[str, Callable[[Program, np.ndarray, int], Ran]] = {
     "golden": _golden,
     "cycles": _cycles,
     "rtl": _rtl,
