@@ -121,7 +121,7 @@ def activation(
         else:
             fields[name] = number(name, value)
     reduction = "sum" if sum is not False else "none"
-    result = Target("scalar", x.lanes, x.view.shape, out, dtype, write, reduction, sum if reduction == "sum" else None)
+    result = Target(x.lanes, x.view.shape, out, dtype, write, reduction, sum if reduction == "sum" else None)
     return issue("scalar", x, x.view, fields | {"sum": "yes" if reduction == "sum" else "no"}, places, result)
 
 
@@ -175,6 +175,8 @@ def tensor_scalar(
         check_choice(field, operation, OPERATIONS)
         fields[field] = operation
         if operation == "bypass":
+            if isinstance(value, Tile):
+                raise KernelError(f"{name} must be no tile where {field} is bypass")
             continue
         if not isinstance(value, Tile):
             fields[name] = number(name, value)
@@ -200,7 +202,7 @@ def tensor_scalar(
         check_choice("mask's keep", mask.keep, ("at_most", "at_least", "equal"))
         fields |= {"mask": mask.keep, "mask_base": mask.base, "mask_lane": mask.lane}
         fields["fill"] = number("fill", mask.fill)
-    result = Target("vector", x.lanes, view.shape, out, dtype, write, reduce, reduce_out)
+    result = Target(x.lanes, view.shape, out, dtype, write, reduce, reduce_out)
     return issue("vector", x, view, fields | {"reduce": reduce}, places, result)
 
 

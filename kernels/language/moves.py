@@ -3,6 +3,7 @@
 from itertools import product
 
 from kernels.language.errors import KernelError
+from kernels.language.operands import require
 from kernels.language.tiles import Tensor, Tile, element_bytes
 from kernels.language.trace import Trace, current
 
@@ -21,7 +22,7 @@ def load(source: Tensor, *, out: Tile | None = None, queue: int | None = None) -
     queue : int, optional
         The DMA queue. Default: all but the last, in turn.
     """
-    _require(source, Tensor, "source", "a tensor in memory")
+    require(source, Tensor, "source", "a tensor in memory")
     shape = source.shape if source.ndim > 1 else (*source.shape, 1)
     tile = current().tile(shape, source.dtype) if out is None else out
     dma_copy(tile, source, queue=queue)
@@ -38,7 +39,7 @@ def load_folded(source: Tensor, *, out: Tile | None = None, queue: int | None = 
 
     What a product's moving operand is. Lanes that the last rows do not reach hold nothing there.
     """
-    _require(source, Tensor, "source", "a tensor in memory")
+    require(source, Tensor, "source", "a tensor in memory")
     lanes, (rows, *rest) = current().config.lanes, source.shape
     blocks = -(-rows // lanes)
     tile = current().tile((min(rows, lanes), blocks, *rest), source.dtype) if out is None else out
@@ -57,15 +58,15 @@ def store(sink: Tensor, tile: Tile, *, queue: int | None = None) -> None:
 
     ``queue``: the DMA queue. Default: the last.
     """
-    _require(sink, Tensor, "the sink", "a tensor in memory")
-    _require(tile, Tile, "what is stored", "a tile")
+    require(sink, Tensor, "the sink", "a tensor in memory")
+    require(tile, Tile, "what is stored", "a tile")
     dma_copy(sink, tile, queue=queue)
 
 
 def dma_copy(sink: Tensor | Tile, source: Tensor | Tile, *, queue: int | None = None) -> None:
     """Write a source's elements, unchanged, to a sink of the same shape and dtype, each in memory or in SBUF."""
     for name, side in (("the sink", sink), ("source", source)):
-        _require(side, Tensor | Tile, name, "a tensor in memory or a tile")
+        require(side, Tensor | Tile, name, "a tensor in memory or a tile")
     _move(sink, source, queue)
 
 
@@ -94,14 +95,9 @@ def scatter(table: Tensor, index: Tile, tile: Tile, *, skip: bool = False, queue
     _move(table, tile, queue, _indirect("sink", table, index, skip))
 
 
-def _require(value: object, kind: type, name: str, wanted: str) -> None:
-    if not isinstance(value, kind):
-        raise KernelError(f"{name} must be {wanted}, not {value!r}")
-
-
 def _indirect(side: str, table: Tensor, index: Tile, skip: bool) -> dict:
-    _require(table, Tensor, "the table", "a tensor in memory")
-    _require(index, Tile, "index", "a tile")
+    require(table, Tensor, "the table", "a tensor in memory")
+    require(index, Tile, "index", "a tile")
     if index.dtype != "u32" or index.shape[1:] != (1,) or index.lane:
         raise KernelError(f"index must be u32 of one element in lanes from 0 on, not {index} from lane {index.lane} on")
     limit, choice = {"index_limit": table.shape[0]}, {"out_of_range": "skip" if skip else "error"}

@@ -27,7 +27,6 @@ __all__ = [
 class Target:
     """What an operation gives: the tile or the type of one, and the reduced numbers."""
 
-    engine: str
     lanes: int
     shape: tuple[int, ...]
     out: Tile | None
@@ -74,6 +73,10 @@ def issue(
         places["x_address"] = x.buffer, view.offset
         fields |= {"x_type": x.dtype} | strides("x", view)
     given = []
+    if not result.write and result.out is not None:
+        raise KernelError("out must not be given where the result is not written")
+    if result.reduction == "none" and result.reduced is not None:
+        raise KernelError("a tile for reduced numbers must not be given where nothing is reduced")
     if result.write:
         y = result.tile("u32" if x.dtype == "u32" else "fp32")
         trace.write(y, name)

@@ -33,7 +33,7 @@ def matmul(stationary: Tile, moving: Tile) -> Psum:
     depth, w = _stationary(stationary, lanes)
     tiles = -(-depth // lanes)
     (blocks, x_tile_stride), *rows = _moving(moving, tiles)
-    if tiles != blocks or moving.lanes < min(depth, lanes):
+    if tiles != blocks or moving.lanes != min(depth, lanes):
         wanted = f"lanes {min(depth, lanes)}" + (f", then {tiles} blocks of them" if tiles > 1 else "")
         raise KernelError(f"moving must have the {depth} values of k that stationary has: {wanted}; not {moving.shape}")
     if len(rows) > 2:

@@ -129,6 +129,32 @@ def more_than_the_rows(x, w):
     nl.tensor_tensor(product, nl.memset(nl.ndarray((4, 2, 8)), 1.0), "add")  # here
 
 
+def product_of_more_lanes(x, w):
+    nl.matmul(nl.load(w)[:, :3], nl.load(w))  # here
+
+
+def operand_of_nothing(x):
+    tile = nl.load(x)
+    nl.tensor_scalar(tile, "bypass", tile)  # here
+
+
+def result_of_nothing(x):
+    tile = nl.load(x)
+    nl.activation("exp", tile, out=tile, sum=True, write=False)  # here
+
+
+def reduced_to_nothing(x):
+    nl.tensor_scalar(nl.load(x), "add", 1.0, reduce_out=nl.ndarray((4, 1)))  # here
+
+
+def neither_written_nor_reduced(x):
+    nl.tensor_scalar(nl.load(x), "add", 1.0, write=False)  # here
+
+
+def reduced_to_another_type(x):
+    nl.tensor_scalar(nl.load(x), "add", 1.0, reduce="argmax", reduce_out=nl.ndarray((4, 1)))  # here
+
+
 def rows_left(x, w):
     nl.matmul(nl.load(w)[:, :4], nl.load(w))  # here
 
@@ -224,6 +250,12 @@ CASES = [
     (product_of_less_than_is_there, "moving must be written before it is read, not the whole of the tile 4x2x8 e4m3"),
     (rows_with_gaps, "rows of PSUM must be taken in order, from row 0 of the product on"),
     (more_than_the_rows, "a tensor operand must not have more than the rows of PSUM (4, 8), not (4, 2, 8)"),
+    (product_of_more_lanes, "moving must have the 3 values of k that stationary has: lanes 3; not (4, 8)"),
+    (operand_of_nothing, "a must be no tile where op0 is bypass"),
+    (result_of_nothing, "out must not be given where the result is not written"),
+    (reduced_to_nothing, "a tile for reduced numbers must not be given where nothing is reduced"),
+    (neither_written_nor_reduced, "an operation must write its result or reduce it"),
+    (reduced_to_another_type, "reduced numbers must go to u32, not fp32"),
     (rows_left, "rows of PSUM must be taken, not left: 8 of 8"),
     (rows_taken_twice, "rows of PSUM must be taken once, not again those of the product of"),
     (rows_out_of_order, "rows of PSUM must be taken in order, from row 0 of the product on"),
