@@ -138,8 +138,7 @@ def _dma(instruction: Instruction, config: CoreConfig) -> Iterator[Access]:
         if instruction.named(f"{side}_transposed") == "yes":
             lane_stride, stride = stride, lane_stride
         lanes = fields["index_limit"] if side == indirect else fields["lanes"]
-        if lanes:
-            yield Access(space="memory", dims=((lanes, lane_stride), rows, (fields["count0"], stride)), **common)
+        yield Access(space="memory", dims=((lanes, lane_stride), rows, (fields["count0"], stride)), **common)
 
 
 def _matmul(instruction: Instruction, config: CoreConfig) -> Iterator[Access]:

@@ -4,17 +4,32 @@ from dataclasses import replace
 
 from arch.core.accesses import Access, accesses, overlap
 from arch.core.config import WORD_BYTES, CoreConfig
-from arch.core.instructions import MEMORY_BITS, QUEUES, Instruction
+from arch.core.instructions import ADDRESS_BITS, MEMORY_BITS, QUEUES, Instruction
 from arch.elements import ELEMENTS
 from arch.formats import FP32
 
-__all__ = ["check_instruction"]
+__all__ = ["check_fields", "check_instruction"]
+
+#: Addresses that an instruction can name in a lane of SBUF.
+LANE_ADDRESSES = 1 << ADDRESS_BITS
 
 
 def check_instruction(instruction: Instruction, config: CoreConfig) -> None:
     """Raise ValueError, with the rule and the value that breaks it, unless an instruction is legal by itself.
 
     Fields that mean nothing in it, a pattern that is not used say, may hold anything.
+    """
+    check_fields(instruction, config)
+    found = accesses(instruction, config)
+    for access in found:
+        _check_range(access, config)
+    _check_overlaps({access.operand: access for access in found}, instruction)
+
+
+def check_fields(instruction: Instruction, config: CoreConfig) -> None:
+    """The same but for where its elements lie: what the core itself checks before an instruction leaves for its queue.
+
+    What lies outside of SBUF or of the program's memory stops it when it gets there; what overlaps goes unseen.
     """
     fields = instruction.fields
     _require(fields["lanes"] <= config.lanes, f"lanes must be at most {config.lanes}", fields["lanes"])
@@ -24,10 +39,6 @@ def check_instruction(instruction: Instruction, config: CoreConfig) -> None:
             why = "which is its own queue" if own else "a queue that the core has not"
             _require(not instruction.wait(queue), f"wait_{queue} must be 0, {why}", instruction.wait(queue))
     _CHECKS[instruction.name](instruction, config)
-    found = accesses(instruction, config)
-    for access in found:
-        _check_range(access, config)
-    _check_overlaps({access.operand: access for access in found}, instruction)
 
 
 def _require(holds: bool, rule: str, value: object) -> None:
@@ -47,6 +58,13 @@ def _check_elements(instruction: Instruction, name: str, strides: dict[str, bool
     for field, counts in strides.items():
         if counts:
             _check_multiple(instruction, field, size)
+
+
+def _check_lane_operand(instruction: Instruction, name: str) -> None:
+    """A word that is the address of a value in each lane."""
+    _check_multiple(instruction, name, WORD_BYTES)
+    address = instruction.fields[name]
+    _require(address < LANE_ADDRESSES, f"{name} must be at most {LANE_ADDRESSES - 1} where it is an address", address)
 
 
 def _check_pattern(instruction: Instruction, name: str) -> None:
@@ -101,9 +119,13 @@ def _check_dma(instruction: Instruction, config: CoreConfig) -> None:
             _require(lane + fields["lanes"] <= config.lanes, rule, lane)
             _require(not fields[f"{side}_pitch"], f"{side}_pitch must be 0 in SBUF", fields[f"{side}_pitch"])
             _require(not transposed, f"{side}_transposed must be no in SBUF", "yes")
+            rule = f"{side}_address must be at most {LANE_ADDRESSES - 1} in SBUF"
+            _require(fields[f"{side}_address"] < LANE_ADDRESSES, rule, fields[f"{side}_address"])
         if side == indirect:
             _require(space == "memory", f"{side}_space must be memory where it is indirect", space)
             _require(not transposed, f"{side}_transposed must be no where it is indirect", "yes")
+        elif indirect != "none":
+            _require(space == "sbuf", f"{side}_space must be sbuf where {indirect} is indirect", space)
         _check_multiple(instruction, f"{side}_address", WORD_BYTES)
         if fields["count0"] > 1 if transposed else fields["lanes"] > 1 or side == indirect:
             _check_multiple(instruction, f"{side}_pitch", WORD_BYTES)
@@ -111,6 +133,7 @@ def _check_dma(instruction: Instruction, config: CoreConfig) -> None:
             _check_multiple(instruction, f"{side}_stride", WORD_BYTES)
     if indirect != "none":
         _check_multiple(instruction, "index_address", WORD_BYTES)
+        _require(fields["index_limit"] > 0, "index_limit must be above 0 where a side is indirect", 0)
 
 
 def _check_matmul(instruction: Instruction, config: CoreConfig) -> None:
@@ -138,7 +161,7 @@ def _check_vector(instruction: Instruction, config: CoreConfig) -> None:
             rule = f"{name}_kind must be immediate where {operation} is bypass"
             _require(kinds[name] == "immediate", rule, kinds[name])
         elif kinds[name] == "lane":
-            _check_multiple(instruction, name, WORD_BYTES)
+            _check_lane_operand(instruction, name)
     tensor = list(kinds.values()).count("tensor")
     _require(tensor < 2, "a_kind and b_kind must not both be tensor", "tensor and tensor")
     if instruction.named("x_source") == "sbuf" and instruction.named("x_type") == "u32":
@@ -168,7 +191,7 @@ def _check_scalar(instruction: Instruction, config: CoreConfig) -> None:
     _require(writes or sums, "write must be yes where sum is no", "no")
     for name in ("scale", "bias"):
         if instruction.named(f"{name}_kind") == "lane":
-            _check_multiple(instruction, name, WORD_BYTES)
+            _check_lane_operand(instruction, name)
     for name, used in (("x", instruction.named("x_source") == "sbuf"), ("y", writes)):
         if used:
             _require(instruction.named(f"{name}_type") != "u32", f"{name}_type must be a number format", "u32")

@@ -5,12 +5,14 @@ Values are those during the cycle, just before the clock edge that ends it; docs
 
 from arch.core.config import CoreConfig
 from arch.core.layouts import (
+    DOINGS,
     answer_layout,
     burst_layout,
     dispatch_layout,
     program_layout,
     read_beat_layout,
     read_request_layout,
+    stop_layout,
     write_beat_layout,
     write_request_layout,
 )
@@ -50,8 +52,9 @@ def _stream(name: str, payload: Layout) -> list[Entry]:
 def core_record(config: CoreConfig) -> Record:
     """The record of a core: its ports; then, by ``row``, what is between its blocks.
 
-    ``o_running``: a program is. ``dispatched``: the instruction given to its queue. ``level`` (instructions that wait),
-    ``starts`` (the head is taken), ``completes``: by queue, as ``config.queues`` has them. ``read``, ``read_grant``,
+    ``o_running``: a program is. ``o_stop``: whether it was stopped, and why. ``dispatched``: the instruction given to
+    its queue. ``level`` (instructions that wait), ``starts`` (the head is taken), ``completes``, ``o_doing`` (one of
+    ``DOINGS``): by queue, as ``config.queues`` has them. ``read``, ``read_grant``,
     ``read_data``: by read port of SBUF. ``write``, ``write_grant``: by write port. The tensor engine's four streams.
     ``phase``, ``take``, ``advance``: of the vector and of the scalar engine. ``asked``, ``filled``, ``drained``: by DMA
     queue.
@@ -70,13 +73,20 @@ def core_record(config: CoreConfig) -> Record:
     ]
     writes = [Entry("write", write_request_layout(config)), Entry("write_grant", _FLAG)]
     level = Layout(level=config.queue_depth.bit_length())
-    queues = [Entry("level", level), Entry("starts", _FLAG), Entry("completes", _FLAG)]
+    doing = Layout(doing=(len(DOINGS) - 1).bit_length())
+    queues = [Entry("level", level), Entry("starts", _FLAG), Entry("completes", _FLAG), Entry("o_doing", doing)]
     lanes = [Entry("phase", Layout(phase=3)), Entry("take", _FLAG), Entry("advance", _FLAG)]
     chunks = [Entry(name, _CHUNKS) for name in ("asked", "filled", "drained")]
     return Record(
         [
             _ports(config),
-            Group([Entry("o_running", _FLAG), Entry("dispatched", dispatch_layout(config))]),
+            Group(
+                [
+                    Entry("o_running", _FLAG),
+                    Entry("o_stop", stop_layout()),
+                    Entry("dispatched", dispatch_layout(config)),
+                ]
+            ),
             Group(queues, rows=len(config.queues)),
             Group(reads, rows=len(read_ports(config))),
             Group(writes, rows=len(write_ports(config))),

@@ -28,9 +28,7 @@ def move(instruction: Instruction, sbuf: Sbuf, memory: Memory, config: CoreConfi
     lanes = _lanes_in_range(indices, instruction)
     # With no index in range the side that they choose is none.
     if len(lanes):
-        sides = [
-            _rows(found[side], side == instruction.named("indirect"), lanes, indices) for side in ("source", "sink")
-        ]
+        sides = [_rows(found[side], lanes, indices) for side in ("source", "sink")]
         if instruction.named("indirect") == "sink":
             _check_apart(sides[1])
         moved = [stores[row.space].read(row) for row in sides[0]]
@@ -48,13 +46,12 @@ def _lanes_in_range(indices: np.ndarray, instruction: Instruction) -> np.ndarray
     return np.flatnonzero(in_range)
 
 
-def _rows(side: Access, indirect: bool, lanes: np.ndarray, indices: np.ndarray) -> list[Access]:
-    """The part of a side that belongs to each lane."""
+def _rows(side: Access, lanes: np.ndarray, indices: np.ndarray) -> list[Access]:
+    """The part of a side that belongs to each lane; the one in memory is the indirect one."""
     if side.space == "sbuf":
         return [replace(side, lane=side.lane + int(lane), lanes=1) for lane in lanes]
     (_, pitch), *dims = side.dims
-    places = indices[lanes] if indirect else lanes
-    return [replace(side, address=side.address + int(place) * pitch, dims=((1, 0), *dims)) for place in places]
+    return [replace(side, address=side.address + int(index) * pitch, dims=((1, 0), *dims)) for index in indices[lanes]]
 
 
 def _check_apart(rows: list[Access]) -> None:

@@ -7,13 +7,16 @@ from numbers import Real
 import numpy as np
 
 from arch.core.config import CoreConfig
+from arch.core.instructions import INSTRUCTION_BYTES, Instruction, decode
+from arch.core.layouts import ERRORS
+from arch.core.rules import check_fields
 from arch.core.signals import core_record
 from golden.checks import integer, plain
 from golden.core.cycles import clocking
 from golden.core.cycles.fields import field_table
 from golden.core.cycles.front import build_engine
 from golden.core.cycles.recording import find_places
-from golden.core.cycles.state import build_hardware, reset_state
+from golden.core.cycles.state import Given, build_hardware, reset_state
 from golden.core.jobs import Job
 
 __all__ = ["Core"]
@@ -38,7 +41,10 @@ class Core:
     cycle : int
         Cycles simulated so far.
     done : bool
-        Every program offered has been run.
+        Every program offered has been run; or one has stopped the core, and what it asked of memory has come to an end.
+        Those behind it wait then: nothing but a reset lets them begin.
+    stop : (str, int) or None
+        What stopped the core, one of ``ERRORS``, and the number in its program of the instruction at fault.
     memory : uint8[size]
         The window of the job that runs, or of the last one that ran. Bytes that nobody wrote are 0.
     sbuf : uint32[rows, lanes]
@@ -60,7 +66,7 @@ class Core:
         self._hardware, self._places, self._table = build_hardware(config), find_places(config), field_table()
         self._state, self._engine = reset_state(config, self._hardware), build_engine(config)
         self._jobs: deque[Job] = deque()
-        self.memory = np.zeros(0, np.uint8)
+        self._given = _give(Job(program=(), address=0, size=0), config)
 
     @property
     def cycle(self) -> int:
@@ -68,30 +74,46 @@ class Core:
 
     @property
     def done(self) -> bool:
-        return not self._jobs and self._job_done
+        return self._job_done and (not self._jobs or self.stop is not None)
+
+    @property
+    def stop(self) -> tuple[str, int] | None:
+        state = self._state.stop[0]
+        return (ERRORS[state["error"] - 1], int(state["number"])) if state["stopped"] else None
 
     @property
     def _job_done(self) -> bool:
         return bool(clocking.job_done(self._state.environment.state[0], self._state.dispatch.state[0]))
 
     @property
+    def memory(self) -> np.ndarray:
+        return self._given.window
+
+    @property
     def sbuf(self) -> np.ndarray:
         return self._state.sbuf.memory.copy()
 
     def offer(self, *jobs: Job) -> None:
-        """Queue jobs behind those that wait. Raises ValueError for a program that the core cannot run."""
-        for job in jobs:
-            for instruction in job.program:
-                if instruction.name == "dma" and instruction.indirect:
-                    raise ValueError(f"a dma must not be indirect yet, not {instruction}")
+        """Queue jobs behind those that wait."""
         self._jobs.extend(jobs)
+
+    def reset(self) -> None:
+        """What a reset leaves, in mid-run or not: the bytes of SBUF and the words in PSUM; and no job."""
+        state, engine = reset_state(self.config, self._hardware), build_engine(self.config)
+        state.sbuf.memory[:] = self._state.sbuf.memory
+        state.environment.state["cycle"] = self.cycle
+        self._engine = engine._replace(state=engine.state._replace(memory=self._engine.state.memory))
+        self._state = state
+        self._jobs.clear()
 
     def _begin(self) -> None:
         """Start the next job."""
         job, memory = self._jobs.popleft(), self._state.environment.state
-        self.memory = np.frombuffer(job.contents(), np.uint8)
+        self._given = _give(job, self.config)
         memory["base"] = job.base
         memory["program_waits"] = 1
+        memory["read_beats"] = memory["write_answers"] = 0
+        memory["pages"], memory["limit"] = job.pages, job.limit
         memory["program_address"], memory["instructions"] = job.address, len(job.program)
 
     def run(
@@ -149,10 +171,10 @@ class Core:
         count = 0
         while count < cycles:
             if self._job_done:
-                if self._jobs:
-                    self._begin()
-                elif until_done:
+                if until_done and self.done:
                     break
+                if self._jobs and self.stop is None:
+                    self._begin()
             ends = not self.done
             count += clocking.run(
                 self._hardware,
@@ -160,16 +182,39 @@ class Core:
                 self._table,
                 self._state,
                 self._engine,
-                self.memory,
+                self._given,
                 trace[count:],
                 seed,
                 quiet,
                 latency,
                 ends,
             )
+            if self._state.dispatch.state["legal"][0] < 0:
+                # It overwrote its program.
+                self._state.dispatch.state["legal"] = _is_legal(self._state.dispatch.instruction.tobytes(), self.config)
             if self._state.environment.state["strays"][0]:
                 raise RuntimeError(f"a program must write within its window of memory, by cycle {self.cycle}")
         return trace[:count]
+
+
+def _is_legal(each: Instruction | bytes, config: CoreConfig) -> bool:
+    """Whether the core lets an instruction, or its bytes, go to its queue."""
+    try:
+        check_fields(decode(each) if isinstance(each, bytes) else each, config)
+    except ValueError:
+        return False
+    return True
+
+
+def _give(job: Job, config: CoreConfig) -> Given:
+    """What the kernel needs of a job."""
+    return Given(
+        window=np.frombuffer(job.contents(), np.uint8),
+        responses=np.array([*job.responses], np.uint8),
+        answers=np.array([*job.answers], np.uint8),
+        codes=np.frombuffer(bytearray().join(job.codes), np.uint32).reshape(-1, INSTRUCTION_BYTES // 4),
+        legal=np.array([_is_legal(each, config) for each in job.program], np.int64),
+    )
 
 
 def _parts(name: str, given: float | Sequence[float]) -> list[int]:

@@ -55,8 +55,12 @@ class BurstWalker(wiring.Component):
     -------
     i_given, i_side : ``In(side_shape())``
         The side: in the cycle of ``i_start``, and from the next one to the last step.
+    i_pitch : ``In(address_bits)``
+        Bytes from this item to the next one in its chunk.
     i_start, i_step : ``In(1)``
         Begin anew; go on to the next piece (only while ``o_valid``).
+    i_move : ``In(1)``
+        Before the first step: all of the side lies ``i_pitch`` further on.
     o_valid : ``Out(1)``
         There is a piece.
     o : ``Out(piece_shape(address_bits))``
@@ -70,8 +74,10 @@ class BurstWalker(wiring.Component):
             {
                 "i_given": In(side_shape()),
                 "i_side": In(side_shape()),
+                "i_pitch": In(self.address_bits),
                 "i_start": In(1),
                 "i_step": In(1),
+                "i_move": In(1),
                 "o_valid": Out(1),
                 "o": Out(piece_shape(address_bits)),
             }
@@ -79,8 +85,7 @@ class BurstWalker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        #: Where the row, the chunk, the item and the piece begin. (That of the item will be an index away when a side
-        #: is indirect.)
+        #: Where the row, the chunk, the item and the piece begin.
         self.row = Signal(self.address_bits)
         self.chunk = Signal(self.address_bits)
         self.item = Signal(self.address_bits)
@@ -126,11 +131,11 @@ class BurstWalker(wiring.Component):
         ends_row, next_last = Signal(), Signal()
         origin, distance, target = (Signal(self.address_bits, name=name) for name in ("origin", "distance", "target"))
         # The chunk after this one begins behind it in every lane; where items are units, it begins with the next item.
-        by_chunk = piece.ends_chunk & side.by_lane
+        by_chunk = piece.ends_chunk & side.by_lane & ~self.i_move
         m.d.comb += [
-            ends_row.eq(piece.ends_chunk & self.in_last),
+            ends_row.eq(piece.ends_chunk & self.in_last & ~self.i_move),
             origin.eq(Mux(ends_row, self.row, Mux(by_chunk, self.chunk, self.item))),
-            distance.eq(Mux(ends_row, side.stride, Mux(by_chunk, self.config.chunk_bytes, side.pitch))),
+            distance.eq(Mux(ends_row, side.stride, Mux(by_chunk, self.config.chunk_bytes, self.i_pitch))),
             target.eq(origin + distance),
             # Of the chunk of the next item.
             next_last.eq(
@@ -140,6 +145,8 @@ class BurstWalker(wiring.Component):
         line = exact_log2(WORD_BYTES * self.line_words)
         with m.If(self.i_start):
             self._start(m)
+        with m.Elif(self.i_move):
+            m.d.sync += [register.eq(target) for register in (self.row, self.chunk, self.item, self.piece)]
         with m.Elif(self.i_step & ~piece.ends_item):
             # On at the next line; the address' bits in the line become 0.
             m.d.sync += [

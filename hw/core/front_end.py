@@ -7,13 +7,14 @@ from amaranth.utils import exact_log2
 
 from arch import elements
 from arch.core.config import CoreConfig
-from arch.core.instructions import ADDRESS_BITS, instruction_layout
+from arch.core.instructions import instruction_layout
+from arch.core.layouts import NUMBER_BITS
 from arch.elements import ELEMENTS
 from arch.formats import FORMATS, SELECT_BITS
 from arch.tensor.layouts import activation_layout, command_layout, weight_layout
 from hw.core.reader import Reader
 from hw.core.sbuf import read_port
-from hw.core.walk import set_pattern
+from hw.core.walk import WALK_BITS, set_pattern
 from hw.lib.blocks import Ports, place, struct
 
 __all__ = ["TensorFrontEnd"]
@@ -36,6 +37,10 @@ class TensorFrontEnd(wiring.Component):
         It is taken in this cycle.
     o_complete : ``Out(1)``
         The operands of the oldest instruction have been read.
+    i_number : ``In(NUMBER_BITS)``
+        Of the instruction that was taken last.
+    o_stationary_number, o_moving_number : ``Out(NUMBER_BITS)``
+        Of the instructions that the two read ports work for.
     o_command, o_weight, o_activation
         Streams to the engine.
     stationary, moving
@@ -53,6 +58,9 @@ class TensorFrontEnd(wiring.Component):
             {
                 "i_start": In(1),
                 "i_instruction": In(struct(instruction_layout("matmul"))),
+                "i_number": In(NUMBER_BITS),
+                "o_stationary_number": Out(NUMBER_BITS),
+                "o_moving_number": Out(NUMBER_BITS),
                 "o_take": Out(1),
                 "o_complete": Out(1),
                 "o_command": Out(stream.Signature(struct(command_layout(engine)))),
@@ -70,7 +78,7 @@ class TensorFrontEnd(wiring.Component):
         #: The pass at hand: whether it is the first, the values of k from it on, and where its weights begin.
         self.first_tile = Signal()
         self.left = Signal(len(self.slot.depth))
-        self.w_address = Signal(ADDRESS_BITS)
+        self.w_address = Signal(WALK_BITS)
         self.rows = Signal(self.config.engine.psum_depth.bit_length())
         self.base = Signal(self.config.engine.address_bits)
         self._readers(m)
@@ -81,9 +89,9 @@ class TensorFrontEnd(wiring.Component):
 
     def _readers(self, m: Module) -> None:
         """Between SBUF and the engine's streams."""
-        for name, port, output in (
-            ("stationary", self.stationary, self.o_weight),
-            ("moving", self.moving, self.o_activation),
+        for name, port, output, number in (
+            ("stationary", self.stationary, self.o_weight, self.o_stationary_number),
+            ("moving", self.moving, self.o_activation, self.o_moving_number),
         ):
             reader = place(
                 m,
@@ -105,6 +113,8 @@ class TensorFrontEnd(wiring.Component):
                 reader.o.ready.eq(output.ready),
             ]
             self._types(m, name, reader, wide)
+            with m.If(reader.i.valid & reader.i.ready):
+                m.d.sync += number.eq(self.i_number)
         m.d.comb += self.o_complete.eq(
             self.o_activation.valid & self.o_activation.ready & self.moving_reader.o.payload.last
         )
@@ -154,7 +164,7 @@ class TensorFrontEnd(wiring.Component):
             m.d.sync += [
                 self.left.eq(self.left - lanes),
                 self.first_tile.eq(0),
-                self.w_address.eq(self.w_address + self.slot.w_tile_stride),
+                self.w_address.eq(self.w_address + self.slot.w_tile_stride.as_signed()),
                 self.command_sent.eq(0),
                 self.weights_sent.eq(0),
             ]

@@ -2,12 +2,13 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from arch.core.config import CoreConfig
 from arch.core.instructions import instruction_layout
+from arch.core.layouts import NUMBER_BITS
 from hw.lib.blocks import struct
 
 __all__ = ["InstructionQueue"]
@@ -30,8 +31,9 @@ class InstructionQueue(wiring.Component):
 
     Members
     -------
-    i_give, i_instruction, i_remaining
-        An instruction comes, only while ``o_level`` is below ``queue_depth``; for each queue what it waits for.
+    i_give, i_instruction, i_number, i_remaining
+        An instruction comes, only while ``o_level`` is below ``queue_depth``; its number in the program; for each queue
+        what it waits for.
     i_completes : ``In(queues)``
         The queues that complete an instruction in this cycle.
     o_level
@@ -40,6 +42,8 @@ class InstructionQueue(wiring.Component):
         The head may start.
     i_take : ``In(1)``
         It does.
+    o_number : ``Out(NUMBER_BITS)``
+        Of the instruction that was taken last.
     """
 
     module_name = "instruction_queue"
@@ -51,28 +55,32 @@ class InstructionQueue(wiring.Component):
             {
                 "i_give": In(1),
                 "i_instruction": In(layout),
+                "i_number": In(NUMBER_BITS),
                 "i_remaining": In(config.outstanding_bits).array(len(config.queues)),
                 "i_completes": In(len(config.queues)),
                 "o_level": Out(range(config.queue_depth + 1)),
                 "o_start": Out(1),
                 "o_instruction": Out(layout),
                 "i_take": In(1),
+                "o_number": Out(NUMBER_BITS),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         depth = self.config.queue_depth
-        width = instruction_layout(self.kind).width
+        width = instruction_layout(self.kind).width + NUMBER_BITS
         entries = [Signal(width, name=f"entry_{index}", reset_less=True) for index in range(depth)]
-        free = Signal(range(depth + 1))
-        m.d.comb += [free.eq(self.o_level - self.i_take), self.o_instruction.eq(entries[0])]
+        free, head = Signal(range(depth + 1)), Signal(NUMBER_BITS)
+        m.d.comb += [free.eq(self.o_level - self.i_take), Cat(self.o_instruction, head).eq(entries[0])]
         m.d.sync += self.o_level.eq(free + self.i_give)
         for index, (entry, behind) in enumerate(pairwise([*entries, entries[-1]])):
             with m.If(self.i_give & (free == index)):
-                m.d.sync += entry.eq(self.i_instruction)
+                m.d.sync += entry.eq(Cat(self.i_instruction, self.i_number))
             with m.Elif(self.i_take):
                 m.d.sync += entry.eq(behind)
+        with m.If(self.i_take):
+            m.d.sync += self.o_number.eq(head)
         heads = [self._waits(m, queue, free) for queue in range(len(self.config.queues))]
         ready = Signal()
         m.d.comb += ready.eq(1)

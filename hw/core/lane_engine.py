@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from arch.core.config import CoreConfig
 from arch.core.instructions import INSTRUCTIONS, REDUCTIONS, instruction_layout
+from arch.core.layouts import PORT_ROW_BITS
 from arch.core.timing import FLOAT_LATENCY, REDUCE_CYCLES
 from arch.elements import ELEMENTS, SELECT_BITS
 from hw.core.lane import Lane
@@ -245,7 +246,7 @@ class LaneEngine(wiring.Component):
         """Elements, a byte enable for each of their bytes; at the end what was reduced to."""
         config, instruction = self.config, self.instruction
         self.out = Walk(m, "out")
-        row, offset = Signal(config.row_address_bits), Signal(2)
+        row, offset = Signal(PORT_ROW_BITS), Signal(2)
         # Moves from the stage before the write stage on.
         self.moves_out = Signal()
         m.d.comb += self.moves_out.eq(self.o_advance & self.stage_valid[-2])

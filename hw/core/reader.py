@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from arch.core.config import CoreConfig
+from arch.core.layouts import PORT_ROW_BITS
 from arch.layout import Layout
 from hw.core.walk import Walk, pattern_shape
 from hw.lib.blocks import struct
@@ -28,7 +29,7 @@ class Reader(wiring.Component):
         ``data``, the row with the element; ``offset``, its byte in the words; ``last`` of its pattern. All 0 but while
         valid.
     o_read_valid, o_read_row, i_read_grant, i_read_data
-        A read port of SBUF.
+        A read port of SBUF, which may have no such row.
     """
 
     module_name = "reader"
@@ -41,7 +42,7 @@ class Reader(wiring.Component):
                 "i": In(stream.Signature(pattern_shape())),
                 "o": Out(stream.Signature(struct(Layout(data=config.row_bits, offset=2, last=1)))),
                 "o_read_valid": Out(1),
-                "o_read_row": Out(config.row_address_bits),
+                "o_read_row": Out(PORT_ROW_BITS),
                 "i_read_grant": In(1),
                 "i_read_data": In(config.row_bits),
             }
@@ -52,13 +53,13 @@ class Reader(wiring.Component):
         walk = Walk(m, "walk")
         active = Signal()
         # The row that the element before lies in, if it was of this pattern.
-        tag = Signal(self.config.row_address_bits)
+        tag = Signal(PORT_ROW_BITS)
         tagged = Signal()
         # Its element is on offer: in the cycle after the read its row is on the port, then it is held.
         fresh = Signal()
         held = Signal(self.config.row_bits, reset_less=True)
         offset, last = Signal(2), Signal()
-        row = walk.address[2 : 2 + self.config.row_address_bits]
+        row = walk.address[2:]
         needs, room, granted, step = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             room.eq(~self.o.valid | self.o.ready),

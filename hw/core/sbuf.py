@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from arch.core.config import CoreConfig
+from arch.core.layouts import PORT_ROW_BITS
 from arch.core.signals import read_ports, write_ports
 from hw.lib.blocks import place
 from hw.lib.memory import SyncMemory
@@ -17,15 +18,15 @@ __all__ = ["Sbuf", "read_port", "write_port"]
 
 def read_port(config: CoreConfig) -> wiring.Signature:
     """A read port of SBUF, as its user has it."""
-    row, bits = config.row_address_bits, config.row_bits
-    return wiring.Signature({"valid": Out(1), "row": Out(row), "grant": In(1), "data": In(bits)})
+    bits = config.row_bits
+    return wiring.Signature({"valid": Out(1), "row": Out(PORT_ROW_BITS), "grant": In(1), "data": In(bits)})
 
 
 def write_port(config: CoreConfig) -> wiring.Signature:
     """A write port of SBUF, as its user has it; an enable for each byte."""
-    row, bits = config.row_address_bits, config.row_bits
+    bits = config.row_bits
     return wiring.Signature(
-        {"valid": Out(1), "row": Out(row), "enable": Out(bits // 8), "data": Out(bits), "grant": In(1)}
+        {"valid": Out(1), "row": Out(PORT_ROW_BITS), "enable": Out(bits // 8), "data": Out(bits), "grant": In(1)}
     )
 
 
@@ -33,7 +34,8 @@ class Sbuf(wiring.Component):
     """Rows of a word in each lane, in banks; ports of fixed priority, the first the highest.
 
     In each cycle each bank serves one read and one write. A port that is valid and not granted asks again; a port of
-    low priority may wait for ever. A read in the cycle of a write gives the row as it was before.
+    low priority may wait for ever. A row that there is not is never granted. A read in the cycle of a write gives the
+    row as it was before.
 
     Latency: 0 cycles from ``valid`` to ``grant``; 1 from a granted read to its data, which is there in that cycle only
     and 0 in others; a row written can be read from the next cycle on.
@@ -45,6 +47,10 @@ class Sbuf(wiring.Component):
         ``valid``, ``row``, ``grant``, ``data``.
     writes : array, as ``arch.core.signals.write_ports`` orders them
         ``valid``, ``row``, ``enable`` (a bit for each byte, lane 0 lowest), ``data``, ``grant``.
+    i_stopped : ``In(1)``
+        Nothing is granted.
+    o_outside : ``Out``
+        The ports that are valid with a row that there is not, a bit for each: those of ``reads``, then of ``writes``.
     """
 
     module_name = "sbuf"
@@ -56,11 +62,15 @@ class Sbuf(wiring.Component):
             {
                 "reads": In(read_port(config)).array(len(read_ports(config))),
                 "writes": In(write_port(config)).array(len(write_ports(config))),
+                "i_stopped": In(1),
+                "o_outside": Out(len(read_ports(config)) + len(write_ports(config))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
+        outside = [port.valid & port.row[self.config.row_address_bits :].any() for port in (*self.reads, *self.writes)]
+        m.d.comb += self.o_outside.eq(Cat(outside))
         granted = [self._grants(m, ports, kind) for kind, ports in (("read", self.reads), ("write", self.writes))]
         data = [self._bank(m, bank, *granted) for bank in range(self.config.banks)]
         for number, port in enumerate(self.reads):
@@ -73,12 +83,15 @@ class Sbuf(wiring.Component):
     def _grants(self, m: Module, ports, kind: str) -> list[Signal]:
         """For each port, one-hot, the bank that serves it in this cycle."""
         config = self.config
+        local = (config.bank_rows - 1).bit_length()
         wanted, granted = [], []
         for number, port in enumerate(ports):
             wants = Signal(config.banks, name=f"{kind}_wants_{number}")
             gets = Signal(config.banks, name=f"{kind}_gets_{number}")
+            # Rows count up to a power of two: a row that there is not is in no bank.
+            bank = port.row[local:]
             m.d.comb += [
-                wants.eq(port.valid << port.row[(config.bank_rows - 1).bit_length() :]),
+                wants.eq(Cat(port.valid & ~self.i_stopped & (bank == each) for each in range(config.banks))),
                 gets.eq(wants & ~reduce(or_, wanted, 0)),
                 port.grant.eq(gets.any()),
             ]

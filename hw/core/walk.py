@@ -2,23 +2,23 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
 from arch.core.instructions import ADDRESS_BITS, COUNT_BITS
-from arch.layout import Layout
-from hw.lib.blocks import struct
 
-__all__ = ["DIMENSIONS", "Walk", "pattern_shape", "set_pattern"]
+__all__ = ["DIMENSIONS", "WALK_BITS", "Walk", "pattern_shape", "set_pattern"]
 
 DIMENSIONS = 3
+#: Of an address on a walk: of twice as many bytes as instructions can name, so that one outside of them is seen.
+WALK_BITS = ADDRESS_BITS + 1
 
 
 def pattern_shape() -> data.StructLayout:
     """A byte address in the lane, and for each dimension, the innermost first, stride in bytes and count."""
-    strides = {f"stride{dim}": ADDRESS_BITS for dim in range(DIMENSIONS)}
+    strides = {f"stride{dim}": signed(ADDRESS_BITS) for dim in range(DIMENSIONS)}
     counts = {f"count{dim}": COUNT_BITS for dim in range(DIMENSIONS)}
-    return struct(Layout(address=ADDRESS_BITS, **strides, **counts))
+    return data.StructLayout({"address": WALK_BITS, **strides, **counts})
 
 
 def set_pattern(pattern: data.View, address: Value, strides: Sequence = (), counts: Sequence = ()) -> list:
@@ -38,7 +38,7 @@ class Walk:
     Members
     -------
     address : Signal
-        Of the element at hand, modulo ``2**ADDRESS_BITS``.
+        Of the element at hand, modulo ``2**WALK_BITS``.
     index0 : Signal
         Its index in the innermost dimension.
     last : Value
@@ -47,13 +47,13 @@ class Walk:
 
     def __init__(self, m: Module, name: str):
         self._m = m
-        self.address = Signal(ADDRESS_BITS, name=f"{name}_address")
+        self.address = Signal(WALK_BITS, name=f"{name}_address")
         self.index0 = Signal(COUNT_BITS, name=f"{name}_index0")
-        self._strides = [Signal(ADDRESS_BITS, name=f"{name}_stride{dim}") for dim in range(DIMENSIONS)]
+        self._strides = [Signal(signed(ADDRESS_BITS), name=f"{name}_stride{dim}") for dim in range(DIMENSIONS)]
         self._most = [Signal(COUNT_BITS, name=f"{name}_most{dim}") for dim in range(DIMENSIONS)]
         # Elements left in each dimension after the one at hand, and where its row and its plane begin.
         self._left = [Signal(COUNT_BITS, name=f"{name}_left{dim}") for dim in range(DIMENSIONS)]
-        self._starts = [Signal(ADDRESS_BITS, name=f"{name}_start{dim}") for dim in range(1, DIMENSIONS)]
+        self._starts = [Signal(WALK_BITS, name=f"{name}_start{dim}") for dim in range(1, DIMENSIONS)]
         ends = [left == 0 for left in self._left]
         self.last: Value = ends[0] & ends[1] & ends[2]
         self._ends = ends
@@ -74,7 +74,7 @@ class Walk:
         row, plane = self._ends[0], self._ends[0] & self._ends[1]
         base = Mux(plane, self._starts[1], Mux(row, self._starts[0], self.address))
         stride = Mux(plane, self._strides[2], Mux(row, self._strides[1], self._strides[0]))
-        following = Signal(ADDRESS_BITS, name=f"{self.address.name}_following")
+        following = Signal(WALK_BITS, name=f"{self.address.name}_following")
         self._m.d.comb += following.eq(base + stride)
         return [
             self.address.eq(following),

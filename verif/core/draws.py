@@ -121,7 +121,8 @@ class Draws:
         values |= {"count0": self._upto(24), "count1": self._upto(4)}
         spaces = {side: self._one_of(("memory", "sbuf")) for side in ("source", "sink")}
         sides = [side for side, space in spaces.items() if space == "memory"]
-        indirect = self._one_of(sides) if sides and self.indirect and self._often(0.4) else "none"
+        # The other side of an indirect one is in SBUF.
+        indirect = self._one_of(sides) if len(sides) == 1 and self.indirect and self._often(0.6) else "none"
         if indirect != "none":
             values |= self._indices(indirect)
         for side, space in spaces.items():

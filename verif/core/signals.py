@@ -180,11 +180,18 @@ PROBES = {
     **_ports(("o_w__valid", "o_w__payload"), "dma_queue", "lane_buffer", "memory_port"),
     # ---- dispatch ------------------------------------------------------------------------------
     "o_running": Probe(place="port o_running", stage="dispatch", files=_files("dispatcher"), term=dispatched),
+    "o_stop": Probe(
+        place="port o_stop",
+        stage="stop",
+        files=_files("watch", "legal", "sbuf", "dma_index", "memory_port"),
+        term=dispatched,
+        hints=_HINTS,
+    ),
     "dispatched": Probe(
         place="instruction dispatched",
         stage="dispatch",
-        files=_files("dispatcher", "memory_port"),
-        path="{{{dut}.dispatcher.o_code, |{dut}.dispatcher.o_gives}}",
+        files=_files("dispatcher", "legal", "memory_port"),
+        path="{{{dut}.dispatcher.o_number, {dut}.dispatcher.o_code, |{dut}.dispatcher.o_gives}}",
         term=dispatched,
         contents=_dispatched,
         hints=_HINTS,
@@ -212,6 +219,15 @@ PROBES = {
         path=_queue(".o_complete", lane_engine=True),
         rank=EVENT,
         term=lambda at: in_hand(lambda at: at.row)(at) if at.row else moving(at),
+    ),
+    "o_doing": Probe(
+        place="queue {row}, what it is doing",
+        stage="doing",
+        files=_files("doing", "core"),
+        path="{dut}.o_doing__{row}",
+        rank=EVENT,
+        term=lambda at: in_hand(lambda at: at.row)(at) or at_head(at),
+        causes=lambda at: [at.same("level"), at.same("starts")],
     ),
     # ---- SBUF ----------------------------------------------------------------------------------
     "read": Probe(

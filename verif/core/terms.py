@@ -22,7 +22,9 @@ def _instructions(at: Moment, queue: int | None = None) -> Iterator[tuple[int, I
     """
     name = None if queue is None else at.config.queues[queue]
     for job in at.window.jobs:
-        yield from ((k, each) for k, each in enumerate(job.program) if name in (None, each.queue_name))
+        # What is no instruction goes to no queue.
+        given = [(k, each) for k, each in enumerate(job.program) if isinstance(each, Instruction)]
+        yield from ((k, each) for k, each in given if name in (None, each.queue_name))
 
 
 def _before(at: Moment, name: str, row: int | None = None) -> int:

@@ -43,7 +43,7 @@ def result_of(program: RandomProgram, config: CoreConfig) -> np.ndarray:
 def random_programs(config: CoreConfig, rng: np.random.Generator, count: int, **options: object) -> list[RandomProgram]:
     """Random programs, as ``random_program`` makes them with ``options``, anywhere in memory."""
     drawn = [(int(rng.integers(1 << 31)), _WINDOW * int(rng.integers(_BASES))) for _ in range(count)]
-    return [random_program(config, seed, base=base, indirect=False, **options) for seed, base in drawn]
+    return [random_program(config, seed, base=base, **options) for seed, base in drawn]
 
 
 def random_jobs(config: CoreConfig, rng: np.random.Generator, count: int, **options: object) -> list[Job]:

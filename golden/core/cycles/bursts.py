@@ -60,15 +60,15 @@ def _units(side, state, code, chunk, h):
 
 
 @borrowing_kernel
-def burst_at(side, state, code, walker, h):
-    """The burst that a walker has come to."""
+def burst_at(side, state, code, rows, walker, h):
+    """The burst that a walker has come to; ``rows``: int64[P], of each lane, where memory is not transposed."""
     index, part = walker.chunk // state.row_chunks, walker.chunk % state.row_chunks
     words = _units(side, state, code, walker.chunk, h)[1]
     unit = side.address + index * side.stride
     if side.transposed:
         unit += ((4 * h.chunk_words >> code.size) * part + walker.unit) * side.pitch
     else:
-        unit += walker.unit * side.pitch + 4 * h.chunk_words * part
+        unit += rows[walker.unit] * side.pitch + 4 * h.chunk_words * part
     unit &= _ADDRESS
     first = unit + 4 * walker.word
     end = min(unit + 4 * words, (first | 4 * h.chunk_words - 1) + 1)
@@ -76,10 +76,10 @@ def burst_at(side, state, code, walker, h):
 
 
 @borrowing_kernel
-def next_burst(side, state, code, walker, h):
+def next_burst(side, state, code, rows, walker, h):
     """Move a walker on to the next burst; True if that is in another chunk."""
     units, words = _units(side, state, code, walker.chunk, h)
-    burst = burst_at(side, state, code, walker, h)
+    burst = burst_at(side, state, code, rows, walker, h)
     walker.beat = 0
     walker.word = (burst.end - burst.unit) // 4
     if walker.word < words:

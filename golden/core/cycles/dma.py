@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from arch.core.instructions import INSTRUCTIONS
+from arch.core.instructions import ADDRESS_BITS, INSTRUCTIONS
+from arch.core.layouts import PORT_ROW_BITS
 from golden.core.cycles import bursts
 from golden.core.cycles.bursts import chunk_rows
 from golden.kernels import borrowing_kernel
@@ -10,9 +11,11 @@ from golden.kernels import borrowing_kernel
 __all__ = [
     "ADDRESS",
     "ASKED",
+    "INDEX",
     "SBUF",
     "ask_row",
     "asks",
+    "clock_index",
     "clock_sink",
     "clock_source",
     "clock_stage",
@@ -22,13 +25,16 @@ __all__ = [
     "start_queue",
 ]
 
-_IDLE, _MOVE = range(2)
+_IDLE, INDEX, _MOVE = range(3)
 #: Walkers.
 ASKED, FILLED, ADDRESS, BEATS = range(4)
 _FIELDS = {entry.name: entry for entry in INSTRUCTIONS["dma"]}
 SBUF = _FIELDS["source_space"].names.index("sbuf")
 #: Chunks that the buffer holds.
 _HALVES = 2
+#: Addresses of SBUF that a port can name, and the row that it names for any other.
+_ADDRESSES, _NO_ROW = 1 << ADDRESS_BITS, (1 << PORT_ROW_BITS) - 1
+_ERROR = _FIELDS["out_of_range"].names.index("error")
 
 
 @borrowing_kernel
@@ -51,6 +57,10 @@ def offers_address(state, code, walker):
 @borrowing_kernel
 def ask_row(state, code, port, h):
     """Ask for a row of a source in SBUF, from registers alone."""
+    if state.phase == INDEX:
+        port.valid = state.step == 0
+        port.row = code.index_address >> 2 if port.valid else 0
+        return
     port.valid = state.phase == _MOVE and code.source_space == SBUF and _may_ask(state)
     port.row = _row(code.source_address, code.source_stride, state, state.asked, state.ask_word, h) if port.valid else 0
 
@@ -58,13 +68,17 @@ def ask_row(state, code, port, h):
 @borrowing_kernel
 def _row(address, stride, state, chunk, word, h):
     """A row of SBUF."""
-    first = address + chunk // state.row_chunks * stride >> 2
-    return first + h.chunk_words * (chunk % state.row_chunks) + word & h.sbuf_rows - 1
+    byte = address + chunk // state.row_chunks * stride + 4 * (h.chunk_words * (chunk % state.row_chunks) + word)
+    return byte >> 2 if 0 <= byte < _ADDRESSES else np.int64(_NO_ROW)
 
 
 @borrowing_kernel
-def decide_queue(state, code, taken, answered, may_start):
+def decide_queue(state, code, kept, taken, answered, may_start):
     """What the queue does in this cycle. ``taken``: what its write stage offers is; ``answered``: a burst of it is."""
+    lane = state.step - 2
+    state.bad_index = 0
+    if state.phase == INDEX and 0 <= lane < code.lanes:
+        state.bad_index = code.out_of_range == _ERROR and not kept[lane]
     state.start = state.phase == _IDLE and may_start
     state.leaves = taken
     free = not state.full or taken
@@ -78,9 +92,13 @@ def decide_queue(state, code, taken, answered, may_start):
 
 
 @borrowing_kernel
-def start_queue(state, code, walkers, h):
+def start_queue(state, code, rows, kept, walkers, h):
     """At the edge: an instruction has been taken."""
-    state.phase = _MOVE
+    state.phase = INDEX if code.indirect else _MOVE
+    state.step = 0
+    for lane in range(rows.size):
+        rows[lane] = lane
+        kept[lane] = 1
     state.words = ((code.count0 << code.size) + 3) // 4
     state.row_chunks = (state.words + h.chunk_words - 1) // h.chunk_words
     state.chunks = state.row_chunks * code.count1
@@ -89,6 +107,19 @@ def start_queue(state, code, walkers, h):
     for index in range(walkers.size):
         walker = walkers[index]
         walker.chunk = walker.unit = walker.word = walker.beat = 0
+
+
+@borrowing_kernel
+def clock_index(state, code, rows, kept, data, port):
+    """At the edge of a cycle of INDEX, before SBUF: indices are asked for, come, and are looked at one by one."""
+    if port.fresh:
+        for lane in range(code.lanes):
+            index = np.int64(data[lane])
+            kept[lane] = index < code.index_limit
+            rows[lane] = index if kept[lane] else 0
+    state.step += port.grant or state.step > 0
+    if state.step == code.lanes + 4:
+        state.phase = _MOVE
 
 
 @borrowing_kernel
@@ -107,16 +138,16 @@ def _place(side, code, chunk, walker, at):
 
 
 @borrowing_kernel
-def fill_beat(state, code, walkers, buffer, beat, last, h):
+def fill_beat(state, code, rows, walkers, buffer, beat, last, h):
     """At the edge: a beat has come, ``buffer``: uint8[2, P, 4 C]."""
     side, walker = bursts.source(code), walkers[FILLED]
-    burst = bursts.burst_at(side, state, code, walker, h)
+    burst = bursts.burst_at(side, state, code, rows, walker, h)
     first, end, base = _beat_bytes(burst, walker.beat, h)
     for address in range(first, end):
         lane, byte = _place(side, code, walker.chunk, walker, address - burst.unit)
         buffer[walker.chunk & 1, lane, byte] = beat[address - base]
     walker.beat += 1
-    if last and bursts.next_burst(side, state, code, walker, h):
+    if last and bursts.next_burst(side, state, code, rows, walker, h):
         state.filled += 1
 
 
@@ -133,17 +164,18 @@ def _fill_row(state, code, words, data, h):
 
 
 @borrowing_kernel
-def _drain_row(state, code, words, data, enable, h):
+def _drain_row(state, code, kept, words, data, enable, h):
     """The write stage gets the next word of all lanes."""
     half, part = state.drained & 1, state.drained % state.row_chunks
     state.row = _row(code.sink_address, code.sink_stride, state, state.drained, state.drain_word, h)
     left = (code.count0 << code.size) - 4 * (h.chunk_words * part + state.drain_word)
-    kept = np.int64(0xFFFFFFFF) >> 8 * max(0, 4 - left)
+    mask = np.int64(0xFFFFFFFF) >> 8 * max(0, 4 - left)
     data[:] = 0
     enable[:] = 0
     for lane in range(code.lanes):
-        data[code.sink_lane + lane] = np.int64(words[half, lane, state.drain_word]) & kept
-        enable[code.sink_lane + lane] = 15 >> max(0, 4 - left)
+        if kept[lane]:
+            data[code.sink_lane + lane] = np.int64(words[half, lane, state.drain_word]) & mask
+            enable[code.sink_lane + lane] = 15 >> max(0, 4 - left)
     state.drain_word += 1
     if state.drain_word == chunk_rows(state, state.drained, h):
         state.drain_word = 0
@@ -151,10 +183,10 @@ def _drain_row(state, code, words, data, enable, h):
 
 
 @borrowing_kernel
-def _drain_beat(state, code, walkers, buffer, beat, strobes, h):
+def _drain_beat(state, code, rows, kept, walkers, buffer, beat, strobes, h):
     """The write stage gets the next beat of a burst."""
     side, walker = bursts.sink(code), walkers[BEATS]
-    burst = bursts.burst_at(side, state, code, walker, h)
+    burst = bursts.burst_at(side, state, code, rows, walker, h)
     first, end, base = _beat_bytes(burst, walker.beat, h)
     # Of a unit's last word those bytes that there are.
     size = code.lanes << code.size
@@ -164,21 +196,22 @@ def _drain_beat(state, code, walkers, buffer, beat, strobes, h):
     strobes[:] = 0
     for address in range(first, min(end, burst.unit + size)):
         lane, byte = _place(side, code, walker.chunk, walker, address - burst.unit)
-        beat[address - base] = buffer[walker.chunk & 1, lane, byte]
-        strobes[address - base] = 1
+        if kept[lane]:
+            beat[address - base] = buffer[walker.chunk & 1, lane, byte]
+            strobes[address - base] = 1
     walker.beat += 1
     state.last = walker.beat == burst.beats
     if state.last:
         state.open -= 1
-        if bursts.next_burst(side, state, code, walker, h):
+        if bursts.next_burst(side, state, code, rows, walker, h):
             state.drained += 1
 
 
 @borrowing_kernel
-def clock_source(state, code, walkers, words, data, port, ar_taken, h):
+def clock_source(state, code, rows, walkers, words, data, port, ar_taken, h):
     """At the edge, before SBUF: what is asked for; a row that has come. ``ar_taken``: a burst of this queue is."""
     if ar_taken:
-        state.asked += bursts.next_burst(bursts.source(code), state, code, walkers[ASKED], h)
+        state.asked += bursts.next_burst(bursts.source(code), state, code, rows, walkers[ASKED], h)
     if port.fresh:
         _fill_row(state, code, words, data, h)
     if port.grant:
@@ -189,23 +222,23 @@ def clock_source(state, code, walkers, words, data, port, ar_taken, h):
 
 
 @borrowing_kernel
-def clock_stage(state, code, walkers, words, buffer, beat, strobes, data, enable, h):
+def clock_stage(state, code, rows, kept, walkers, words, buffer, beat, strobes, data, enable, h):
     """The write stage at the edge, after SBUF."""
     if state.leaves:
         state.full = 0
     if state.drains:
         state.full = 1
         if code.sink_space == SBUF:
-            _drain_row(state, code, words, data, enable, h)
+            _drain_row(state, code, kept, words, data, enable, h)
         else:
-            _drain_beat(state, code, walkers, buffer, beat, strobes, h)
+            _drain_beat(state, code, rows, kept, walkers, buffer, beat, strobes, h)
 
 
 @borrowing_kernel
-def clock_sink(state, code, walkers, aw_taken, answered, h):
+def clock_sink(state, code, rows, walkers, aw_taken, answered, h):
     """At the edge, after the write stage. ``aw_taken``, ``answered``: a burst of this queue is."""
     if aw_taken:
-        bursts.next_burst(bursts.sink(code), state, code, walkers[ADDRESS], h)
+        bursts.next_burst(bursts.sink(code), state, code, rows, walkers[ADDRESS], h)
         state.open += 1
     state.unanswered += aw_taken - answered
     if state.complete:

@@ -92,6 +92,7 @@ def _offer_patterns(front, code, patterns, h):
     if not front.weights_sent:
         pattern = patterns[STATIONARY]
         pattern.valid = 1
+        pattern.number = front.number
         pattern.address = code.w_address + front.tile * code.w_tile_stride
         pattern.bytes = element_bytes(code.w_type)
         pattern.count0 = min(h.lanes, code.depth - h.lanes * front.tile)
@@ -101,6 +102,7 @@ def _offer_patterns(front, code, patterns, h):
     if not front.moving_sent:
         pattern = patterns[MOVING]
         pattern.valid = 1
+        pattern.number = front.number
         pattern.address = code.x_address
         pattern.bytes = element_bytes(code.x_type)
         pattern.count0, pattern.count1, pattern.count2 = code.count0, code.count1, front.tiles
@@ -157,8 +159,8 @@ def decide_front(front, readers, patterns, may_start):
 
 
 @borrowing_kernel
-def clock_front(front, code, patterns, leaves, h):
-    """At the edge. ``code``: the slot's instruction, with the new one in it already if one is taken."""
+def clock_front(front, code, number, patterns, leaves, h):
+    """At the edge. ``code``, ``number``: of the slot's instruction, the new one's already if one is taken."""
     command = front.command_sent or (front.command_valid and front.command_ready)
     weights = front.weights_sent or patterns[STATIONARY].taken
     if front.valid:
@@ -172,6 +174,7 @@ def clock_front(front, code, patterns, leaves, h):
         front.valid = 0
     if front.start:
         front.valid = 1
+        front.number = number
         front.tile = front.command_sent = front.weights_sent = front.moving_sent = 0
         front.rows = code.count0 * code.count1
         front.tiles = (code.depth + h.lanes - 1) // h.lanes

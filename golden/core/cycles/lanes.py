@@ -6,18 +6,20 @@ An element's value is made when it is taken; what it is to be written as waits i
 import numpy as np
 
 from arch.core.instructions import INSTRUCTIONS
+from arch.core.layouts import PORT_ROW_BITS
 from arch.core.timing import FLOAT_LATENCY, FUNCTION_LATENCY, REDUCE_CYCLES
 from golden.core.cycles import values
 from golden.core.cycles.readers import SCALAR_X, VECTOR_T, VECTOR_X
 from golden.core.cycles.state import FIFO, OPERANDS, REDUCED, SCRATCH
 from golden.kernels import borrowing_kernel
 
-__all__ = ["IDLE", "SCALAR", "VECTOR", "ask_write", "clock_lane", "decide_lane"]
+__all__ = ["IDLE", "SCALAR", "VECTOR", "ask_write", "clock_lane", "decide_lane", "wants_rows"]
 
 VECTOR, SCALAR = range(2)
 IDLE, _FIRST, _SECOND, _RUN, _REDUCE = range(5)
 _DEPTHS = (2 * FLOAT_LATENCY + 2, 2 * FLOAT_LATENCY + FUNCTION_LATENCY + 2)
 _FIELDS = {entry.name: entry for entry in INSTRUCTIONS["vector"]}
+_ROWS = (1 << PORT_ROW_BITS) - 1
 _LANE, _TENSOR = (_FIELDS["a_kind"].names.index(name) for name in ("lane", "tensor"))
 _PSUM = _FIELDS["x_source"].names.index("psum")
 _AT_MOST, _AT_LEAST, _EQUAL = (_FIELDS["mask"].names.index(name) for name in ("at_most", "at_least", "equal"))
@@ -30,7 +32,7 @@ def _write_stage(state, unit):
 
 
 @borrowing_kernel
-def ask_write(unit, state, code, words, port, data, enable, sbuf_rows):
+def ask_write(unit, state, code, words, port, data, enable):
     """Ask the engine's write port of SBUF, from registers alone."""
     reduced = state.phase == _REDUCE and (code.reduce != values.ADD or state.count == REDUCE_CYCLES)
     if _write_stage(state, unit) and code.write:
@@ -43,7 +45,7 @@ def ask_write(unit, state, code, words, port, data, enable, sbuf_rows):
         port.valid = port.row = 0
         return
     port.valid = 1
-    port.row = address >> 2 & sbuf_rows - 1
+    port.row = address >> 2 & _ROWS
     for lane in range(data.shape[1]):
         data[unit, lane] = words[unit, row, lane]
         enable[unit, lane] = bits if lane < code.lanes else 0
@@ -72,6 +74,12 @@ def _offer_instruction(code, patterns, x_reader):
         _offer(pattern, code.t_address, code.t_type)
         pattern.count0, pattern.count1, pattern.count2 = code.count0, code.count1, code.count2
         pattern.stride0, pattern.stride1, pattern.stride2 = code.t_stride0, code.t_stride1, code.t_stride2
+
+
+@borrowing_kernel
+def wants_rows(state, code):
+    """Whether the engine is to have the result stream."""
+    return state.phase == _RUN and code.x_source == _PSUM
 
 
 @borrowing_kernel

@@ -24,7 +24,13 @@ def _read_beat(memory, base, address, beat):
 
 
 @borrowing_kernel
-def present_memory(state, reads, answers, beat, memory, cycle, seed, quiet, latency):
+def _response(responses, number):
+    """What a job answers to a beat, or to a burst."""
+    return np.int64(responses[number]) if number < responses.size else np.int64(0)
+
+
+@borrowing_kernel
+def present_memory(state, reads, answers, beat, given, cycle, seed, quiet, latency):
     """What memory offers and takes in this cycle. ``quiet``: of program, reads, answers; ar, aw, w not ready."""
     bits, more = noise(seed, 2 * cycle), noise(seed, 2 * cycle + 1)
     if state.program_waits and _chance(bits, 0, quiet):
@@ -34,9 +40,14 @@ def present_memory(state, reads, answers, beat, memory, cycle, seed, quiet, late
         if cycle - burst.cycle >= latency:
             state.r_valid = 1
             state.r_last = state.r_beat + 1 == burst.beats
-            _read_beat(memory, state.base, burst.address + state.r_beat * beat.size, beat)
+            state.r_response = _response(given.responses, state.read_beats)
+            state.read_beats += 1
+            _read_beat(given.window, state.base, burst.address + state.r_beat * beat.size, beat)
     if state.b_bursts and not state.b_valid and _chance(bits, 2, quiet):
         state.b_valid = cycle - answers[state.b_head].cycle >= latency
+        if state.b_valid:
+            state.b_response = _response(given.answers, state.write_answers)
+            state.write_answers += 1
     state.ar_ready = _chance(bits, 3, quiet)
     state.aw_ready = _chance(more, 4, quiet)
     state.w_ready = _chance(more, 5, quiet)
@@ -64,9 +75,9 @@ def _write_beat(state, burst, memory, beat, strobes):
 
 
 @borrowing_kernel
-def clock_memory(state, reads, answers, memory, cycle, port, dispatch, beat, strobes, w_last):
+def clock_memory(state, reads, answers, memory, cycle, port, dispatch, stopped, beat, strobes, w_last):
     """At the edge, before the port. ``beat``, ``strobes``, ``w_last``: what goes out if ``port.w_taken``."""
-    dispatch.program_taken = state.program_valid and not dispatch.running
+    dispatch.program_taken = state.program_valid and not dispatch.running and not stopped
     if dispatch.program_taken:
         state.program_valid = state.program_waits = 0
     if port.r_taken:

@@ -1,5 +1,7 @@
 """The memory port of the cycle model: who may ask for a burst, and who gets what comes back."""
 
+from arch.core.instructions import MEMORY_BITS
+from arch.core.layouts import PAGE_BYTES
 from golden.core.cycles import bursts
 from golden.core.cycles.dispatcher import fetches
 from golden.core.cycles.dma import ADDRESS, ASKED, asks, offers_address
@@ -8,6 +10,7 @@ from golden.kernels import borrowing_kernel
 __all__ = ["clock_port", "decide_port"]
 
 _FETCH = 0
+_ADDRESS, _PAGE_SHIFT = (1 << MEMORY_BITS) - 1, PAGE_BYTES.bit_length() - 1
 
 
 @borrowing_kernel
@@ -22,14 +25,19 @@ def _choose(held, requests):
 
 
 @borrowing_kernel
-def _decide_reads(port, dispatch, states, codes, walkers, memory, h):
+def _is_outside(address, memory):
+    """Whether a burst is not the program's: it lies in one page."""
+    return address >> _PAGE_SHIFT >= memory.pages
+
+
+@borrowing_kernel
+def _decide_reads(port, dispatch, states, codes, walkers, rows, memory, stopped, h):
     requests = 1 if fetches(dispatch, h) else 0
     for queue in range(h.dma_queues):
         requests |= (1 if asks(states[queue], codes[queue]) else 0) << queue + 1
     port.read_choice = choice = _choose(port.read_held, requests)
-    port.ar_valid = choice >= 0 and port.reads < h.reads_in_flight
-    port.ar_taken = port.ar_valid and memory.ar_ready
-    if not port.ar_valid:
+    port.ar_valid = port.ar_taken = port.ar_outside = 0
+    if choice < 0:
         return
     if choice == _FETCH:
         port.ar_address = dispatch.address
@@ -37,32 +45,37 @@ def _decide_reads(port, dispatch, states, codes, walkers, memory, h):
     else:
         queue = choice - 1
         code = codes[queue]
-        burst = bursts.burst_at(bursts.source(code), states[queue], code, walkers[queue, ASKED], h)
-        port.ar_address, port.ar_beats = burst.first, burst.beats
+        burst = bursts.burst_at(bursts.source(code), states[queue], code, rows[queue], walkers[queue, ASKED], h)
+        port.ar_address, port.ar_beats = burst.first & _ADDRESS, burst.beats
     port.ar_address &= -h.beat_bytes
+    port.ar_outside = _is_outside(port.ar_address, memory)
+    port.ar_valid = not port.ar_outside and port.reads < h.reads_in_flight and (not stopped or port.ar_offered)
+    port.ar_taken = port.ar_valid and memory.ar_ready
 
 
 @borrowing_kernel
-def _decide_writes(port, states, codes, walkers, writers, memory, h):
+def _decide_writes(port, states, codes, walkers, rows, writers, memory, stopped, h):
     requests = 0
     for queue in range(h.dma_queues):
         requests |= (1 if offers_address(states[queue], codes[queue], walkers[queue, ADDRESS]) else 0) << queue
     port.write_choice = choice = _choose(port.write_held, requests)
-    port.aw_valid = choice >= 0 and port.writes < writers.size
-    port.aw_taken = port.aw_valid and memory.aw_ready
-    if port.aw_valid:
+    port.aw_valid = port.aw_taken = port.aw_outside = 0
+    if choice >= 0:
         code = codes[choice]
-        burst = bursts.burst_at(bursts.sink(code), states[choice], code, walkers[choice, ADDRESS], h)
-        port.aw_address, port.aw_beats = burst.first & -h.beat_bytes, burst.beats
+        burst = bursts.burst_at(bursts.sink(code), states[choice], code, rows[choice], walkers[choice, ADDRESS], h)
+        port.aw_address, port.aw_beats = burst.first & _ADDRESS & -h.beat_bytes, burst.beats
+        port.aw_outside = _is_outside(port.aw_address, memory)
+        port.aw_valid = not port.aw_outside and port.writes < writers.size and (not stopped or port.aw_offered)
+        port.aw_taken = port.aw_valid and memory.aw_ready
     port.w_valid = port.writing >= 0 and states[port.writing].full
     port.w_taken = port.w_valid and memory.w_ready
 
 
 @borrowing_kernel
-def decide_port(port, writers, dispatch, states, codes, walkers, memory, h):
+def decide_port(port, writers, dispatch, states, codes, walkers, rows, memory, stopped, h):
     """What the port offers and what is taken."""
-    _decide_reads(port, dispatch, states, codes, walkers, memory, h)
-    _decide_writes(port, states, codes, walkers, writers, memory, h)
+    _decide_reads(port, dispatch, states, codes, walkers, rows, memory, stopped, h)
+    _decide_writes(port, states, codes, walkers, rows, writers, memory, stopped, h)
     port.r_taken = memory.r_valid and port.reads > 0
     port.r_last = memory.r_last
     port.answered = writers[port.write_head] if memory.b_valid and port.writes else -1
@@ -80,6 +93,7 @@ def clock_port(port, readers, writers, w_last):
         port.sent -= 1
     if port.w_taken and w_last:
         port.sent += 1
+    port.ar_offered, port.aw_offered = port.ar_valid and not port.ar_taken, port.aw_valid and not port.aw_taken
     port.read_held = port.read_choice
     if port.ar_taken:
         readers[(port.read_head + port.reads) % readers.size] = port.read_choice

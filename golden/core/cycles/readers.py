@@ -1,24 +1,25 @@
 """The readers of the cycle model: a pattern walked between a read port of SBUF and whoever uses its elements."""
 
+from arch.core.instructions import ADDRESS_BITS
 from golden.kernels import borrowing_kernel
 
 __all__ = ["MOVING", "SCALAR_X", "STATIONARY", "VECTOR_T", "VECTOR_X", "ask", "clock_readers", "decide_readers"]
 
 #: By read port.
 MOVING, STATIONARY, VECTOR_X, VECTOR_T, SCALAR_X = range(5)
-#: Addresses are counted modulo 256 KiB.
-_ADDRESS = (1 << 18) - 1
+#: Addresses are counted modulo twice what an instruction can name.
+_ADDRESS = (1 << ADDRESS_BITS + 1) - 1
 
 
 @borrowing_kernel
-def ask(readers, reads, sbuf_rows):
+def ask(readers, reads):
     """Ask the ports for what the readers need in this cycle."""
     for index in range(readers.size):
         reader, port = readers[index], reads[index]
         row = reader.address >> 2
         needs = reader.active and not (reader.tagged and reader.tag == row)
         port.valid = needs and (not reader.full or reader.ready)
-        port.row = row & sbuf_rows - 1 if port.valid else 0
+        port.row = row if port.valid else 0
 
 
 @borrowing_kernel
@@ -84,5 +85,6 @@ def clock_readers(readers, reads, patterns, held, read_data):
             reader.count0, reader.count1, reader.count2 = pattern.count0, pattern.count1, pattern.count2
             reader.stride0, reader.stride1, reader.stride2 = pattern.stride0, pattern.stride1, pattern.stride2
             reader.bytes = pattern.bytes
+            reader.number = pattern.number
             reader.tagged = 0
         pattern.valid = 0

@@ -6,7 +6,7 @@ import numpy as np
 
 from arch.core.config import CoreConfig
 from arch.core.instructions import MEMORY_BITS
-from arch.core.layouts import write_request_layout
+from arch.core.layouts import LIMIT_BITS, NUMBER_BITS, PORT_ROW_BITS, program_layout, stop_layout, write_request_layout
 from arch.core.signals import core_record
 from golden.core.cycles.bits import put, put_flags, put_words
 from golden.core.cycles.memory import put_beat
@@ -15,11 +15,14 @@ from golden.kernels import borrowing_kernel
 
 __all__ = ["Places", "find_places", "put_cycle", "put_result"]
 
+_ERROR_BITS = stop_layout().fields["error"]
+
 
 class Places(NamedTuple):
     """Words of a record at which fields begin; rows follow each other at even distances."""
 
     program: int
+    pages_bits: int
     r: int
     b: int
     ready_in: int  # ar, aw, w
@@ -32,7 +35,6 @@ class Places(NamedTuple):
     reads: int
     writes: int
     write_words: int  # of a write's request
-    row_bits: int
     command: int
     result: int
     lanes: int
@@ -48,6 +50,7 @@ def find_places(config: CoreConfig) -> Places:
 
     return Places(
         program=at("i_program__valid"),
+        pages_bits=program_layout(config).fields["pages"],
         r=at("i_r__valid"),
         b=at("i_b__valid"),
         ready_in=at("o_ar__ready"),
@@ -60,7 +63,6 @@ def find_places(config: CoreConfig) -> Places:
         reads=at("read", 0),
         writes=at("write", 0),
         write_words=(write_request_layout(config).width + 31) // 32,
-        row_bits=config.row_address_bits,
         command=at("command_valid"),
         result=at("result_valid"),
         lanes=at("phase", 0),
@@ -69,21 +71,24 @@ def find_places(config: CoreConfig) -> Places:
 
 
 @borrowing_kernel
-def _put_port(record, places, memory, loaded, port, dispatch, beat, strobes, w_last):
+def _put_port(record, places, memory, loaded, port, dispatch, stopped, beat, strobes, w_last):
     """The ports. ``loaded``: the beat on ``i_r``; ``beat``, ``strobes``, ``w_last``: what goes out, if any does."""
     record[places.program] = memory.program_valid
     if memory.program_valid:
         end = put(record, 32 * (places.program + 1), memory.program_address, MEMORY_BITS)
-        put(record, end, memory.instructions, 24)
+        end = put(record, end, memory.instructions, NUMBER_BITS)
+        put(record, put(record, end, memory.pages, places.pages_bits), memory.limit, LIMIT_BITS)
     record[places.r] = memory.r_valid
     if memory.r_valid:
         end = put_beat(record, 32 * (places.r + 1), loaded)
-        put(record, end + 2, memory.r_last, 1)
+        put(record, put(record, end, memory.r_response, 2), memory.r_last, 1)
     record[places.b] = memory.b_valid
+    if memory.b_valid:
+        record[places.b + 1] = memory.b_response
     at = places.ready_in
     record[at], record[at + 1], record[at + 2] = memory.ar_ready, memory.aw_ready, memory.w_ready
     at = places.ready_out
-    record[at], record[at + 1], record[at + 2] = not dispatch.running, port.reads > 0, 1
+    record[at], record[at + 1], record[at + 2] = not dispatch.running and not stopped, port.reads > 0, 1
     record[places.ar] = port.ar_valid
     if port.ar_valid:
         put(record, put(record, 32 * (places.ar + 1), port.ar_address, MEMORY_BITS), port.ar_beats - 1, 8)
@@ -97,18 +102,20 @@ def _put_port(record, places, memory, loaded, port, dispatch, beat, strobes, w_l
 
 
 @borrowing_kernel
-def _put_dispatch(record, places, state, words, queues):
+def _put_dispatch(record, places, state, words, queues, stop):
     """The dispatcher and the queues of instructions."""
     at = places.running
     record[at] = state.running
+    record[at + 1] = stop.stopped | stop.error << 1 | stop.number << 1 + _ERROR_BITS
     if state.leaves:
-        end = put(record, 32 * (at + 1), np.int64(1), 1)
-        put_words(record, end, words)
+        end = put_words(record, put(record, 32 * (at + 2), np.int64(1), 1), words)
+        put(record, end, state.number, NUMBER_BITS)
     at = places.queues
     for index in range(queues.size):
         queue = queues[index]
         record[at], record[at + 1], record[at + 2] = queue.level, queue.start, queue.complete
-        at += 3
+        record[at + 3] = queue.doing
+        at += 4
 
 
 @borrowing_kernel
@@ -133,7 +140,7 @@ def _put_writes(record, places, writes, data, enable):
     for index in range(writes.size):
         port = writes[index]
         if port.valid:
-            end = put(record, 32 * at, port.valid | port.row << 1, 1 + places.row_bits)
+            end = put(record, 32 * at, port.valid | port.row << 1, 1 + PORT_ROW_BITS)
             put_words(record, put_flags(record, end, enable[index], 4), data[index])
         record[at + places.write_words] = port.grant
         at += places.write_words + 1
@@ -177,12 +184,12 @@ def _put_blocks(record, places, front, readers, commands, weights, rows, lanes, 
 @borrowing_kernel
 def put_cycle(
     record, places, memory, loaded, port, beat, strobes, w_last, dispatch, words, queues, reads, read_data, writes,
-    data, enable, front, readers, commands, weights, rows, lanes, dma,
+    data, enable, front, readers, commands, weights, rows, lanes, dma, stop,
 ):
     """All of a cycle but the tensor engine's results."""
     # fmt: on
-    _put_port(record, places, memory, loaded, port, dispatch, beat, strobes, w_last)
-    _put_dispatch(record, places, dispatch, words, queues)
+    _put_port(record, places, memory, loaded, port, dispatch, stop.stopped, beat, strobes, w_last)
+    _put_dispatch(record, places, dispatch, words, queues, stop)
     _put_reads(record, places, reads, read_data)
     _put_writes(record, places, writes, data, enable)
     _put_blocks(record, places, front, readers, commands, weights, rows, lanes, dma)

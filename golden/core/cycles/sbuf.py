@@ -8,16 +8,21 @@ __all__ = ["clock_sbuf", "grant"]
 
 
 @borrowing_kernel
-def grant(ports, bank_shift):
-    """One port of each bank, the first that is valid."""
-    busy = np.int64(0)
+def grant(ports, stopped, h):
+    """One port of each bank, the first that asks; returns the first that names a row that there is not, or -1."""
+    busy, bad = np.int64(0), np.int64(-1)
     for index in range(ports.size):
         port = ports[index]
         port.grant = 0
-        if port.valid:
-            bank = np.int64(1) << (port.row >> bank_shift)
+        if not port.valid:
+            continue
+        if port.row >= h.sbuf_rows:
+            bad = index if bad < 0 else bad
+        elif not stopped:
+            bank = np.int64(1) << (port.row >> h.bank_shift)
             port.grant = busy & bank == 0
             busy |= bank
+    return bad
 
 
 @borrowing_kernel

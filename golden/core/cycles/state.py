@@ -15,6 +15,7 @@ __all__ = [
     "DmaState",
     "Environment",
     "Front",
+    "Given",
     "Hardware",
     "Lanes",
     "Port",
@@ -34,7 +35,7 @@ REDUCED, OPERANDS, SCRATCH = FIFO, FIFO + 1, FIFO + 3
 PORT = fields_dtype("valid", "row", "grant", "fresh")
 #: A pattern that is offered to a reader in this cycle, and whether it is taken.
 PATTERN = fields_dtype(
-    "valid", "taken", "address", "count0", "count1", "count2", "stride0", "stride1", "stride2", "bytes"
+    "valid", "taken", "number", "address", "count0", "count1", "count2", "stride0", "stride1", "stride2", "bytes"
 )
 READER = fields_dtype(
     "active",
@@ -48,6 +49,7 @@ READER = fields_dtype(
     "offset",
     "last",
     "element_bytes",
+    "number",  # of the instruction whose pattern was taken last
     "ready",  # its element is taken in this cycle
     "step",
 )
@@ -66,7 +68,7 @@ LANE_STATE = fields_dtype(
 )
 FRONT = fields_dtype(
     *("valid", "tile", "command_sent", "weights_sent", "moving_sent", "base"),
-    *("tiles", "rows"),  # of the instruction
+    *("tiles", "rows", "number"),  # of the instruction
     *("command_valid", "command_ready", "weight_ready", "row_ready", "result_ready", "result_valid"),
     *("complete", "start"),
 )
@@ -75,19 +77,26 @@ DISPATCH = fields_dtype(
     *("head", "beats", "came"),  # of that queue; came: the newest one is still on its way through it
     "parts",  # beats of the instruction that is put together
     "next_address",  # of that instruction
+    "legal",  # whether it is; -1 if nobody has said so yet
+    *("instructions", "number"),  # of the program; those that have left
+    "received",  # beats that have come
     "target",
     "leaves",
     "program_taken",
 )
-#: A queue of instructions. ``outstanding``: given and not complete. In this cycle: ``start``, ``complete``.
-QUEUE = fields_dtype("head", "level", "outstanding", "start", "complete")
+#: A queue of instructions. ``outstanding``: given and not complete; ``number``: of the instruction taken last. In this
+#: cycle: ``start``, ``complete``, ``doing``.
+QUEUE = fields_dtype("head", "level", "outstanding", "number", "start", "complete", "doing")
+#: ``error``, ``number``: as the record has them. ``cycles``: that the program has run. ``bad_read``, ``bad_write``: in
+#: this cycle, the first port of SBUF that names a row that there is not, or -1; ``found``, ``at_fault``: what stops it.
+STOP = fields_dtype("stopped", "error", "number", "cycles", "bad_read", "bad_write", "found", "at_fault")
 #: Choice: who is offered, -1 for none. Held: who was offered and not taken, -1 for none.
 PORT_STATE = fields_dtype(
     *("read_held", "read_head", "reads", "read_choice"),
     *("write_held", "write_head", "writes", "write_choice"),
     *("sent", "writing"),  # bursts whose beats are out, of those not answered; the queue whose beats go out, or -1
-    *("ar_valid", "ar_address", "ar_beats", "ar_taken"),
-    *("aw_valid", "aw_address", "aw_beats", "aw_taken"),
+    *("ar_valid", "ar_address", "ar_beats", "ar_taken", "ar_outside", "ar_offered"),  # offered: and not taken before
+    *("aw_valid", "aw_address", "aw_beats", "aw_taken", "aw_outside", "aw_offered"),
     *("w_valid", "w_taken", "r_taken", "r_last"),
     "answered",  # the queue whose burst is, or -1
 )
@@ -95,6 +104,7 @@ PORT_STATE = fields_dtype(
 WALKER = fields_dtype("chunk", "unit", "word", "beat")
 DMA_STATE = fields_dtype(
     *("phase", "words", "row_chunks", "chunks"),
+    "step",  # of INDEX
     *("asked", "filled", "drained"),
     *("ask_word", "fill_word"),  # of a source in SBUF
     "drain_word",
@@ -102,13 +112,16 @@ DMA_STATE = fields_dtype(
     "open",  # bursts whose address is taken, and for whose beats the buffer is not all read
     "unanswered",
     *("leaves", "drains"),  # the write stage is emptied, and filled
+    "bad_index",  # one is looked at that may not be
     *("complete", "start"),
 )
 MEMORY = fields_dtype(
     "cycle",  # simulated so far
-    *("program_waits", "program_valid", "program_address", "instructions"),
+    *("program_waits", "program_valid", "program_address", "instructions", "pages", "limit"),
     *("r_valid", "r_last", "r_head", "r_bursts", "r_beat"),
     *("b_valid", "b_head", "b_bursts"),
+    *("read_beats", "write_answers"),  # offered since the program was
+    *("r_response", "b_response"),
     *("ar_ready", "aw_ready", "w_ready"),
     "w_bursts",  # whose address is taken, and not the last of their beats
     "base",
@@ -180,7 +193,7 @@ class Dispatch(NamedTuple):
     instruction: np.ndarray  # uint8[64]
     words: np.ndarray  # uint32[16]: the same memory
     decoded: np.ndarray  # int64[SLOTS]
-    entries: np.ndarray  # int64[queues, depth, SLOTS + queues]: an instruction, and what must still complete
+    entries: np.ndarray  # int64[queues, depth, SLOTS + 1 + queues]: instruction, number, what must still complete
     queues: np.ndarray  # QUEUE[queues]
 
 
@@ -201,6 +214,8 @@ class DmaState(NamedTuple):
     walkers: np.ndarray  # WALKER[queues, 4]: asked, filled, address, beats
     buffer: np.ndarray  # uint8[queues, 2, P, 4 * C]
     words: np.ndarray  # uint32[queues, 2, P, C]: the same memory
+    rows: np.ndarray  # int64[queues, P]: how many pitches a lane lies from the address of its side in memory
+    kept: np.ndarray  # uint8[queues, P]: whether it takes part
     beat: np.ndarray  # uint8[queues, W]: the write stage of a sink in memory
     strobes: np.ndarray
 
@@ -214,6 +229,16 @@ class Environment(NamedTuple):
     beat: np.ndarray  # uint8[W]: the one that is offered
 
 
+class Given(NamedTuple):
+    """What a job gives."""
+
+    window: np.ndarray  # uint8[size]: of memory
+    responses: np.ndarray  # uint8[beats]: to its reads; 0 behind them
+    answers: np.ndarray  # uint8[bursts]: to its writes, likewise
+    codes: np.ndarray  # uint32[instructions, 16]
+    legal: np.ndarray  # int64[instructions]: whether each is
+
+
 class State(NamedTuple):
     """All of a core that changes, but for its tensor engine."""
 
@@ -225,6 +250,7 @@ class State(NamedTuple):
     port: Port
     dma: DmaState
     environment: Environment
+    stop: np.ndarray  # STOP[1]
 
 
 def build_hardware(config: CoreConfig) -> Hardware:
@@ -258,7 +284,7 @@ def _dispatch(config: CoreConfig, hardware: Hardware) -> Dispatch:
         instruction=instruction,
         words=instruction.view(np.uint32),
         decoded=np.zeros(SLOTS, np.int64),
-        entries=np.zeros((queues, config.queue_depth, SLOTS + queues), np.int64),
+        entries=np.zeros((queues, config.queue_depth, SLOTS + 1 + queues), np.int64),
         queues=np.zeros(queues, QUEUE),
     )
 
@@ -273,6 +299,8 @@ def _dma(config: CoreConfig) -> DmaState:
         walkers=np.zeros((queues, 4), WALKER),
         buffer=buffer,
         words=buffer.view(np.uint32),
+        rows=np.zeros((queues, config.lanes), np.int64),
+        kept=np.zeros((queues, config.lanes), np.uint8),
         beat=np.zeros((queues, config.beat_bytes), np.uint8),
         strobes=np.zeros((queues, config.beat_bytes), np.uint8),
     )
@@ -312,4 +340,5 @@ def reset_state(config: CoreConfig, hardware: Hardware) -> State:
             np.zeros(WRITES_IN_FLIGHT, BURST),
             np.zeros(config.beat_bytes, np.uint8),
         ),
+        stop=np.zeros(1, STOP),
     )

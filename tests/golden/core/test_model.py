@@ -76,7 +76,7 @@ def check_case(case, config, **pace):
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_random_programs(config, seed):
     print(f"seed {seed}")
-    case = random_program(config, seed, length=25, indirect=False)
+    case = random_program(config, seed, length=25)
     check_case(case, config, seed=seed, **PACES[seed % len(PACES)])
 
 
@@ -84,12 +84,12 @@ def test_random_programs(config, seed):
 def test_random_programs_of_a_kind(kinds):
     for seed in range(6):
         print(f"seed {seed}")
-        case = random_program(TINY, seed, length=40, kinds=kinds, indirect=False)
+        case = random_program(TINY, seed, length=40, kinds=kinds)
         check_case(case, TINY, seed=seed, **PACES[seed % len(PACES)])
 
 
 def test_any_pace_gives_the_same_bits():
-    case = random_program(TINY, 3, length=30, indirect=False)
+    case = random_program(TINY, 3, length=30)
     cores = [run(job_of(case), TINY, seed=seed, **pace) for seed, pace in enumerate(PACES)]
     assert len({core.cycle for core in cores}) == len(cores)
     for core in cores[1:]:
@@ -99,7 +99,7 @@ def test_any_pace_gives_the_same_bits():
 @pytest.mark.parametrize("pace", PACES)
 def test_a_run_in_pieces_is_the_same_run(pace):
     """Of two jobs; the pieces end anywhere."""
-    jobs = [job_of(random_program(TINY, seed, length=6, indirect=False)) for seed in (1, 2)]
+    jobs = [job_of(random_program(TINY, seed, length=6)) for seed in (1, 2)]
     whole, parts = Core(TINY), Core(TINY)
     whole.offer(*jobs)
     trace = whole.run(LONGEST, until_done=True, seed=5, **pace)
@@ -115,7 +115,7 @@ def test_a_run_in_pieces_is_the_same_run(pace):
 
 
 def test_a_core_that_is_done_idles():
-    core = run(job_of(random_program(TINY, 1, length=3, indirect=False)), TINY)
+    core = run(job_of(random_program(TINY, 1, length=3)), TINY)
     assert len(core.run(10, until_done=True)) == 0
     out = np.full((10, core_record(TINY).words), 7, np.uint32)
     trace = core.run(10, out=out)

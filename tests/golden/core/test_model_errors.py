@@ -37,12 +37,6 @@ def test_a_core_of_more_weight_rows_a_cycle():
         Core(replace(TINY, engine=engine))
 
 
-def test_an_indirect_dma():
-    program = [MOVE.replace(source_space="memory", sink_space="sbuf", sink_address=0, indirect="source")]
-    with pytest.raises(ValueError, match="must not be indirect yet, not dma"):
-        Core(TINY).offer(Job(program=program, address=0, size=1024))
-
-
 @pytest.mark.parametrize(
     ("pace", "kind", "words"),
     [
@@ -61,6 +55,6 @@ def test_paces(pace, kind, words):
 
 def test_writing_outside_of_memory():
     core = Core(TINY)
-    core.offer(Job(program=[MOVE], address=0, size=1024))
+    core.offer(Job(program=[MOVE], address=0, size=1024, pages=2))
     with pytest.raises(RuntimeError, match="must write within its window of memory"):
         core.run(1000, until_done=True)

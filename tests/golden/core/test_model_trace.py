@@ -46,7 +46,7 @@ class Trace:
 def traced(request):
     """A configuration, the programs it has run, and the trace."""
     config = request.param
-    cases = [random_program(config, seed, length=25, indirect=False) for seed in (11, 12)]
+    cases = [random_program(config, seed, length=25) for seed in (11, 12)]
     core = Core(config)
     core.offer(*(job_of(case) for case in cases))
     words = core.run(100_000, latency=4, idle=0.2, stall=0.2, seed=3, until_done=True)

@@ -6,7 +6,7 @@ import numpy as np
 from amaranth.hdl import Cat, Elaboratable, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
-from dma_reference import WINDOW, Place, apply, moved
+from dma_reference import WINDOW, Place, apply, indices, moved, random_indices
 from memory_model import MemoryModel
 
 from arch.core.config import CoreConfig
@@ -28,7 +28,7 @@ def place_of(rng: np.random.Generator, config: CoreConfig, base: int) -> Place:
 #: Of each queue: what is given and what is seen. (A grant is given where the port asks.)
 _GIVEN = ("i_start", "i_instruction", "i_read_grant", "i_read_data", "i_write_grant")
 _SEEN = (
-    *("o_take", "o_complete", "o_read_valid", "o_read_row", "i_read_grant"),
+    *("o_take", "o_complete", "o_error", "o_read_valid", "o_read_row", "i_read_grant"),
     *("o_write_valid", "o_write_row", "o_write_enable", "o_write_data", "i_write_grant"),
 )
 _INS, _OUTS = ("i_r", "i_b"), ("o_ar", "o_aw", "o_w")
@@ -73,7 +73,8 @@ class _Machine(Elaboratable):
             asks = {"i_read_grant": "o_read_valid", "i_write_grant": "o_write_valid"}.get(name)
             m.d.comb += port.eq(given & getattr(self.queues[owner], asks) if asks else given)
             offset += len(port)
-        m.d.comb += self._outs.eq(Cat(self._seen.values()))
+        # All of memory is the program's.
+        m.d.comb += [self.port.i_pages.eq(1 << 28), self._outs.eq(Cat(self._seen.values()))]
         return m
 
     def give(self, ctx, values: dict[tuple, int]) -> None:
@@ -101,6 +102,8 @@ class _Driver:
         self.instructions = list(instructions)
         self.want = Place(place.base, place.memory.copy(), place.sbuf.copy())
         self.running = False
+        #: Lanes of the instruction are left out.
+        self.skips = False
         self.row: int | None = None
         self.read_held = self.write_held = None
         #: Numbers of bytes of SBUF that may be read and written.
@@ -131,6 +134,7 @@ class _Driver:
 
     def see(self, seen: dict[str, int], memory: MemoryModel, cycle: int) -> None:
         """What its ports have in this cycle."""
+        assert not seen["o_error"]
         self._read(*(seen[name] for name in ("o_read_valid", "i_read_grant", "o_read_row")))
         names = ("o_write_valid", "i_write_grant", "o_write_row", "o_write_enable", "o_write_data")
         self._write(*(seen[name] for name in names))
@@ -159,6 +163,11 @@ class _Driver:
             strict=True,
         ):
             (of_sbuf if space else of_memory).update((numbers + (0 if space else self.place.base)).tolist())
+        self.skips = not indices(instruction, self.place)[1].all()
+        memory.skips = self.skips
+        if instruction.indirect:
+            lane_bytes = self.place.sbuf.shape[1]
+            self.readable.update(lane * lane_bytes + instruction.index_address for lane in range(instruction.lanes))
         apply(instruction, self.want)
 
     def _read(self, valid: int, granted: int, row: int) -> None:
@@ -176,7 +185,7 @@ class _Driver:
         self.write_held = request if valid and not granted else None
         if not granted:
             return
-        assert enable
+        assert enable or self.skips
         for byte in range(4 * len(sbuf)):
             lane, column = byte // 4, 4 * row + byte % 4
             value = data >> 8 * byte & 255
@@ -199,6 +208,11 @@ class Bench:
         self.config = config
         self.machine = _Machine(config)
         places = [place_of(rng, config, self.base(index)) for index in range(config.dma_queues)]
+        for place, given in zip(places, instructions, strict=True):
+            for instruction in given:
+                if instruction.indirect:
+                    column = instruction.index_address // 4
+                    place.sbuf.view(np.uint32)[: instruction.lanes, column] = random_indices(rng, instruction)
         self.drivers = [_Driver(place, given, rng, idle) for place, given in zip(places, instructions, strict=True)]
         self.memory = MemoryModel(config, rng, {place.base: place.memory for place in places}, idle)
 

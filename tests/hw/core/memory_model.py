@@ -46,6 +46,8 @@ class MemoryModel:
     held: dict = field(default_factory=dict)
     offered: dict = field(default_factory=dict)
     beats_read: list = field(default_factory=list)
+    #: Beats may have nothing that is written.
+    skips: bool = False
 
     def _rarely(self) -> bool:
         return self.rng.random() < self.idle
@@ -124,7 +126,7 @@ class MemoryModel:
         assert self.bursts, "a beat without an address"
         address, left = self.bursts.popleft()
         assert beat["last"] == (left == 1), (beat["last"], left)
-        assert beat["strobes"], "a beat of nothing"
+        assert beat["strobes"] or self.skips, "a beat of nothing"
         for byte in range(self.config.beat_bytes):
             value = beat["data"] >> 8 * byte & 255
             if not beat["strobes"] >> byte & 1:

@@ -28,18 +28,33 @@ CASES = {
     "8x8": (replace(EIGHT, beat_bytes=8), 0),
     "8x16": (replace(EIGHT, beat_bytes=16), 0.3),
 }
+#: The other side of one that is indirect is in SBUF.
+PAIRS = [pair for pair in product(KINDS, repeat=2) if "indirect" not in pair or set(pair) == {"indirect", "sbuf"}]
 
 
 def _random(name: str, times: int, seed: int) -> None:
-    """Every kind of source and of sink, over all queues, with each size in one of three configurations or times."""
+    """Every kind of source and of sink, over all queues, the sizes in turn by configuration and by times."""
     print(f"seed {seed}")
     (config, idle), rng = CASES[name], np.random.default_rng(seed)
     first, queues = list(CASES).index(name), config.dma_queues
     given = [[] for _ in range(queues)]
-    for number, kinds in enumerate(list(product(KINDS, repeat=2)) * times):
-        size = SIZES[(first + number + number // 9) % 3]
-        given[number % queues].append(random_instruction(rng, config, Bench.base(number % queues), kinds, size))
+    for number, kinds in enumerate(PAIRS * times):
+        size = SIZES[(first + number + number // len(PAIRS)) % 3]
+        instruction = random_instruction(rng, config, Bench.base(number % queues), kinds, size)
+        # Indices of its own.
+        given[number % queues].append(instruction.replace(index_address=4 * number))
     Bench(config, given, seed, idle).run()
+
+
+@pytest.mark.parametrize("name", ["4x4", "4x16"])
+def test_a_single_lane_lies_where_its_index_says(name):
+    """The first piece of such a walk may be all of its row."""
+    print(f"seed {SEED}")
+    (config, idle), rng = CASES[name], np.random.default_rng(SEED)
+    pairs = [pair for pair in PAIRS if "indirect" in pair] * 5
+    drawn = [random_instruction(rng, config, Bench.base(0), pair, 1, most_lanes=1) for pair in pairs]
+    some = [each.replace(index_address=4 * number) for number, each in enumerate(drawn)]
+    Bench(config, [some], SEED, idle).run()
 
 
 @pytest.mark.parametrize("name", sorted(CASES.keys() - {"4x256"}))
@@ -107,15 +122,25 @@ def test_a_load_of_whole_chunks_has_a_beat_in_each_cycle(beat_bytes, rows):
 #: and go out a cycle later, the last in 27; its answer comes in 28. From SBUF to SBUF: read in cycles 18 to 33.
 _MEMORY = {"space": "memory", "pitch": 64}
 _SBUF = {"space": "sbuf"}
-TIMES = {"load": (_MEMORY, _SBUF, 26), "store": (_SBUF, _MEMORY, 28), "local": (_SBUF, _SBUF, 34)}
+TIMES = {
+    "load": (_MEMORY, _SBUF, 26, "none"),
+    "store": (_SBUF, _MEMORY, 28, "none"),
+    "local": (_SBUF, _SBUF, 34, "none"),
+    # Indices are asked for in cycle 1, and all is 8 cycles later, for 4 lanes.
+    "gather": (_MEMORY, _SBUF, 34, "source"),
+    "scatter": (_SBUF, _MEMORY, 36, "sink"),
+}
 
 
 @pytest.mark.parametrize("kind", TIMES)
 def test_a_chunk_takes_the_cycles_that_it_should(kind):
-    source, sink, cycles = TIMES[kind]
+    source, sink, cycles, indirect = TIMES[kind]
     base = {"memory": Bench.base(0), "sbuf": 0}
     upper = {"memory": Bench.base(0) + 8192, "sbuf": 2048}
     sides = {f"source_{name}": value for name, value in (source | {"address": base[source["space"]]}).items()}
     sides |= {f"sink_{name}": value for name, value in (sink | {"address": upper[sink["space"]]}).items()}
-    bench = _alone(CASES["4x32"][0], Instruction("dma", lanes=4, size="4", count0=16, count1=1, **sides))
+    bench = _alone(
+        CASES["4x32"][0],
+        Instruction("dma", lanes=4, size="4", count0=16, count1=1, indirect=indirect, index_limit=4, **sides),
+    )
     assert bench.drivers[0].times == [[0, cycles]]

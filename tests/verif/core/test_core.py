@@ -26,7 +26,7 @@ PACES = (
 def check_agrees(config, simulator, seeds, length=20, **pace):
     """Programs through both, one after another; the memory that the last leaves is the executor's."""
     print(f"seeds {seeds}, {pace}")
-    programs = [random_program(config, seed, length=length, indirect=False) for seed in seeds]
+    programs = [random_program(config, seed, length=length) for seed in seeds]
     run = run_programs(config, programs, simulator=simulator, pace=pace)
     assert not run.mismatches, "\n".join(run.lines())
     assert run.compared_cycles > 100 * len(programs)

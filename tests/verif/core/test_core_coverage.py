@@ -5,9 +5,10 @@ import numpy as np
 from arch.core.instructions import Instruction
 from arch.core.presets import CORES
 from golden.core.jobs import Job
-from verif.core.coverage.hook import stimuli
+from verif.core.coverage.hook import faulty_stimulus, stimuli
 from verif.core.coverage.plan import plan
 from verif.core.coverage.sampling import CoreSampler
+from verif.core.stops import stretches
 from verif.core.unit import core_unit
 from verif.core.workload import random_jobs
 from verif.coverage.points import Hits
@@ -36,6 +37,11 @@ def test_random_programs_hit_every_bin():
     total = Hits(plan(TINY))
     for _, jobs, pace in stimuli(TINY, 1):
         total.merge(sampled(jobs, **pace))
+    jobs, pace = faulty_stimulus(TINY, 1)
+    sampler = CoreSampler(TINY)
+    for records, _ in stretches(TINY, jobs, **pace):
+        sampler.see(records[:, 1:])
+    total.merge(sampler.hits())
     assert [(point.name, *labels) for point, labels in total.holes()] == []
     assert [*total.refuted()] == []
 

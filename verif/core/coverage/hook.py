@@ -10,12 +10,14 @@ from arch.core.presets import CORES
 from golden.core.jobs import Job
 from verif.core.coverage.plan import plan
 from verif.core.coverage.sampling import CoreSampler
+from verif.core.faults import FAULTS, faulty_job
+from verif.core.stops import run_faulty
 from verif.core.unit import core_unit
 from verif.core.workload import random_jobs
 from verif.coverage.hook import CoverageHook, CoverageRun, Measured
 from verif.simulation.simulate import simulate_unit
 
-__all__ = ["COVERAGE", "stimuli"]
+__all__ = ["COVERAGE", "faulty_stimulus", "stimuli"]
 
 #: By the name in reports, which no other unit has.
 CONFIGS = {"core": CORES["tiny"]}
@@ -27,6 +29,8 @@ PACES = {
 }
 #: Programs at each pace.
 PROGRAMS = 40
+#: Programs of each fault.
+FAULTY = 30
 
 
 def stimuli(config: CoreConfig, seed: int) -> Iterator[tuple[str, Sequence[Job], dict]]:
@@ -34,6 +38,18 @@ def stimuli(config: CoreConfig, seed: int) -> Iterator[tuple[str, Sequence[Job],
     for number, (name, pace) in enumerate(PACES.items()):
         rng = np.random.default_rng([seed, number])
         yield name, random_jobs(config, rng, PROGRAMS, length=40, work=512), pace | {"seed": seed}
+
+
+def faulty_stimulus(config: CoreConfig, seed: int) -> tuple[Sequence[Job], dict]:
+    """Programs that stop the core, and how memory answers."""
+    rng = np.random.default_rng([seed, len(PACES)])
+    return [faulty_job(config, rng, fault) for fault in FAULTS * FAULTY], PACES["random"] | {"seed": seed}
+
+
+def _measure_faulty(config: CoreConfig, seed: int) -> Measured:
+    sampler = CoreSampler(config)
+    jobs, pace = faulty_stimulus(config, seed)
+    return Measured.of(run_faulty(config, jobs, pace=pace, observe=sampler.see), sampler)
 
 
 def _measure(config: CoreConfig, jobs: Sequence[Job], pace: dict) -> Measured:
@@ -45,6 +61,7 @@ def _runs(name: str, seed: int) -> Iterator[CoverageRun]:
     config = CONFIGS[name]
     for run, jobs, pace in stimuli(config, seed):
         yield CoverageRun(run, partial(_measure, config, jobs, pace))
+    yield CoverageRun("faulty", partial(_measure_faulty, config, seed))
 
 
 COVERAGE = CoverageHook(names=tuple(CONFIGS), plan=lambda name: plan(CONFIGS[name]), runs=_runs)

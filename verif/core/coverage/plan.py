@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 from arch.core.config import CoreConfig
 from arch.core.instructions import FUNCTION_NAMES, OPERATIONS, REDUCTIONS
+from arch.core.layouts import DOINGS, ERRORS
 from arch.core.signals import read_ports, write_ports
 from arch.elements import ELEMENTS
 from verif.coverage.points import Excluded, Point
 
-__all__ = ["AMOUNTS", "CHANNELS", "LANES", "LEVELS", "MASKS", "SIDES", "SOURCES", "TILES", "plan"]
+__all__ = ["AMOUNTS", "AT_FAULT", "CHANNELS", "LANES", "LEVELS", "MASKS", "SIDES", "SOURCES", "TILES", "plan"]
 
 TYPES = tuple(name for name, element in ELEMENTS.items() if element.format)
-SIDES = ("memory", "transposed", "sbuf")
+SIDES = ("memory", "transposed", "indirect", "sbuf")
+#: What an instruction at fault is, or that it was not given to a queue.
+AT_FAULT = ("dma", "matmul", "vector", "scalar", "none given")
 SOURCES = ("sbuf", "psum")
 MASKS = ("none", "at_most", "at_least", "equal")
 LANES = ("one", "some", "all")
@@ -31,7 +34,7 @@ def _instructions(config: CoreConfig) -> list[Point]:
     formats = config.engine.formats
     return [
         Point("lanes", "Lanes of an instruction.", {"name": ("dma", "matmul", "vector", "scalar"), "lanes": LANES}),
-        Point("dma", "Sides and element sizes.", {"source": SIDES, "sink": SIDES, "size": ("1", "2", "4")}),
+        Point("dma", "Sides and element sizes.", {"source": SIDES, "sink": SIDES, "size": ("1", "2", "4")}, _in_sbuf()),
         Point("matmul types", "Formats of the operands.", {"stationary": formats, "moving": formats}),
         Point("matmul tiles", "Tiles of K.", {"tiles": tuple(TILES)}),
         Point("vector types", "x to y.", {"x": TYPES, "y": TYPES}),
@@ -62,6 +65,8 @@ def plan(config: CoreConfig) -> Sequence[Point]:
             {"of": queues, "for": queues, "must wait": _NO_YES},
             itself,
         ),
+        Point("doing", "What a queue is doing, in a cycle.", {"queue": queues, "doing": DOINGS}),
+        Point("stop", "What stopped the core.", {"error": ERRORS, "at fault": AT_FAULT}, _blameless()),
         Point("level", "Instructions in a queue, in a cycle.", {"queue": queues, "level": LEVELS}),
         Point("read", "A read port is served.", {"port": reads, "bank": banks}),
         Point("write", "A write port is served.", {"port": writes, "bank": banks}),
@@ -78,7 +83,6 @@ def plan(config: CoreConfig) -> Sequence[Point]:
             "pipeline",
             "A lane engine's pipeline moves, or its write is not granted.",
             {"engine": ("vector", "scalar"), "moves": _NO_YES},
-            [Excluded("the vector engine writes first", {"engine": ("vector",), "moves": ("no",)})],
         ),
     ]
 
@@ -89,3 +93,23 @@ def _ordered(ports: tuple[str, ...]) -> list[Excluded]:
         Excluded("the first is the one of priority", {"first": (port,), "second": ports[: rank + 1]})
         for rank, port in enumerate(ports)
     ]
+
+
+def _in_sbuf() -> list[Excluded]:
+    """Of an indirect side the other one."""
+    elsewhere = SIDES[:-1]
+    return [
+        Excluded("the other side of an indirect one is in SBUF", {side: ("indirect",), other: elsewhere})
+        for side, other in (("source", "sink"), ("sink", "source"))
+    ]
+
+
+def _blameless() -> list[Excluded]:
+    """Instructions that an error is never the fault of."""
+    engines, nobody = AT_FAULT[1:-1], AT_FAULT[-1:]
+    return [
+        Excluded("it is not given to a queue", {"error": ("illegal", "limit"), "at fault": AT_FAULT[:-1]}),
+        Excluded("only what was given gets to SBUF", {"error": ("sbuf", "index"), "at fault": nobody}),
+        Excluded("engines have no indices, and ask nothing of memory",
+                 {"error": ("index", "memory", "bus"), "at fault": engines}),
+    ]  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 from arch.core.config import CoreConfig
 from arch.core.instructions import FUNCTION_NAMES, INSTRUCTION_BYTES, OPERATIONS, REDUCTIONS, Instruction, decode
 from arch.core.signals import core_record, read_ports, write_ports
-from verif.core.coverage.plan import AMOUNTS, CHANNELS, KINDS, MASKS, SIDES, SOURCES, TILES, TYPES, plan
+from verif.core.coverage.plan import AMOUNTS, AT_FAULT, CHANNELS, KINDS, MASKS, SIDES, SOURCES, TILES, TYPES, plan
 from verif.coverage.points import Hits
 
 __all__ = ["CoreSampler"]
@@ -21,12 +21,16 @@ class CoreSampler:
     def __init__(self, config: CoreConfig) -> None:
         self.config, self._record, self._hits = config, core_record(config), Hits(plan(config))
         self._outstanding: Counter = Counter()
+        #: Names of the instructions of the program that were given to their queues.
+        self._given: list[str] = []
+        self._stopped = False
 
     def hits(self) -> Hits:
         return self._hits
 
     def see(self, trace: np.ndarray) -> None:
         self._dispatch(trace)
+        self._stop(trace)
         self._queues(trace)
         self._ports("read", trace, read_ports(self.config))
         self._ports("write", trace, write_ports(self.config))
@@ -50,18 +54,38 @@ class CoreSampler:
         """Each instruction that goes to its queue, and what it waits for."""
         words, queues = self._record.at("dispatched"), self.config.queues
         done = np.stack([self._flag(trace, "completes", row) for row in range(len(queues))], axis=1)
-        events = np.flatnonzero(self._flag(trace, "dispatched") | done.any(axis=1))
+        taken = self._flag(trace, "i_program__valid") & self._flag(trace, "i_program__ready")
+        given = self._flag(trace, "dispatched")
+        events = np.flatnonzero(given | done.any(axis=1) | taken)
         for cycle in events:
             for row, queue in enumerate(queues):
                 self._outstanding[queue] -= int(done[cycle, row])
-            if not trace[cycle, words.start] & 1:
+            if taken[cycle]:
+                # Behind a reset, what the program before has left undone is gone.
+                self._outstanding.clear()
+                self._given.clear()
+            if not given[cycle]:
                 continue
-            code = int.from_bytes(trace[cycle, words].astype("<u4").tobytes(), "little") >> 1
+            bits = int.from_bytes(trace[cycle, words].astype("<u4").tobytes(), "little")
+            code = self._record.layouts["dispatched"].unpack(bits)["code"]
             instruction = decode(code.to_bytes(INSTRUCTION_BYTES, "little"))
+            self._given.append(instruction.name)
             self._waits(instruction)
             self._outstanding[instruction.queue_name] += 1
             self._lanes(instruction)
             getattr(self, f"_{instruction.name}")(instruction)
+
+    def _stop(self, trace: np.ndarray) -> None:
+        """The cycle in which the core has stopped, once what was given up to its end is known."""
+        stopped = self._flag(trace, "o_stop") != 0
+        before = np.concatenate([[self._stopped], stopped])
+        for at in np.flatnonzero(stopped & ~before[:-1]):
+            parts = {part: int(self._bits(trace, "o_stop", None, part)[at]) for part in ("error", "number")}
+            # One that left in the cycle of the error was not given before.
+            given = len(self._given) - int(at > 0 and self._flag(trace, "dispatched")[at - 1])
+            name = self._given[parts["number"]] if parts["number"] < given else AT_FAULT[-1]
+            self._hits.add("stop", parts["error"] - 1, AT_FAULT.index(name))
+        self._stopped = bool(before[-1])
 
     def _waits(self, instruction: Instruction) -> None:
         queues = self.config.queues
@@ -80,7 +104,8 @@ class CoreSampler:
         for side in ("source", "sink"):
             space = instruction.named(f"{side}_space")
             transposed = space == "memory" and instruction.fields[f"{side}_transposed"]
-            sides.append(SIDES.index("transposed" if transposed else space))
+            indirect = instruction.named("indirect") == side
+            sides.append(SIDES.index("indirect" if indirect else "transposed" if transposed else space))
         self._hits.add("dma", *sides, instruction.size)
 
     def _matmul(self, instruction: Instruction) -> None:
@@ -119,6 +144,7 @@ class CoreSampler:
 
     def _queues(self, trace: np.ndarray) -> None:
         for row in range(len(self.config.queues)):
+            self._hits.add("doing", row, self._bits(trace, "o_doing", row, "doing"))
             level = self._bits(trace, "level", row, "level")
             self._hits.add("level", row, np.where(level == 0, 0, np.where(level == self.config.queue_depth, 2, 1)))
 
