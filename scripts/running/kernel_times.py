@@ -1,27 +1,35 @@
 """What a kernel's run was: its results, and where its cycles went, by engine and by line of source."""
 
 import linecache
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
 
 from arch.core.config import CoreConfig
 from arch.core.instructions import Instruction
+from arch.core.layouts import DOINGS
 from arch.core.signals import core_record
 from kernels.language import Program, Source
 
-__all__ = ["EngineTimes", "InstructionTimes", "LineTimes", "Ran", "Recorder", "Result"]
+__all__ = ["EngineTimes", "InstructionTimes", "LineTimes", "Ran", "Recorder", "Result", "Spent"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ran:
-    """A run: memory at its end; its cycles; when each instruction was given to its queue, taken from it, complete."""
+    """A run.
+
+    memory : uint8[bytes], at its end
+    cycles : None where time is not known, and then there are no times
+    times : when each instruction was given to its queue, taken from it, and complete
+    doings : uint8[cycles] of each queue, indices into ``DOINGS``
+    """
 
     memory: np.ndarray
     cycles: int | None = None
     times: tuple[tuple[int, int, int], ...] = ()
+    doings: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Recorder:
@@ -32,6 +40,8 @@ class Recorder:
         rows = range(len(config.queues))
         self._queues = config.queues
         self._columns = {name: [record.at(name, row).start for row in rows] for name in ("starts", "completes")}
+        self._doing = [record.at("o_doing", row).start for row in rows]
+        self._doings: list[np.ndarray] = []
         self._dispatched, self._running = record.at("dispatched").start, record.at("o_running").start
         self._at, self._cycles = 0, 0
         self._given: list[np.ndarray] = []
@@ -43,6 +53,7 @@ class Recorder:
         for name, columns in self._columns.items():
             for seen, column in zip(self._seen[name], columns, strict=True):
                 seen.append(self._at + np.flatnonzero(records[:, column] & 1))
+        self._doings.append(records[:, self._doing].astype(np.uint8))
         running = np.flatnonzero(records[:, self._running] & 1)
         if len(running):
             self._cycles = self._at + int(running[-1]) + 1
@@ -59,7 +70,46 @@ class Recorder:
         for at, instruction in zip(given, program, strict=True):
             starts, completes = events[instruction.queue_name]
             times.append((at, next(starts), next(completes)))
-        return Ran(memory=memory.copy(), cycles=self._cycles, times=tuple(times))
+        doings = dict(zip(self._queues, np.concatenate(self._doings)[: self._cycles].T, strict=True))
+        return Ran(memory=memory.copy(), cycles=self._cycles, times=tuple(times), doings=doings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """Cycles by what a queue did in them, as docs/core.md counts it.
+
+    Members
+    -------
+    busy : int
+        Something was at work.
+    stream : int
+        What was at work lacked something: rows of PSUM, operands, a beat of memory.
+    conflict : int
+        It asked for a bank of SBUF that another one had.
+    order : int
+        The next instruction was there and waited for another queue, or was about to start.
+    """
+
+    busy: int = 0
+    stream: int = 0
+    conflict: int = 0
+    order: int = 0
+
+    @classmethod
+    def of(cls, doings: np.ndarray) -> "Spent":
+        """The cycles of uint8[cycles], but those in which a queue was empty."""
+        counts = np.bincount(doings, minlength=len(DOINGS)).tolist()
+        return cls(**{name: count for name, count in zip(DOINGS, counts, strict=True) if name != "empty"})
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(**{name: getattr(self, name) + getattr(other, name) for name in _SPENT})
+
+    @property
+    def total(self) -> int:
+        return sum(getattr(self, name) for name in _SPENT)
+
+
+_SPENT = tuple(Spent.__dataclass_fields__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +121,8 @@ class InstructionTimes:
     number, queue, instruction, source
     given, start, end : int or None
         The cycles in which it was given to its queue, taken from it, and complete; None where time is not known.
-    waiting, busy : int
-        Cycles in which it was its queue's next and had to wait; and in which it was at work, those apart in which the
-        one before it still was.
+    spent : Spent
+        The cycles of its queue since the instruction before it was complete.
     """
 
     number: int
@@ -83,18 +132,16 @@ class InstructionTimes:
     given: int | None = None
     start: int | None = None
     end: int | None = None
-    waiting: int = 0
-    busy: int = 0
+    spent: Spent = Spent()
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineTimes:
-    """An engine or DMA queue: its instructions, and the cycles of the run in three parts that add up to all."""
+    """An engine or DMA queue: its instructions, its cycles, and those in which it had none: together all of the run."""
 
     instructions: int
-    busy: int
-    waiting: int
-    idle: int
+    spent: Spent
+    empty: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +151,7 @@ class LineTimes:
     source: Source
     queues: tuple[str, ...]
     instructions: int
-    busy: int
-    waiting: int
+    spent: Spent
 
     @property
     def text(self) -> str:
@@ -150,10 +196,9 @@ class Result:
         return products / (self.cycles * self.program.config.lanes**2)
 
     def _engine(self, queue: str) -> EngineTimes:
-        mine = [each for each in self.instructions if each.queue == queue]
-        busy, waiting = sum(each.busy for each in mine), sum(each.waiting for each in mine)
-        idle = self.cycles - busy - waiting
-        return EngineTimes(instructions=len(mine), busy=busy, waiting=waiting, idle=idle)
+        mine = [each.spent for each in self.instructions if each.queue == queue]
+        spent = sum(mine, Spent())
+        return EngineTimes(instructions=len(mine), spent=spent, empty=self.cycles - spent.total)
 
     def lines(self) -> list[LineTimes]:
         """The lines of source that made instructions, in the order of their first ones."""
@@ -165,8 +210,7 @@ class Result:
                 source=source,
                 queues=tuple(dict.fromkeys(each.queue for each in group)),
                 instructions=len(group),
-                busy=sum(each.busy for each in group),
-                waiting=sum(each.waiting for each in group),
+                spent=sum((each.spent for each in group), Spent()),
             )
             for source, group in found.items()
         ]
@@ -175,25 +219,29 @@ class Result:
         """Two tables: cycles by engine, and by line of source. Raises ValueError from the executor's run."""
         if self.cycles is None:
             raise ValueError("a report needs backend cycles or rtl: the executor knows no time")
-        rows = [f"{self.cycles} cycles", f"{'':12} {'instructions':>12} {'busy':>8} {'waiting':>8} {'idle':>8}"]
+        titles = "".join(f"{name:>9}" for name in _SPENT)
+        rows = [f"{self.cycles} cycles", f"{'':12} {'instructions':>12}{titles}{'empty':>9}"]
         for queue, each in self.engines.items():
-            rows.append(f"{queue:12} {each.instructions:12} {each.busy:8} {each.waiting:8} {each.idle:8}")
-        rows.append(f"{'line':12} {'instructions':>12} {'busy':>8} {'waiting':>8}")
+            rows.append(f"{queue:12} {each.instructions:12}{_columns(each.spent)}{each.empty:9}")
+        rows.append(f"{'line':12} {'instructions':>12}{titles}")
         for line in self.lines():
             place = f"{'+'.join(line.queues)}:{line.source.line}"
-            rows.append(f"{place:12} {line.instructions:12} {line.busy:8} {line.waiting:8}  {line.text}")
+            rows.append(f"{place:12} {line.instructions:12}{_columns(line.spent)}  {line.text}")
         return "\n".join(rows)
 
 
-def _instruction_times(program: Program, ran: Ran):
-    ends = dict.fromkeys(program.config.queues, 0)
+def _columns(spent: Spent) -> str:
+    return "".join(f"{getattr(spent, name):9}" for name in _SPENT)
+
+
+def _instruction_times(program: Program, ran: Ran) -> Iterator[InstructionTimes]:
+    ends = dict.fromkeys(program.config.queues, -1)
     rows = zip(program.instructions, program.sources, ran.times or [None] * len(program.instructions), strict=True)
     for number, (instruction, source, times) in enumerate(rows):
         queue, fields = instruction.queue_name, {}
         if times is not None:
             given, start, end = times
-            fields = {"given": given, "start": start, "end": end}
-            fields["waiting"] = max(0, start - max(given, ends[queue]))
-            fields["busy"] = end - max(start, ends[queue])
+            spent = Spent.of(ran.doings[queue][ends[queue] + 1 : end + 1])
+            fields = {"given": given, "start": start, "end": end, "spent": spent}
             ends[queue] = end
         yield InstructionTimes(number=number, queue=queue, instruction=instruction, source=source, **fields)

@@ -183,6 +183,14 @@ def _cycles(program: Program, memory: np.ndarray, latency: int) -> Ran:
     words = np.empty((1024, core_record(program.config).words), np.uint32)
     while not model.done:
         recorder.see(model.run(len(words), until_done=True, latency=latency, out=words))
+    return _ran(program, model, recorder)
+
+
+def _ran(program: Program, model: Core, recorder: Recorder) -> Ran:
+    """The run of a model that is done. Raises KernelError if something stopped it."""
+    if model.stop is not None:
+        reason, number = model.stop
+        raise KernelError(f"instruction {number} stopped the core: {reason}", program.sources[number])
     return recorder.ran(model.memory, program.instructions)
 
 
@@ -203,7 +211,7 @@ def _rtl(program: Program, memory: np.ndarray, latency: int) -> Ran:
     if ran.mismatches:
         raise RuntimeError("\n".join(["the RTL differs from the golden model", *ran.lines()]))
     # Every beat that was written was compared: what the model's memory holds is what the RTL's does.
-    return recorder.ran(cores[0].memory, program.instructions)
+    return _ran(program, cores[0], recorder)
 
 
 _RUNS: dict[str, Callable[[Program, np.ndarray, int], Ran]] = {

@@ -300,6 +300,8 @@ def test_what_only_shows_when_it_runs_has_its_line_too():
     line = chosen._function.__code__.co_firstlineno + 2
     with pytest.raises(nl.KernelError, match=rf"test_errors.py:{line}: .*index of lane 2 must be below 6, not 6"):
         run(chosen, [table, index], config="tiny")
+    with pytest.raises(nl.KernelError, match=rf"test_errors.py:{line}: instruction 1 stopped the core: index"):
+        run(chosen, [table, index], config="tiny", backend="cycles")
 
 
 @pytest.mark.parametrize(

@@ -259,11 +259,12 @@ def test_gather_and_scatter(rng):
     table, cache = numbers(rng, 9, 2, 3), numbers(rng, 9, 2, 2, 3)
     index = np.array([8, 0, 2, 5], np.uint32)
     line = numbers(rng, 9)
-    result = run(kernel(move), [table, index, cache, line], config="tiny")
-    np.testing.assert_array_equal(result.outputs[0], table[index])
-    np.testing.assert_array_equal(result.outputs[1], np.where((index < 3)[:, None, None], table[index], -1))
-    due = cache.copy()
-    due[index, 1] = table[index]
-    np.testing.assert_array_equal(result.tensors[2], due)
-    np.testing.assert_array_equal(result.outputs[2][:, 0], line[index])
-    np.testing.assert_array_equal(result.tensors[0], table)
+    for backend in ("golden", "cycles"):
+        result = run(kernel(move), [table, index, cache, line], config="tiny", backend=backend)
+        np.testing.assert_array_equal(result.outputs[0], table[index])
+        np.testing.assert_array_equal(result.outputs[1], np.where((index < 3)[:, None, None], table[index], -1))
+        due = cache.copy()
+        due[index, 1] = table[index]
+        np.testing.assert_array_equal(result.tensors[2], due)
+        np.testing.assert_array_equal(result.outputs[2][:, 0], line[index])
+        np.testing.assert_array_equal(result.tensors[0], table)
