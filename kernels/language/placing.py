@@ -72,6 +72,7 @@ class _Lane:
         self.by_hand = [buffer for buffer in buffers if buffer.by_hand]
         self.bank_bytes, self.lane_bytes = config.bank_rows * WORD_BYTES, config.lane_bytes
         self.spans = [_Span(0, config.lane_bytes)]
+        self.recent: list[Buffer] = []
 
     def place(self) -> None:
         for buffer in self.buffers:
@@ -97,6 +98,7 @@ class _Lane:
         if start is None:
             raise KernelError(self._full(buffer), buffer.source)
         buffer.address, end = start, start + buffer.bytes
+        self.recent.append(buffer)
         spans = []
         for span in self.spans:
             if span.end <= start or span.start >= end:
@@ -154,9 +156,10 @@ class _Lane:
             lowest.setdefault((start // self.bank_bytes, (start + buffer.bytes - 1) // self.bank_bytes), start)
         if len(lowest) == 1:
             return starts[0]
-        live = [(span.start, span.end, span.buffer) for span in self.spans if span.buffer is not None]
-        live += [(o.address, o.address + o.bytes, o) for o in self.by_hand if _at_once(buffer, o)]
-        met = [(low, high, self._meet(buffer, other)) for low, high, other in live if self._meet(buffer, other)]
+        # What was in use a moment ago may still be at work.
+        self.recent = [other for other in self.recent if other.last >= self.now - _REST]
+        near = [*self.recent, *(other for other in self.by_hand if _at_once(buffer, other))]
+        met = [(o.address, o.address + o.bytes, count) for o in near if (count := self._meet(buffer, o))]
         scores = []
         for (first, last), start in lowest.items():
             begin, end = first * self.bank_bytes, (last + 1) * self.bank_bytes

@@ -100,6 +100,20 @@ def test_operands_of_an_instruction_are_apart_even_where_all_banks_are_in_use():
         assert t.address // 1024 in banks
 
 
+def test_loads_and_results_of_a_loop_are_in_different_banks():
+    """What comes for the next turn does not hold up what this one writes."""
+
+    @kernel
+    def double(x):
+        out = nl.output(x.shape)
+        for rows in nl.blocks(x.shape[0]):
+            nl.store(out[rows], nl.tensor_scalar(nl.load(x[rows]), "multiply", 2.0))
+
+    program = double.build(TINY, [((24, 40), "fp32")])
+    loaded, doubled = ({tile.address // 1024 for tile in program.tiles[first::2]} for first in (0, 1))
+    assert len(program.tiles) == 12 and not loaded & doubled, (loaded, doubled)
+
+
 def test_what_is_full_is_shown():
     @kernel
     def many(x):
