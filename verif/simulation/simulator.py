@@ -245,8 +245,6 @@ def _control_file(hier_blocks: Sequence[str], coverage: bool) -> str:
             # Of the device alone.
             *(['coverage_off -file "*harness.sv"'] if coverage else []),
             *(f'lint_off -rule {rule} -file "*source*.v"' for rule in WAIVED),
-            # Of a port with an index the harness looks at what is behind it.
-            'lint_off -rule PINMISSING -file "*harness.sv"',
             *(f'hier_block -module "{name}"' for name in hier_blocks),
             "",
         ]
