@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from arch.core.accesses import Access, accesses, conflict
 from arch.core.config import CoreConfig
-from arch.core.instructions import INSTRUCTION_BYTES, WAIT_MAX, Instruction, encode
-from arch.core.program import psum_rows
+from arch.core.instructions import INSTRUCTION_BYTES, Instruction, encode
+from kernels.language.waits import Waits
 
 __all__ = ["Builder", "Tile"]
 
@@ -17,17 +16,6 @@ class Tile:
 
     address: int
     bytes: int
-
-
-@dataclass(frozen=True)
-class _Issued:
-    """An instruction of the program so far: its number in its queue, and what is complete when it is."""
-
-    queue: str
-    number: int
-    accesses: tuple[Access, ...]
-    takes_psum: bool
-    clock: dict[str, int]
 
 
 class Builder:
@@ -44,9 +32,7 @@ class Builder:
     def __init__(self, config: CoreConfig):
         self.config = config
         self.instructions: list[Instruction] = []
-        self._issued: list[_Issued] = []
-        self._kept = 64
-        self._counts = dict.fromkeys(config.queues, 0)
+        self._waits = Waits(config)
         self._taken: list[Tile] = []
 
     # ---- SBUF -----------------------------------------------------------------------------------
@@ -83,46 +69,8 @@ class Builder:
 
     def issue(self, name: str, **fields: object) -> None:
         """Append an instruction; its waits are worked out here."""
-        plain = Instruction(name, **fields)
-        queue = plain.queue_name
-        touched = accesses(plain, self.config)
-        takes_psum = psum_rows(plain) < 0
-        clock = dict(self._last(queue))
-        waits = {}
-        # The latest first: what it waits for has mostly waited for the others.
-        for earlier in reversed(self._issued):
-            if earlier.queue == queue or clock.get(earlier.queue, 0) >= earlier.number:
-                continue
-            psum = takes_psum and earlier.takes_psum
-            if psum or any(conflict(mine, other) for mine in touched for other in earlier.accesses):
-                back = min(self._counts[earlier.queue] - earlier.number + 1, WAIT_MAX)
-                waited = self._counts[earlier.queue] - back + 1
-                waits[f"wait_{earlier.queue}"] = back
-                for other, number in self._clock(earlier.queue, waited).items():
-                    clock[other] = max(clock.get(other, 0), number)
-        self._counts[queue] += 1
-        clock[queue] = self._counts[queue]
-        self._issued.append(_Issued(queue, self._counts[queue], touched, takes_psum, clock))
+        waits = self._waits.add(Instruction(name, **fields))
         self.instructions.append(Instruction(name, **fields, **waits))
-        if len(self._issued) > 2 * self._kept:
-            self._forget()
-
-    def _forget(self) -> None:
-        """Drop the instructions that all queues have waited for: nothing will ever wait for them again."""
-        clocks = [self._last(queue) for queue in self._counts]
-        known = {queue: min(clock.get(queue, 0) for clock in clocks) for queue in self._counts}
-        kept = [i for i in self._issued if i.number > known[i.queue] or i.number == self._counts[i.queue]]
-        self._issued, self._kept = kept, max(len(kept), 64)
-
-    def _last(self, queue: str) -> dict[str, int]:
-        """What is complete when the queue's last instruction is."""
-        return self._clock(queue, self._counts[queue])
-
-    def _clock(self, queue: str, number: int) -> dict[str, int]:
-        for issued in reversed(self._issued):
-            if (issued.queue, issued.number) == (queue, number):
-                return issued.clock
-        return {}
 
     def code(self) -> bytes:
         """The program in memory."""

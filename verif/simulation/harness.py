@@ -71,7 +71,8 @@ class Harness:
         The record. A field for which ``path`` gives nothing is a port of the device, named as the field.
     path : callable
         The Verilog expression of a compared field that is not a port, such as ``dut.row_3.pe_2.psum``, or None. Its
-        width must be the field's, and every port of the device must be a field: Verilator refuses to build others.
+        width must be the field's, and every port of the device must be a field: Verilator refuses to build others. That
+        of an array of ports, an output for each row, is ``dut.<name>__<row>``.
     log : Log or None
         What is written to a file.
     has_clock : bool
@@ -191,6 +192,8 @@ class Harness:
             vector = f"[{f.width - 1}:0]"
             if not self._is_port(f):
                 lines.append(f"  wire {vector} harness_field_{index} = {self.path(f)};")
+                if self.path(f) == f"dut.{f.name}__{f.row}":
+                    connections.append(f".{f.name}__{f.row}()")
                 continue
             lines.append(f"  reg {vector} {f.name} = 0;" if f.drive else f"  wire {vector} {f.name};")
             if f != RESET:

@@ -225,3 +225,11 @@ def test_options(tmp_path, options, message):
 def test_harness_options(options, message):
     with pytest.raises(ValueError, match=message):
         Harness(**{"dut": "delay", "fields": FIELDS} | options)
+
+
+def test_the_ports_of_an_array_are_looked_at_where_they_are():
+    """Verilator wants every port connected; one with an index has no name of its own in the record."""
+    fields = [Field("o_x", 2, row=0), Field("o_x", 2, row=1), Field("o_y", 1)]
+    text = Harness(dut="d", fields=fields, path=lambda f: None if f.row is None else f"dut.o_x__{f.row}").text()
+    assert ".o_x__0()" in text and ".o_x__1()" in text and ".o_y(o_y)" in text
+    assert "wire [1:0] harness_field_1 = dut.o_x__1;" in text

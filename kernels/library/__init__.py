@@ -1,0 +1,1 @@
+"""Kernels that others are made of."""
