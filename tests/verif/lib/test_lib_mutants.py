@@ -1,9 +1,12 @@
 """Mutants of queue, register slice, arbiter and memory: their benches kill each, or a proof clears it."""
 
+import pytest
+
 from verif.lib.mutants import MUTANTS
 from verif.mutants.campaign import judge_all, wrong_without_mutant
 
 
+@pytest.mark.slow
 def test_no_mutant_survives(tmp_path):
     mutation = MUTANTS.mutation("lib", count=12, seed=1, root=tmp_path)
     benches = MUTANTS.benches(mutation)
