@@ -59,7 +59,7 @@ def test_name_that_is_not_there(systolith):
     code, out, err = systolith("--only", "decoders")
     assert (code, out) == (2, "")
     assert err.startswith(
-        "systolith: --only: no property decoders; takes the beginning of a name: arbiter, decoder, exact_adder,"
+        "systolith: --only: no property decoders; takes the beginning of a name: arbiter, core, decoder, exact_adder,"
     )
     assert err.count("\n") == 1
 
