@@ -203,9 +203,9 @@ def test_every_output_in_every_cycle(queues, idle):
         for cycle in range(CYCLES):
             # Memory answers for a while, and then not.
             given = _given(config, offers, model, to_answer, cycle // 200 % 2)
-            # Of the first half every page is the program's; now and then the core is stopped for a while.
+            # Of the first half every page is the program's; now and then the core is stopped, mostly not for long.
             given |= {"pages": (1 << 28) * 9 // 10 if cycle % 50 > 25 and cycle > CYCLES // 2 else 1 << 28}
-            given |= {"stopped": int(cycle % 70 > 40)}
+            given |= {"stopped": int(cycle % 70 > 40 or cycle % 1000 > 700)}
             _drive(ctx, port, given)
             seen, want = _seen(ctx, port, given), model.cycle(given)
             assert seen == want, (cycle, given)
