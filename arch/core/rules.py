@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from arch.core.accesses import Access, accesses, overlap
 from arch.core.config import WORD_BYTES, CoreConfig
-from arch.core.instructions import ADDRESS_BITS, MEMORY_BITS, QUEUES, Instruction
+from arch.core.instructions import ADDRESS_BITS, MEMORY_BITS, QUEUES, Instruction, decode
 from arch.elements import ELEMENTS
 from arch.formats import FP32
 
-__all__ = ["check_fields", "check_instruction"]
+__all__ = ["check_fields", "check_instruction", "is_legal"]
 
 #: Addresses that an instruction can name in a lane of SBUF.
 LANE_ADDRESSES = 1 << ADDRESS_BITS
@@ -39,6 +39,15 @@ def check_fields(instruction: Instruction, config: CoreConfig) -> None:
             why = "which is its own queue" if own else "a queue that the core has not"
             _require(not instruction.wait(queue), f"wait_{queue} must be 0, {why}", instruction.wait(queue))
     _CHECKS[instruction.name](instruction, config)
+
+
+def is_legal(each: Instruction | bytes, config: CoreConfig) -> bool:
+    """Whether a core lets an instruction, or its bytes, which may be none, go to its queue."""
+    try:
+        check_fields(decode(each) if isinstance(each, bytes) else each, config)
+    except ValueError:
+        return False
+    return True
 
 
 def _require(holds: bool, rule: str, value: object) -> None:

@@ -7,9 +7,9 @@ from numbers import Real
 import numpy as np
 
 from arch.core.config import CoreConfig
-from arch.core.instructions import INSTRUCTION_BYTES, Instruction, decode
+from arch.core.instructions import INSTRUCTION_BYTES
 from arch.core.layouts import ERRORS
-from arch.core.rules import check_fields
+from arch.core.rules import is_legal
 from arch.core.signals import core_record
 from golden.checks import integer, plain
 from golden.core.cycles import clocking
@@ -191,19 +191,10 @@ class Core:
             )
             if self._state.dispatch.state["legal"][0] < 0:
                 # It overwrote its program.
-                self._state.dispatch.state["legal"] = _is_legal(self._state.dispatch.instruction.tobytes(), self.config)
+                self._state.dispatch.state["legal"] = is_legal(self._state.dispatch.instruction.tobytes(), self.config)
             if self._state.environment.state["strays"][0]:
                 raise RuntimeError(f"a program must write within its window of memory, by cycle {self.cycle}")
         return trace[:count]
-
-
-def _is_legal(each: Instruction | bytes, config: CoreConfig) -> bool:
-    """Whether the core lets an instruction, or its bytes, go to its queue."""
-    try:
-        check_fields(decode(each) if isinstance(each, bytes) else each, config)
-    except ValueError:
-        return False
-    return True
 
 
 def _give(job: Job, config: CoreConfig) -> Given:
@@ -213,7 +204,7 @@ def _give(job: Job, config: CoreConfig) -> Given:
         responses=np.array([*job.responses], np.uint8),
         answers=np.array([*job.answers], np.uint8),
         codes=np.frombuffer(bytearray().join(job.codes), np.uint32).reshape(-1, INSTRUCTION_BYTES // 4),
-        legal=np.array([_is_legal(each, config) for each in job.program], np.int64),
+        legal=np.array([is_legal(each, config) for each in job.program], np.int64),
     )
 
 

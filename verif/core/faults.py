@@ -9,7 +9,7 @@ from arch.core.accesses import accesses
 from arch.core.config import CoreConfig
 from arch.core.instructions import ADDRESS_BITS, INSTRUCTION_BYTES, Instruction, decode, encode, instruction_layout
 from arch.core.layouts import PAGE_BYTES
-from arch.core.rules import check_fields
+from arch.core.rules import check_fields, is_legal
 from golden.core.jobs import Job
 from verif.core.programs import RandomProgram, random_program
 
@@ -63,20 +63,11 @@ def _flipped(job: Job, case: RandomProgram, config: CoreConfig, rng: np.random.G
     return _with(job, number, bytes(code))
 
 
-def _is_legal(each: Instruction | bytes, config: CoreConfig) -> bool:
-    """Whether a core lets an instruction, or what is none, go to its queue."""
-    try:
-        check_fields(decode(each) if isinstance(each, bytes) else each, config)
-    except ValueError:
-        return False
-    return True
-
-
 def _illegal(job: Job, case: RandomProgram, config: CoreConfig, rng: np.random.Generator) -> Job:
     """A bit, by which an instruction breaks a rule that a core checks."""
     for _ in range(ATTEMPTS):
         changed = _flipped(job, case, config, rng)
-        if not all(_is_legal(each, config) for each in changed.program):
+        if not all(is_legal(each, config) for each in changed.program):
             return changed
     raise RuntimeError(f"no illegal instruction in {ATTEMPTS} draws")
 

@@ -8,9 +8,9 @@ from amaranth.hdl import Cat, Module
 from amaranth.sim import Simulator
 
 from arch.core.config import CoreConfig
-from arch.core.instructions import INSTRUCTIONS, OPCODES, Instruction, decode, encode, instruction_layout
+from arch.core.instructions import INSTRUCTIONS, OPCODES, Instruction, encode, instruction_layout
 from arch.core.presets import CORES
-from arch.core.rules import check_fields
+from arch.core.rules import is_legal
 from hw.core.legal import Legal
 
 SEED = 71
@@ -79,11 +79,7 @@ def _mutated(rng: np.random.Generator, kind: str, code: int) -> int:
 
 
 def _is_legal(code: int, config: CoreConfig) -> bool:
-    try:
-        check_fields(decode(code.to_bytes(64, "little")), config)
-    except ValueError:
-        return False
-    return True
+    return is_legal(code.to_bytes(64, "little"), config)
 
 
 def _stimulus(config: CoreConfig, seed: int, count: int):
