@@ -1,6 +1,6 @@
 """Attention run wholly on a simulated core: a program, its tensors in memory, the result read back from there."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,6 @@ from arch.core.presets import CORES
 from arch.core.signals import core_record
 from arch.tensor.config import EngineConfig
 from golden.core.jobs import Job
-from golden.core.model import Core
 from kernels.attention import attention_program
 from kernels.attention_sizes import SCALES, AttentionSizes, Scratch, Tensors
 from scripts.ground.progress import progress_bar
@@ -153,18 +152,10 @@ def plan(
 def simulate_plan(planned: Plan) -> CoreRun:
     """The run on the RTL, every cycle compared with the golden model."""
     # The simulator is loaded where it is used.
-    from verif.core.unit import core_unit
+    from verif.core.unit import watched_unit
     from verif.simulation.simulate import simulate_unit
 
-    config, models = planned.config, []
-    doings = _Doings(config)
-
-    def model() -> Core:
-        # A run that differs makes another one, to see what went before.
-        models.append(Core(config))
-        return models[-1]
-
-    unit = replace(core_unit(config), model=model)
+    (unit, models), doings = watched_unit(planned.config), _Doings(planned.config)
     with progress_bar() as progress:
         task = progress.add_task("building the simulation", total=None)
 

@@ -1,7 +1,7 @@
 """Kernels run: by the executor, by the cycle model, or on the simulated RTL, with the same bits."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -196,16 +196,10 @@ def _ran(program: Program, model: Core, recorder: Recorder) -> Ran:
 
 def _rtl(program: Program, memory: np.ndarray, latency: int) -> Ran:
     # The simulator is loaded where it is used.
-    from verif.core.unit import core_unit
+    from verif.core.unit import watched_unit
     from verif.simulation.simulate import simulate_unit
 
-    cores, recorder = [], Recorder(program.config)
-
-    def model() -> Core:
-        cores.append(Core(program.config))
-        return cores[-1]
-
-    unit = replace(core_unit(program.config), model=model)
+    (unit, cores), recorder = watched_unit(program.config), Recorder(program.config)
     job = _job(program, memory)
     ran = simulate_unit(unit, [job], pace={"latency": latency}, observe=recorder.see)
     if ran.mismatches:

@@ -1,12 +1,10 @@
 """Programs through RTL and golden model, and what they leave in memory."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from arch.core.config import CoreConfig
-from golden.core.model import Core
 from verif.core.programs import RandomProgram
-from verif.core.unit import core_unit
+from verif.core.unit import watched_unit
 from verif.core.workload import job_of, result_of
 from verif.simulation.simulate import UnitRun, simulate_unit
 
@@ -25,13 +23,7 @@ def run_programs(
 
     ``pace``, ``rewrite``: as ``simulate_unit`` takes them.
     """
-    cores: list[Core] = []
-
-    def model() -> Core:
-        cores.append(Core(config))
-        return cores[-1]
-
-    unit, jobs = replace(core_unit(config), model=model), [job_of(program) for program in programs]
+    (unit, cores), jobs = watched_unit(config), [job_of(program) for program in programs]
     run = simulate_unit(unit, jobs, simulator=simulator, pace=pace, rewrite=rewrite)
     if not run.mismatches:
         last = programs[-1]

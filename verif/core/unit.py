@@ -1,6 +1,7 @@
 """The core as the simulation machinery sees it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from arch.core.config import CoreConfig
@@ -13,7 +14,7 @@ from verif.core.signals import PROBES
 from verif.core.terms import MARKS
 from verif.simulation.unit import Unit
 
-__all__ = ["core_unit"]
+__all__ = ["core_unit", "watched_unit"]
 
 
 def _beats(jobs: Sequence[Job]) -> Iterator[Iterator[tuple]]:
@@ -40,3 +41,14 @@ def core_unit(config: CoreConfig) -> Unit:
         job="program",
         opt_level=3 if config.lanes <= 16 else 1,
     )
+
+
+def watched_unit(config: CoreConfig) -> tuple[Unit, list[Core]]:
+    """The same, and the models that are made for it: a run's is the first, and one that differs makes another one."""
+    models: list[Core] = []
+
+    def model() -> Core:
+        models.append(Core(config))
+        return models[-1]
+
+    return replace(core_unit(config), model=model), models

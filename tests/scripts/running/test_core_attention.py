@@ -9,9 +9,9 @@ from arch.tensor.presets import PRESETS
 from golden import attention
 from golden.core.model import Core
 from scripts.running import attention as commands
-from scripts.running import core_attention
 from scripts.running.attention import run_attention
 from scripts.running.core_attention import OffCore, core_for, plan
+from verif.core import unit
 from verif.simulation import simulate
 
 SEED = 4
@@ -35,7 +35,7 @@ def models(monkeypatch) -> list[Core]:
             super().__init__(config)
             made.append(self)
 
-    monkeypatch.setattr(core_attention, "Core", Counted)
+    monkeypatch.setattr(unit, "Core", Counted)
     return made
 
 
