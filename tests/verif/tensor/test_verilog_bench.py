@@ -1,9 +1,7 @@
 """The bench in plain Verilog: it passes on the engine, and a planted bug turns it red at the right place."""
 
-import os
 import re
 import shutil
-import subprocess
 from itertools import product
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from arch.tensor.presets import PRESETS
 from golden.tensor.jobs import golden_result
 from hw.tensor.axi import axi_verilog, data_bytes
 from hw.tensor.verilog import engine_verilog
+from tests.verif.plain import run_plain
 from verif.tensor.verilog.bench import bench_verilog, run_command
 from verif.tensor.verilog.vectors import STREAMS, bench_gemms, make_vectors
 
@@ -41,11 +40,7 @@ def folder(request, tmp_path) -> Path:
 
 
 def _run(folder: Path, *arguments: str) -> tuple[int, str]:
-    # Nothing of Python's is on the path: a simulator is all it takes.
-    environment = {"PATH": os.defpath + os.pathsep + str(Path(shutil.which("iverilog")).parent)}
-    command = " ".join([run_command("e.v"), *arguments])
-    done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
-    return done.returncode, done.stdout + done.stderr
+    return run_plain(" ".join([run_command("e.v"), *arguments]), folder)
 
 
 def _change(path: Path, old: str, new: str) -> None:
