@@ -48,8 +48,8 @@ BLOCK_MUTANTS = MutantHook(
 #: dma_queue and lane_buffer, with memories that have an enable for each byte. The tensor engine, float blocks and
 #: queues of hw/lib have benches of their own.
 KINDS = (
-    "sbuf", "reader", "dispatcher", "tensor_front_end", "vector_engine", "scalar_engine", "scalar_lane", "float_alu",
-    "reducer", "memory_port", "owners", "dma_plan", "burst_walker", "rotator",
+    "sbuf", "sbuf_lane", "reader", "dispatcher", "tensor_front_end", "vector_engine", "scalar_engine", "scalar_lane",
+    "float_alu", "reducer", "memory_port", "owners", "burst_walker", "rotator",
 )  # fmt: skip
 #: Programs of which a mutant must not survive all, and their pace.
 PROGRAMS = 30

@@ -64,7 +64,7 @@ def _writes(at: Moment) -> str:
     wrong = {name for name, value in at.parts.items() if found.get(name) != value}
     if at.row >= len(_LANE_ENGINES):
         return (
-            _files("lane_buffer", "rotator") if wrong == {"data"} else _files("dma_queue", "dma_plan", "burst_walker")
+            _files("lane_buffer", "rotator") if wrong == {"data"} else _files("dma_queue", "dma_side", "burst_walker")
         )
     if wrong != {"data"}:
         return _files(*_engine(1 + at.row), "walk")
@@ -251,7 +251,7 @@ PROBES = {
     "read_data": Probe(
         place="SBUF read port {row}, data",
         stage="SBUF",
-        files=_files("sbuf"),
+        files=_files("sbuf_lane", "sbuf"),
         path=_parts("sbuf.reads__{row}__", ("data",)),
         term=lambda at: moving(at) if at.row == 0 else in_hand(_reader)(at),
         hints=_HINTS,
