@@ -164,7 +164,7 @@ class _Driver:
         ):
             (of_sbuf if space else of_memory).update((numbers + (0 if space else self.place.base)).tolist())
         self.skips = not indices(instruction, self.place)[1].all()
-        memory.skips = self.skips
+        (memory.skips.add if self.skips else memory.skips.discard)(self.place.base)
         if instruction.indirect:
             lane_bytes = self.place.sbuf.shape[1]
             self.readable.update(lane * lane_bytes + instruction.index_address for lane in range(instruction.lanes))

@@ -46,8 +46,8 @@ class MemoryModel:
     held: dict = field(default_factory=dict)
     offered: dict = field(default_factory=dict)
     beats_read: list = field(default_factory=list)
-    #: Beats may have nothing that is written.
-    skips: bool = False
+    #: The contents, by address, in which beats may have nothing that is written.
+    skips: set = field(default_factory=set)
 
     def _rarely(self) -> bool:
         return self.rng.random() < self.idle
@@ -112,11 +112,13 @@ class MemoryModel:
         bursts = sum(last for _, (_, last) in self.reads)
         assert bursts <= self.config.reads_in_flight, bursts
 
+    def _base(self, address: int) -> int | None:
+        """Where the contents begin in which this address is."""
+        return next((base for base, array in self.contents.items() if 0 <= address - base < len(array)), None)
+
     def _byte(self, address: int) -> int:
-        for base, array in self.contents.items():
-            if base <= address < base + len(array):
-                return int(array[address - base])
-        return int(self.rng.integers(256))
+        base = self._base(address)
+        return int(self.rng.integers(256) if base is None else self.contents[base][address - base])
 
     def _address(self, address: int, beats: int) -> None:
         self._span(address, beats)
@@ -126,7 +128,8 @@ class MemoryModel:
         assert self.bursts, "a beat without an address"
         address, left = self.bursts.popleft()
         assert beat["last"] == (left == 1), (beat["last"], left)
-        assert beat["strobes"] or self.skips, "a beat of nothing"
+        base = self._base(address)
+        assert beat["strobes"] or base in self.skips, "a beat of nothing"
         for byte in range(self.config.beat_bytes):
             value = beat["data"] >> 8 * byte & 255
             if not beat["strobes"] >> byte & 1:
@@ -134,7 +137,6 @@ class MemoryModel:
                 continue
             # Each byte once.
             self.writable.remove(address + byte)
-            base = next(base for base, array in self.contents.items() if 0 <= address + byte - base < len(array))
             self.contents[base][address + byte - base] = value
         if left > 1:
             self.bursts.appendleft((address + self.config.beat_bytes, left - 1))
