@@ -154,9 +154,18 @@ class Tile:
     Members: shape, dtype; lane, lanes : the first of its lanes, and how many; view : the free dimensions
     """
 
-    def __init__(self, buffer: Buffer, lane: int, lanes: int, view: Strided) -> None:
+    def __init__(self, buffer: Buffer, lane: int, lanes: int, view: Strided, dtype: str | None = None) -> None:
         self.buffer, self.lane, self.lanes, self.view = buffer, lane, lanes, view
-        self.dtype = buffer.dtype
+        self.dtype = dtype or buffer.dtype
+
+    def _part(self, lane: int, lanes: int, view: Strided) -> "Tile":
+        return Tile(self.buffer, lane, lanes, view, self.dtype)
+
+    def bitcast(self, dtype: str) -> "Tile":
+        """The same bytes as elements of another type of the same size."""
+        if element_bytes(dtype) != element_bytes(self.dtype):
+            raise KernelError(f"a bitcast must keep the size of {self.dtype}, not give {dtype}")
+        return Tile(self.buffer, self.lane, self.lanes, self.view, dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -170,7 +179,7 @@ class Tile:
         first, *rest = key if isinstance(key, tuple) else (key,)
         lane, lanes = self.lane, self.lanes
         if first is Ellipsis:
-            return Tile(self.buffer, lane, lanes, _some(self.view.index((Ellipsis, *rest))))
+            return self._part(lane, lanes, _some(self.view.index((Ellipsis, *rest))))
         if isinstance(first, slice):
             start, stop, step = first.indices(self.lanes)
             if step != 1 or stop <= start:
@@ -180,7 +189,7 @@ class Tile:
             lane, lanes = lane + int(first) % lanes, 1
         else:
             raise KernelError(f"lanes must be a slice or an integer below {lanes}, not {first!r}")
-        return Tile(self.buffer, lane, lanes, _some(self.view.index(tuple(rest))))
+        return self._part(lane, lanes, _some(self.view.index(tuple(rest))))
 
     def _same_lanes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if not shape or shape[0] not in (self.lanes, -1):
@@ -188,15 +197,15 @@ class Tile:
         return tuple(shape[1:])
 
     def reshape(self, *shape: int) -> "Tile":
-        return Tile(self.buffer, self.lane, self.lanes, self.view.reshape(self._same_lanes(shape)))
+        return self._part(self.lane, self.lanes, self.view.reshape(self._same_lanes(shape)))
 
     def broadcast_to(self, shape: tuple[int, ...]) -> "Tile":
-        return Tile(self.buffer, self.lane, self.lanes, self.view.broadcast_to(self._same_lanes(shape)))
+        return self._part(self.lane, self.lanes, self.view.broadcast_to(self._same_lanes(shape)))
 
     def transpose(self, *axes: int) -> "Tile":
         if not axes or axes[0] != 0:
             raise KernelError(f"dimension 0, the lanes, must stay the first, not {axes}")
-        return Tile(self.buffer, self.lane, self.lanes, self.view.transpose(tuple(a - 1 for a in axes[1:])))
+        return self._part(self.lane, self.lanes, self.view.transpose(tuple(a - 1 for a in axes[1:])))
 
     def __repr__(self) -> str:
         return f"tile {self.shape} {self.dtype}"
