@@ -42,7 +42,7 @@ def numerators(queries: nl.Tile, keys: nl.Tile, *, scale: float, last: int | Non
     parts = list(nl.blocks(tokens, nl.config().engine.psum_depth // 2))
     scores, maxima = nl.ndarray((queries.lanes, tokens)), nl.ndarray((queries.lanes, len(parts)))
     for number, part in enumerate(parts):
-        product = nl.matmul(queries, keys[..., part])[:, 0]
+        product = nl.matmul(queries, keys[..., part])
         mask = None if last is None else nl.Mask("at_most", last - part.start, 1, -inf)
         reduced = {"reduce": "max", "reduce_out": maxima[:, number : number + 1]}
         nl.tensor_scalar(product, "multiply", scale, mask=mask, out=scores[:, part], **reduced)
@@ -54,7 +54,6 @@ def numerators(queries: nl.Tile, keys: nl.Tile, *, scale: float, last: int | Non
 def average(weights: nl.Tile, values: nl.Tile, *, out: nl.Tile) -> None:
     """Write the average of values [T, D] by weights [S, T], codes of any sum, to ``out``, [S, D]: ``o * (1 / sum)``."""
     sums = nl.matmul(weights, values[:, : -(-weights.shape[1] // nl.lanes()), _BEFORE - 1 :])
-    sums = sums if len(sums.shape) == 2 else sums[:, 0]
     inverse = nl.activation("reciprocal", sums[:, :1])
     nl.tensor_scalar(sums[:, 1:], "multiply", inverse, out=out)
 

@@ -27,12 +27,13 @@ class Panels:
         self._plan = [
             (number, columns, matrices)
             for number, matrices in enumerate(products)
-            for columns in nl.blocks(matrices[0].shape[1], self._columns(matrices))
+            for columns in nl.blocks(matrices[0].shape[1], self.columns(matrices))
         ]
         self._loaded: dict[int, list[nl.Tile]] = {}
         self._next = 0
 
-    def _columns(self, matrices: Sequence[nl.Tensor]) -> int:
+    @staticmethod
+    def columns(matrices: Sequence[nl.Tensor]) -> int:
         """Columns of a panel: an eighth of SBUF holds one of each matrix, and half of PSUM its results."""
         config, depth = nl.config(), matrices[0].shape[0]
         column = -(-depth // config.lanes) * ELEMENTS[matrices[0].dtype].bytes * len(matrices)

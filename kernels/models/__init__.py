@@ -1,0 +1,1 @@
+"""Whole models as programs of a core."""

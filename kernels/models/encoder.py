@@ -1,0 +1,83 @@
+"""Models that make a vector of a text."""
+
+from collections.abc import Mapping, Sequence
+
+from kernels import kernel
+from kernels import language as nl
+from kernels.models.numbers import Numbers
+from kernels.models.shape import ModelShape
+from kernels.models.transformer import Tokens, Transformer
+
+__all__ = ["encoder"]
+
+
+class _Encoder(Transformer):
+    """Norms come after the residual; what products take is the normalised number without the norm's weights."""
+
+    def normalise(self, name: str, tokens: Sequence[Tokens]) -> list[nl.Tile]:
+        """Put a norm in the place of the residual stream, and give its codes."""
+        lanes, found = max(each.count for each in tokens), []
+        weight, bias = (self.row(f"{name}.{part}", lanes) for part in ("weight", "bias"))
+        for each in tokens:
+            plain = self.norm(each.x, dtype="fp32")
+            factor = self.numbers.normalised(self.shape.width)
+            found.append(nl.tensor_scalar(plain, "multiply", factor, dtype=self.numbers.dtype))
+            nl.tensor_tensor(plain, weight[: each.count], "multiply", out=each.x)
+            nl.tensor_tensor(each.x, bias[: each.count], "add", out=each.x)
+        return found
+
+    def embed(self, index: nl.Tile, first: int) -> Tokens:
+        x = nl.tensor_copy(nl.gather(self.tensors["embedding"], index), dtype="fp32")
+        nl.tensor_tensor(x, nl.load(self.tensors["positions"][first : first + x.lanes]), "add", out=x)
+        return Tokens(x, first)
+
+    def pool(self, tokens: Sequence[Tokens], out: nl.Tensor) -> None:
+        """The mean over all tokens, brought to length 1: features come to lie on lanes, P at a time."""
+        (width,), lanes = out.shape, nl.lanes()
+        hidden = nl.scratch((tokens[-1].end, width))
+        for each in tokens:
+            nl.store(hidden[each.first : each.end], each.x)
+        blocks = list(nl.blocks(width))
+        sums = nl.memset(nl.ndarray((min(width, lanes), len(blocks))), 0.0)
+        for number, features in enumerate(blocks):
+            turned = nl.load(hidden[:, features].T)
+            nl.tensor_reduce("add", turned, out=sums[: turned.lanes, number : number + 1])
+        squares = nl.tensor_scalar(sums, "multiply", sums, reduce="add", write=False)
+        length = self.row_of(nl.tensor_reduce("add", self.turn(squares)), sums.lanes)
+        nl.tensor_scalar(sums, "multiply", length, out=sums)
+        for number, features in enumerate(blocks):
+            nl.store(out[features], sums[: features.stop - features.start, number])
+
+    @staticmethod
+    def turn(numbers: nl.Tile) -> nl.Tile:
+        """Numbers of all lanes, [N, 1], in one: [1, N]."""
+        between = nl.scratch((numbers.lanes, 1))
+        nl.store(between, numbers)
+        return nl.load(between.reshape(1, numbers.lanes))
+
+    @staticmethod
+    def row_of(total: nl.Tile, lanes: int) -> nl.Tile:
+        """1 / sqrt of a number, [1, 1], in all lanes."""
+        between = nl.scratch((1, 1))
+        nl.store(between, nl.activation("rsqrt", total))
+        return nl.load(between.broadcast_to((lanes, 1)))
+
+
+@kernel
+def encoder(ids, *tensors, names: Sequence[str], shape: ModelShape, numbers: Numbers, scales: Mapping[str, float]):
+    """The vector of a text: the mean of its tokens' last hidden states, of length 1.
+
+    ids : u32[T]
+    tensors : of the model, as ``names`` says
+
+    Output: fp32[D]. (The mean's 1 / T goes with the length.)
+    """
+    out = nl.output((shape.width,))
+    model = _Encoder(shape, numbers, dict(zip(names, tensors, strict=True)), scales, 1, ids.shape[0])
+    tokens = [model.embed(nl.load(ids[rows]), rows.start) for rows in nl.blocks(ids.shape[0])]
+    codes = model.normalise("embedding_norm", tokens)
+    for layer in range(shape.layers):
+        model.attention(layer, tokens, codes, causal=False)
+        model.mlp(layer, tokens, model.normalise(f"layers.{layer}.attention_norm", tokens))
+        codes = model.normalise(f"layers.{layer}.mlp_norm", tokens)
+    model.pool(tokens, out)
