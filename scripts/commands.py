@@ -50,7 +50,7 @@ def _check_formats(config: EngineConfig, preset: str, **formats: str | None) -> 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=False,
-    subcommand_metavar="gemm|attention|verilog|sim|regress ...",
+    subcommand_metavar="gemm|attention|run|verilog|sim|regress ...",
 )
 @click.version_option(package_name="systolith", message="%(prog)s %(version)s")
 def cli() -> None:
@@ -131,6 +131,40 @@ def _finish(summary, preset: str, backend: str, out: str | None, as_json: bool) 
     if out and summary.mismatches:
         click.echo(f"{click.format_filename(out)} not written", err=True)
     return DISAGREE if summary.mismatches else 0
+
+
+@cli.command()
+@click.argument("model", metavar="MODEL")
+@click.option("--text", help="Give the vector of this text.")
+@click.option("--prompt", help="Continue this text.")
+@click.option("--tokens", type=click.IntRange(1), default=16, show_default=True, help="Tokens to continue it by.")
+@click.option("--tokenizer", metavar="TOK.bin", help="The tokenizer of a llama2.c file.")
+@click.option("--config", type=click.Choice(["fp8", "bf16", "tiny"]), default="fp8", show_default=True)
+@click.option("--recipe", help="Numbers that products are made of: fp8 or bf16.  [default: what the core has]")
+@click.option("--backend", type=click.Choice(["golden", "cycles", "rtl"]), default="golden", show_default=True)
+@click.option("--out", help="Write the vector, or the logits after each token, to this .npy file.")
+@_json
+def run(model, text, prompt, tokens, tokenizer, config, recipe, backend, out, as_json) -> int:
+    """Run a whole model on a core: minilm, smollm2, a GGUF or llama2.c file, or a folder as model hubs give it.
+
+    A model that makes vectors takes --text, one that continues texts --prompt. golden knows no time, cycles is the
+    core's cycle model, rtl the simulated RTL with every cycle compared; all three give the same bits.
+    """
+    from scripts.models.command import run_command
+
+    check_writable(out)
+    return run_command(
+        model,
+        text=text,
+        prompt=prompt,
+        tokens=tokens,
+        tokenizer=tokenizer,
+        config=config,
+        recipe=recipe,
+        backend=backend,
+        out=out,
+        as_json=as_json,
+    )
 
 
 @cli.command()

@@ -1,6 +1,6 @@
 """Runs a core's programs: in the order of the program, an instruction at a time, on NumPy's arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -31,7 +31,13 @@ class ProgramError(ValueError):
         self.number = number
 
 
-def execute(program: Sequence[Instruction], memory: np.ndarray | Memory, config: CoreConfig) -> Sbuf:
+def execute(
+    program: Sequence[Instruction],
+    memory: np.ndarray | Memory,
+    config: CoreConfig,
+    *,
+    progress: Callable[[int], None] = lambda complete: None,
+) -> Sbuf:
     """Run a program, as if each instruction were complete before the next one starts.
 
     Parameters
@@ -40,6 +46,8 @@ def execute(program: Sequence[Instruction], memory: np.ndarray | Memory, config:
     memory : uint8[BYTES] or Memory
         External memory, changed in place. Of an array the first byte has address 0, and all bytes count as written.
     config : CoreConfig
+    progress : callable
+        Called after each instruction with how many are complete.
 
     Returns
     -------
@@ -64,6 +72,7 @@ def execute(program: Sequence[Instruction], memory: np.ndarray | Memory, config:
             core.run(instruction)
         except ValueError as error:
             raise ProgramError(number, instruction, str(error)) from None
+        progress(number + 1)
     return core.sbuf
 
 

@@ -31,7 +31,7 @@ class Numbers:
         return FORMATS[self.dtype].bits == 8
 
     def normalised(self, width: int) -> float:
-        """What a norm's result is multiplied by: the power of two that brings the largest that can be into the format."""
+        """What a norm's result is multiplied by: a power of two, with which the largest that can be has room."""
         return 2.0 ** floor(log2(FORMATS[self.dtype].max_value / normalised_limit(width))) if self.narrow else 1.0
 
 

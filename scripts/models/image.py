@@ -1,16 +1,24 @@
 """A model's tensors as the core's kernels take them: norms' weights within the matrices behind them, all as codes."""
 
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil, log2
+from pathlib import Path
 
 import numpy as np
 
 from arch.formats import FORMATS
 from golden import encode
+from golden.caches import cache_folder
 from kernels.models.numbers import Numbers
 from kernels.models.shape import ModelShape
+from scripts.models.model import Model
 
-__all__ = ["Image", "make_image"]
+__all__ = ["Image", "image_of", "make_image"]
 
 
 @dataclass(frozen=True)
@@ -25,13 +33,46 @@ class Image:
     tensors: tuple[tuple[np.ndarray, str], ...]
     scales: dict[str, float]
 
-    @property
-    def bytes(self) -> int:
-        return sum(codes.nbytes for codes, _ in self.tensors)
+
+def image_of(model: Model, numbers: Numbers) -> Image:
+    """The image of a model: made once, and kept by the contents of its files and of this one."""
+    digest = hashlib.sha256(f"{numbers}{model.shape}".encode())
+    for path in (Path(__file__), *model.files):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    path = cache_folder("models") / f"{digest.hexdigest()[:16]}.npz"
+    # Whatever is wrong with a file that was kept, the model is there.
+    with suppress(Exception):
+        return _load(path)
+    image = make_image(model.shape, model.tensors, numbers)
+    # A cache that cannot be written is done without.
+    with suppress(OSError):
+        _keep(image, path)
+    return image
+
+
+def _load(path: Path) -> Image:
+    with np.load(path, allow_pickle=False) as file:
+        about = json.loads(str(file["about"]))
+        tensors = tuple((file[name], dtype) for name, dtype in about["dtypes"].items())
+    return Image(tuple(about["dtypes"]), tensors, about["scales"])
+
+
+def _keep(image: Image, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dtypes = {name: dtype for name, (_, dtype) in zip(image.names, image.tensors, strict=True)}
+    about = np.array(json.dumps({"dtypes": dtypes, "scales": image.scales}))
+    arrays = {name: codes for name, (codes, _) in zip(image.names, image.tensors, strict=True)}
+    part = path.with_suffix(f".{os.getpid()}.npz")
+    try:
+        np.savez(part, about=about, **arrays)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class _Maker:
-    def __init__(self, shape: ModelShape, tensors, numbers: Numbers) -> None:
+    def __init__(self, shape: ModelShape, tensors: Mapping[str, np.ndarray], numbers: Numbers) -> None:
         self.shape, self.tensors, self.numbers = shape, tensors, numbers
         self.found: dict[str, tuple[np.ndarray, str]] = {}
         self.scales: dict[str, float] = {}
@@ -85,7 +126,7 @@ class _Maker:
         self.add("sines", np.sin(angles))
 
 
-def make_image(shape: ModelShape, tensors, numbers: Numbers) -> Image:
+def make_image(shape: ModelShape, tensors: Mapping[str, np.ndarray], numbers: Numbers) -> Image:
     """Codes of a model's tensors, which have the names of :mod:`scripts.models.model`."""
     maker = _Maker(shape, tensors, numbers)
     maker.add("embedding", tensors["embedding"], "bf16")
@@ -97,7 +138,7 @@ def make_image(shape: ModelShape, tensors, numbers: Numbers) -> Image:
         maker.rotations(shape.context)
     for number in range(shape.layers):
         name = f"layers.{number}"
-        if shape.norm_first:
+        if shape.kind == "decoder":
             maker.layer(number, (f"{name}.attention_norm", f"{name}.mlp_norm"))
             continue
         before = f"layers.{number - 1}.mlp_norm" if number else "embedding_norm"

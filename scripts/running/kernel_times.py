@@ -24,12 +24,14 @@ class Ran:
     cycles : None where time is not known, and then there are no times
     times : when each instruction was given to its queue, taken from it, and complete
     doings : uint8[cycles] of each queue, indices into ``DOINGS``
+    compared_cycles : of the RTL
     """
 
     memory: np.ndarray
     cycles: int | None = None
     times: tuple[tuple[int, int, int], ...] = ()
     doings: dict[str, np.ndarray] = field(default_factory=dict)
+    compared_cycles: int = 0
 
 
 class Recorder:
@@ -44,6 +46,8 @@ class Recorder:
         self._doings: list[np.ndarray] = []
         self._dispatched, self._running = record.at("dispatched").start, record.at("o_running").start
         self._at, self._cycles = 0, 0
+        #: Instructions that are.
+        self.complete = 0
         self._given: list[np.ndarray] = []
         self._seen = {name: [[] for _ in rows] for name in self._columns}
 
@@ -53,6 +57,7 @@ class Recorder:
         for name, columns in self._columns.items():
             for seen, column in zip(self._seen[name], columns, strict=True):
                 seen.append(self._at + np.flatnonzero(records[:, column] & 1))
+                self.complete += len(seen[-1]) if name == "completes" else 0
         self._doings.append(records[:, self._doing].astype(np.uint8))
         running = np.flatnonzero(records[:, self._running] & 1)
         if len(running):
@@ -170,6 +175,8 @@ class Result:
         The parameters when it was done: a kernel may store into them.
     cycles : int or None
         From the program's start to its last write; None from the executor, which knows no time.
+    compared_cycles : int
+        Those in which the RTL was compared with the cycle model, all that there were; 0 from the other two.
     utilization : float or None
         Products that matmuls asked for over cycles x P x P.
     instructions : tuple of InstructionTimes
@@ -180,6 +187,7 @@ class Result:
 
     def __init__(self, *, program: Program, outputs: list[np.ndarray], tensors: list[np.ndarray], ran: Ran) -> None:
         self.program, self.outputs, self.tensors, self.cycles = program, outputs, tensors, ran.cycles
+        self.compared_cycles = ran.compared_cycles
         self.instructions = tuple(_instruction_times(program, ran))
         self.engines: dict[str, EngineTimes] = {}
         if ran.cycles is not None:

@@ -1,7 +1,8 @@
 """Kernels run: by the executor, by the cycle model, or on the simulated RTL, with the same bits."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,13 +19,28 @@ from golden.numerics.conversions import encode
 from kernels.language import Kernel, KernelError, Place, Program
 from scripts.running.kernel_times import Ran, Recorder, Result
 
-__all__ = ["BACKENDS", "Result", "build", "run"]
+if TYPE_CHECKING:
+    from verif.simulation.simulate import UnitRun
+
+__all__ = ["BACKENDS", "Result", "RtlDiffers", "build", "run"]
 
 BACKENDS = ("golden", "cycles", "rtl")
 #: Cycles from a burst's address to its first beat.
 LATENCY = 50
 #: The type of an array's elements, where its own says it.
 _TYPES = {"float32": "fp32", "uint32": "u32", "uint16": "bf16"}
+
+
+#: Told how many instructions are complete, and of how many.
+Progress = Callable[[int, int], None]
+
+
+class RtlDiffers(RuntimeError):
+    """The RTL and the golden model are not the same in every cycle. Member: run, with what differs."""
+
+    def __init__(self, run: "UnitRun") -> None:
+        super().__init__("\n".join(["the RTL differs from the golden model", *run.lines()]))
+        self.run = run
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,7 @@ def run(
     config: str | CoreConfig = "fp8",
     backend: str = "golden",
     latency: int = LATENCY,
+    progress: Progress = lambda complete, total: None,
     **constants: object,
 ) -> Result:
     """Run a kernel on tensors.
@@ -59,6 +76,8 @@ def run(
         every cycle compared with the cycle model.
     latency : int
         Cycles from a burst's address to its first beat.
+    progress : callable
+        Told, now and then, how many instructions are complete, and of how many.
     constants : object
         What the kernel takes beside tensors.
 
@@ -73,7 +92,7 @@ def run(
         For a mistake in the kernel, also for one that only shows when it runs.
     TypeError, ValueError
         For tensors, a configuration or a backend that are none.
-    RuntimeError
+    RtlDiffers
         If the RTL differs from the golden model.
     """
     if backend not in BACKENDS:
@@ -81,7 +100,7 @@ def run(
     core = _core(config)
     given = [_given(number, tensor) for number, tensor in enumerate(tensors)]
     program = build(kernel, [(each.codes.shape, each.dtype) for each in given], config=core, **constants)
-    ran = _RUNS[backend](program, _memory(program, given), latency)
+    ran = _RUNS[backend](program, _memory(program, given), latency, progress)
     outputs, parameters = (
         [_result(ran.memory, place) for place in program.of_kind(kind)] for kind in ("output", "parameter")
     )
@@ -166,23 +185,30 @@ def _job(program: Program, memory: np.ndarray) -> Job:
     )
 
 
-def _golden(program: Program, memory: np.ndarray, latency: int) -> Ran:
+def _golden(program: Program, memory: np.ndarray, latency: int, progress: Progress) -> Ran:
     written = np.zeros(len(memory), bool)
     for place in (*program.of_kind("parameter"), *program.of_kind("constant")):
         written[place.address : place.address + place.bytes] = True
     try:
-        execute(program.instructions, Memory(memory, written), program.config)
+        total = len(program.instructions)
+        execute(
+            program.instructions,
+            Memory(memory, written),
+            program.config,
+            progress=lambda complete: progress(complete, total),
+        )
     except ProgramError as error:
         raise KernelError(str(error), program.sources[error.number]) from None
     return Ran(memory=memory)
 
 
-def _cycles(program: Program, memory: np.ndarray, latency: int) -> Ran:
+def _cycles(program: Program, memory: np.ndarray, latency: int, progress: Progress) -> Ran:
     model, recorder = Core(program.config), Recorder(program.config)
     model.offer(_job(program, memory))
     words = np.empty((1024, core_record(program.config).words), np.uint32)
     while not model.done:
         recorder.see(model.run(len(words), until_done=True, latency=latency, out=words))
+        progress(recorder.complete, len(program.instructions))
     return _ran(program, model, recorder)
 
 
@@ -194,21 +220,26 @@ def _ran(program: Program, model: Core, recorder: Recorder) -> Ran:
     return recorder.ran(model.memory, program.instructions)
 
 
-def _rtl(program: Program, memory: np.ndarray, latency: int) -> Ran:
+def _rtl(program: Program, memory: np.ndarray, latency: int, progress: Progress) -> Ran:
     # The simulator is loaded where it is used.
     from verif.core.unit import watched_unit
     from verif.simulation.simulate import simulate_unit
 
     (unit, cores), recorder = watched_unit(program.config), Recorder(program.config)
     job = _job(program, memory)
-    ran = simulate_unit(unit, [job], pace={"latency": latency}, observe=recorder.see)
+
+    def see(records: np.ndarray) -> None:
+        recorder.see(records)
+        progress(recorder.complete, len(program.instructions))
+
+    ran = simulate_unit(unit, [job], pace={"latency": latency}, observe=see)
     if ran.mismatches:
-        raise RuntimeError("\n".join(["the RTL differs from the golden model", *ran.lines()]))
+        raise RtlDiffers(ran)
     # Every beat that was written was compared: what the model's memory holds is what the RTL's does.
-    return _ran(program, cores[0], recorder)
+    return replace(_ran(program, cores[0], recorder), compared_cycles=ran.compared_cycles)
 
 
-_RUNS: dict[str, Callable[[Program, np.ndarray, int], Ran]] = {
+_RUNS: dict[str, Callable[[Program, np.ndarray, int, Progress], Ran]] = {
     "golden": _golden,
     "cycles": _cycles,
     "rtl": _rtl,

@@ -1,0 +1,79 @@
+"""A model as its file describes it: sizes, tensors by one set of names, tokenizer."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kernels.models.shape import ModelShape
+from scripts.ground.errors import InputError
+from scripts.models.tokenizers import Tokenizer
+
+__all__ = ["Model", "Tensors", "check_model"]
+
+
+class Tensors(Mapping):
+    """float32 tensors by name, each read when it is asked for, so that no model is in memory as a whole.
+
+    Matrices are [in, out]. ``embedding`` [V, D]; ``positions`` [CONTEXT, D] where they are learned; ``token_types``
+    [D];    ``layers.I.NAME.weight`` of ModelShape.matrices, and perhaps ``.bias``; ``layers.I.attention_norm.weight``,
+    ``.mlp_norm.weight``, ``embedding_norm.weight`` of an encoder, ``final_norm.weight`` of a decoder, and perhaps
+    ``.bias``; ``head.weight`` where it is not the embedding's transpose.
+    """
+
+    def __init__(self, readers: Mapping[str, Callable[[], np.ndarray]]) -> None:
+        self._readers = dict(readers)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return np.asarray(self._readers[name](), np.float32)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model.
+
+    name : what to call it
+    files : what it was read from
+    """
+
+    name: str
+    shape: ModelShape
+    tensors: Tensors
+    tokenizer: Tokenizer
+    files: tuple[Path, ...]
+
+
+def expected(shape: ModelShape) -> dict[str, tuple[int, ...]]:
+    """The tensors that a model of a shape must have, and their shapes."""
+    vector = (shape.width,)
+    found: dict[str, tuple[int, ...]] = {"embedding": (shape.vocabulary, shape.width)}
+    if shape.rope is None:
+        found["positions"] = shape.context, shape.width
+    for layer in range(shape.layers):
+        name = f"layers.{layer}"
+        found |= {f"{name}.{matrix}.weight": size for matrix, size in shape.matrices().items()}
+        found |= {f"{name}.attention_norm.weight": vector, f"{name}.mlp_norm.weight": vector}
+    norm = "embedding_norm" if shape.kind == "encoder" else "final_norm"
+    return found | {f"{norm}.weight": vector}
+
+
+def check_model(model: Model) -> Model:
+    """The model, if nothing is missing. Raises InputError for what is, or has another shape."""
+    for name, shape in expected(model.shape).items():
+        if name not in model.tensors:
+            raise InputError(f"{model.name} must have a tensor for {name}, and has none")
+        actual = model.tensors[name].shape
+        if actual != shape:
+            shown = ("x".join(map(str, each)) for each in (shape, actual))
+            raise InputError("{}: {} must be {}, not {}".format(model.name, name, *shown))
+    if model.tokenizer.count > model.shape.vocabulary:
+        rule = f"a tokenizer of {model.name} must have at most {model.shape.vocabulary} tokens"
+        raise InputError(f"{rule}, not {model.tokenizer.count}")
+    return model
