@@ -177,7 +177,9 @@ def _words(pieces: list[str], numbers: dict) -> Tokenizer:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
     spelled = {_word(piece): at for at, piece in enumerate(pieces)}
-    cls, end = (int(numbers[name]) for name in ("cls", "seperator"))
+    # Files made of late have the beginning of a text for the first.
+    cls = int(numbers["bos"] if numbers["cls"] is None else numbers["cls"])
+    end = int(numbers["eos"] if numbers["seperator"] is None else numbers["seperator"])
     unknown = _word(pieces[int(numbers["unknown"])])
     tokenizer = Tokenizer(models.WordPiece(vocab=spelled, unk_token=unknown))
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()

@@ -52,7 +52,7 @@ def image_of(model: Model, numbers: Numbers) -> Image:
 
 
 def _load(path: Path) -> Image:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         about = json.loads(str(file["about"]))
         tensors = tuple((file[name], dtype) for name, dtype in about["dtypes"].items())
     return Image(tuple(about["dtypes"]), tensors, about["scales"])

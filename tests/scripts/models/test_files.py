@@ -1,0 +1,202 @@
+"""Models of every kind of file: read back as they were written; what is none is refused by one line."""
+
+import json
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small import SHAPES, tensors, write_gguf, write_hub, write_llama2c
+
+from scripts.ground.errors import InputError
+from scripts.models.model import Model
+from scripts.models.opening import open_model
+
+SEED = int(os.environ.get("SEED", 11))
+GGUF = ["llama", "qwen2", "gpt2", "bert"]
+
+
+def made(architecture: str) -> dict[str, np.ndarray]:
+    print("seed", SEED)
+    return tensors(SHAPES[architecture], architecture, np.random.default_rng(SEED))
+
+
+def check(model: Model, given: dict[str, np.ndarray]) -> None:
+    assert set(model.tensors) == set(given)
+    for name, values in given.items():
+        assert model.tensors[name].dtype == np.float32
+        np.testing.assert_array_equal(model.tensors[name], values, err_msg=name)
+
+
+@pytest.mark.parametrize("architecture", SHAPES)
+def test_a_folder(tmp_path, architecture):
+    given, shape = made(architecture), SHAPES[architecture]
+    model = open_model(str(write_hub(tmp_path, architecture, shape, given)))
+    assert model.shape == shape
+    check(model, given)
+    assert model.tokenizer.decode(model.tokenizer.encode("a b\u00e9")) == "a b\u00e9"
+
+
+@pytest.mark.parametrize("architecture", GGUF)
+def test_a_gguf_file(tmp_path, architecture):
+    from dataclasses import replace
+
+    given, shape = made(architecture), SHAPES[architecture]
+    if architecture == "llama":
+        shape = replace(shape, rope="adjacent")
+    model = open_model(str(write_gguf(tmp_path, architecture, shape, given)))
+    assert model.name == "small"
+    # Its floats are float32.
+    assert model.shape == replace(shape, eps=float(np.float32(shape.eps)))
+    check(model, given)
+
+
+def test_a_llama2c_file(tmp_path):
+    from dataclasses import replace
+
+    given, shape = made("llama"), replace(SHAPES["llama"], rope="adjacent")
+    path, tokenizer = write_llama2c(tmp_path, shape, given)
+    model = open_model(str(path), str(tokenizer))
+    assert model.shape == shape
+    check(model, given)
+
+
+def test_bf16_tensors_are_read(tmp_path):
+    """NumPy has no such type."""
+    given, shape = made("llama"), SHAPES["llama"]
+    folder = write_hub(tmp_path, "llama", shape, given)
+    path = folder / "model.safetensors"
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    header, body, parts, at = json.loads(data[8 : 8 + size]), data[8 + size :], [], 0
+    for entry in header.values():
+        begin, end = entry["data_offsets"]
+        codes = np.frombuffer(body[begin:end], np.uint32) >> 16
+        parts.append(codes.astype("<u2").tobytes())
+        entry |= {"dtype": "BF16", "data_offsets": [at, at + len(parts[-1])]}
+        at += len(parts[-1])
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(parts))
+    model = open_model(str(folder))
+    for name, values in given.items():
+        cut = (values.view(np.uint32) & 0xFFFF0000).view(np.float32)
+        np.testing.assert_array_equal(model.tensors[name], cut)
+
+
+# ---- tokenizers ------------------------------------------------------------------------------------
+
+
+def test_pairs_of_the_best_score_are_merged_first(tmp_path):
+    path, tokenizer = write_llama2c(tmp_path, SHAPES["llama"], made("llama"))
+    tokens = open_model(str(path), str(tokenizer)).tokenizer
+    spelled = {number: tokens.decode([number]) for number in range(tokens.count)}
+    # " a" is merged before " ab" could be, since "ab" has the better score; then " ab" is one.
+    assert [spelled[token] for token in tokens.encode("ab")[1:]] == [" ab"]
+    assert [spelled[token] for token in tokens.encode("abab")[1:]] == [" ab", "ab"]
+    assert tokens.encode("") == [1]
+    assert tokens.decode(tokens.encode("ab \u00e9")[1:]) == " ab \u00e9"
+
+
+def test_words_of_a_gguf_file(tmp_path):
+    tokens = open_model(str(write_gguf(tmp_path, "bert", SHAPES["bert"], made("bert")))).tokenizer
+    assert tokens.encode("A words") == [2, 6, 4, 5, 3]
+    assert tokens.decode([4, 5]) == "words"
+
+
+def test_control_tokens_are_whole(tmp_path):
+    folder = write_hub(tmp_path, "llama", SHAPES["llama"], made("llama"))
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    end = {"id": 260, "content": "<|im_end|>", "special": True, "single_word": False, "lstrip": False}
+    tokenizer["added_tokens"] = [end | {"rstrip": False, "normalized": False}]
+    tokenizer["model"]["vocab"] = {p: n for p, n in tokenizer["model"]["vocab"].items() if n != 260} | {
+        "<|im_end|>": 260
+    }
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
+    tokens = open_model(str(folder)).tokenizer
+    assert tokens.encode("<|im_end|>") == [260]
+    assert tokens.end == {260}
+
+
+# ---- what is none ----------------------------------------------------------------------------------
+
+
+def refused(*arguments: str | None) -> str:
+    with pytest.raises(InputError) as raised:
+        open_model(*arguments)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_what_is_no_model(tmp_path):
+    assert refused("nothing.gguf") == "nothing.gguf: there is no such file or folder; a name must be minilm or smollm2"
+    assert "must have a config.json" in refused(str(tmp_path))
+    short = tmp_path / "short.bin"
+    short.write_bytes(bytes(10))
+    assert "has no tokenizer in it: --tokenizer" in refused(str(short))
+    assert "of 28 bytes at least, not 10" in refused(str(short), str(short))
+    short.write_bytes(bytes(28))
+    assert "0 heads of 0 in all" in refused(str(short), str(short))
+    short.write_bytes(struct.pack("<7i", 8, 8, 0, 2, 2, 9, 9))
+    assert refused(str(short), str(short)).endswith("layers must be at least 1, not 0")
+    assert "--tokenizer: none must be a file" in refused(str(short), "none")
+    assert refused("minilm", "x") == "--tokenizer: minilm has its tokenizer in it; takes none"
+    gguf = tmp_path / "short.gguf"
+    gguf.write_bytes(b"GGUF" + bytes(4))
+    assert "must be a GGUF file" in refused(str(gguf))
+
+
+def test_files_that_are_cut_short(tmp_path):
+    path, tokenizer = write_llama2c(tmp_path, SHAPES["llama"], made("llama"))
+    whole = tokenizer.read_bytes()
+    tokenizer.write_bytes(whole[:-1])
+    assert "cut short or none" in refused(str(path), str(tokenizer))
+    tokenizer.write_bytes(whole[:4])
+    assert "must have the model's 300 tokens, not 0" in refused(str(path), str(tokenizer))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert "bytes that its header tells of" in refused(str(path), str(tokenizer))
+
+
+def _changed(folder: Path, **config: object) -> str:
+    path = write_hub(folder, "llama", SHAPES["llama"], made("llama")) / "config.json"
+    text = json.loads(path.read_text(encoding="utf-8")) | config
+    path.write_text(json.dumps({n: v for n, v in text.items() if v != "gone"}), encoding="utf-8")
+    return refused(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"model_type": "mamba"}, "model_type must be llama, mistral, qwen2, gpt2, bert, not 'mamba'"),
+        ({"hidden_act": "relu"}, "hidden_act must be silu, not 'relu'"),
+        ({"rope_scaling": {"factor": 2}}, "rope_scaling must be None, not {'factor': 2}"),
+        ({"hidden_size": "gone"}, "must have hidden_size, and has not"),
+        ({"num_key_value_heads": 2}, "heads must be a multiple of the 2 kv_heads, not 3"),
+        ({"intermediate_size": 45}, "layers.0.gate.weight must be 24x45, not 24x44"),
+        ({"num_hidden_layers": 3}, "must have a tensor for layers.2.q.weight, and has none"),
+        ({"vocab_size": 299}, "embedding must be 299x24, not 300x24"),
+    ],
+)
+def test_configurations_that_are_none(tmp_path, config, expected):
+    assert expected in _changed(tmp_path, **config)
+
+
+def test_a_tokenizer_that_does_not_belong(tmp_path):
+    folder = write_hub(tmp_path, "llama", SHAPES["llama"], made("llama"))
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    tokenizer["model"]["vocab"]["one more"] = 300
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
+    assert "must have at most 300 tokens, not 301" in refused(str(folder))
+    path.write_text("{}", encoding="utf-8")
+    assert "must be a tokenizer.json" in refused(str(folder))
+
+
+def test_folders_without_tensors(tmp_path):
+    folder = write_hub(tmp_path, "llama", SHAPES["llama"], made("llama"))
+    (folder / "model.safetensors").write_bytes(bytes(20))
+    assert "must be a safetensors file" in refused(str(folder))
+    (folder / "model.safetensors").unlink()
+    assert "must have its tensors in .safetensors files, and has none" in refused(str(folder))
