@@ -94,6 +94,12 @@ bench: $(READY) ## measure golden model, simulation and builds: one table, build
 formal: $(READY) ## prove properties of the emitted Verilog (ONLY=the beginning of a name, QUICK=1)
 	@$(BIN)/systolith formal $(only) $(quick)
 
+demo: $(READY) ## two sentences through a language model in simulated RTL, and how alike they are (some minutes)
+	@$(BIN)/python -m scripts.models.shows demo
+
+story: $(READY) ## "The capital of France is": the next token of a language model in simulated RTL (a quarter of an hour)
+	@$(BIN)/python -m scripts.models.shows story
+
 pictures: $(READY) ## draw the pictures of docs/ anew
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	@$(BIN)/python -m scripts.flows.pictures.array

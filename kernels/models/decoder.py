@@ -72,16 +72,26 @@ def decoder(
     Outputs: if there are any, the tokens, u32[tokens, 1]; if asked for, logits of the prompt's tokens and of all chosen
     but the last, fp32[T + tokens - 1, V] (of 0 tokens as of 1).
     """
-    given, passes = ids.shape[0], max(1, tokens)
-    positions = given + passes - 1
+    given, steps = ids.shape[0], max(1, tokens)
+    positions = given + steps - 1
+    groups = list(nl.blocks(given, nl.lanes() * Transformer.tiles_at_once(shape, numbers)))
+    # Of a prompt only the end needs a head, if nobody asks for logits.
+    passes = [logits] * (len(groups) - 1) + [True] * steps
     chosen = nl.output((tokens, 1), "u32") if tokens else None
     kept = nl.output((positions, shape.vocabulary)) if logits else None
     model = _Decoder(shape, numbers, dict(zip(names, tensors, strict=True)), scales, passes, positions)
-    now = [model.embed(nl.load(ids[rows]), rows.start) for rows in nl.blocks(given)]
-    for step in range(passes):
+    for group in groups:
+        rows = (
+            slice(part.start + group.start, part.stop + group.start) for part in nl.blocks(group.stop - group.start)
+        )
+        now = [model.embed(nl.load(ids[part]), part.start) for part in rows]
         model.run_layers(now)
-        index = model.head(now, kept, chosen is not None)
+        if logits and group is not groups[-1]:
+            model.head(now, kept, choose=False)
+    for step in range(steps):
+        index = model.head(now, kept, choose=chosen is not None)
         if chosen is not None:
             nl.store(chosen[step : step + 1], index)
-        if step + 1 < passes:
+        if step + 1 < steps:
             now = [model.embed(index, given + step)]
+            model.run_layers(now)

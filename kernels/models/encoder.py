@@ -73,7 +73,7 @@ def encoder(ids, *tensors, names: Sequence[str], shape: ModelShape, numbers: Num
     Output: fp32[D]. (The mean's 1 / T goes with the length.)
     """
     out = nl.output((shape.width,))
-    model = _Encoder(shape, numbers, dict(zip(names, tensors, strict=True)), scales, 1, ids.shape[0])
+    model = _Encoder(shape, numbers, dict(zip(names, tensors, strict=True)), scales, [False], ids.shape[0])
     tokens = [model.embed(nl.load(ids[rows]), rows.start) for rows in nl.blocks(ids.shape[0])]
     codes = model.normalise("embedding_norm", tokens)
     for layer in range(shape.layers):

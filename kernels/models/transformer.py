@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from arch.elements import ELEMENTS
 from kernels import language as nl
 from kernels.library.attention import average, load_keys, load_values, numerators
 from kernels.library.mlp import gelu, silu_times
@@ -44,8 +45,8 @@ class Transformer:
         What ``kernels.models.image`` names, in memory.
     scales : mapping of str to float
         Of each matrix, by its name: what its codes are multiplied by.
-    passes : int
-        How often all layers run, a decoder's head after each.
+    passes : sequence of bool
+        How often all layers run, and whether a decoder's head comes after.
     positions : int
         Tokens that keys and values are kept of.
     """
@@ -56,22 +57,28 @@ class Transformer:
         numbers: Numbers,
         tensors: Mapping[str, nl.Tensor],
         scales: Mapping[str, float],
-        passes: int,
+        passes: Sequence[bool],
         positions: int,
     ) -> None:
         self.shape, self.numbers, self.tensors, self.scales = shape, numbers, tensors, scales
         kept = shape.layers, positions, shape.kv_heads * shape.head_width
         self._keys, self._values = nl.scratch(kept, numbers.dtype), nl.scratch(kept, numbers.dtype)
         once = [product for layer in range(shape.layers) for product in self._products(layer)]
-        if shape.kind == "decoder":
-            once.append(("head",))
-        self.panels = Panels([[tensors[name] for name in product] for product in once * passes])
-        self._constant: dict[str, nl.Tile] = {}
+        products = [product for head in passes for product in [*once, *[("head",)] * head]]
+        self.panels = Panels([[tensors[name] for name in product] for product in products])
 
     def _products(self, layer: int) -> list[tuple[str, ...]]:
         """The matrices of a layer in the order in which it multiplies by them, those of one product together."""
         names = [("qkv",), ("o",), ("gate", "up") if self.shape.gated else ("up",), ("down",)]
         return [tuple(f"layers.{layer}.{name}" for name in product) for product in names]
+
+    @staticmethod
+    def tiles_at_once(shape: ModelShape, numbers: Numbers) -> int:
+        """Tiles of P tokens of which five eighths of SBUF hold all that a layer makes: the rest is for weights."""
+        code, width = ELEMENTS[numbers.dtype].bytes, shape.width
+        attention = 4 * (shape.query_width + 2 * shape.key_width) + code * (2 * shape.query_width + shape.key_width)
+        perceptron = (4 + code) * shape.hidden
+        return max(1, nl.config().lane_bytes * 5 // 8 // ((4 + code) * width + max(attention, perceptron)))
 
     # ---- parts ----------------------------------------------------------------------------------
 

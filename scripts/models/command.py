@@ -17,7 +17,7 @@ from scripts.models.running import ModelRun, run_model
 from scripts.running.failures import command_line, show_failures
 from scripts.running.kernels import RtlDiffers
 
-__all__ = ["run_command"]
+__all__ = ["model_table", "run_command"]
 
 
 def run_command(
@@ -40,13 +40,13 @@ def run_command(
     _check_option(model, text)
     recipe = recipe or next(name for name in ("bf16", "fp8") if RECIPES[name].dtype in CORES[config].engine.formats)
     given = prompt if text is None else text
-    options = {"tokens": tokens, "backend": backend, "config": config, "recipe": recipe}
+    options = {"backend": backend, "config": config, "recipe": recipe}
     try:
-        done = run_model(model, given, logits=text is None and out is not None, **options)
+        done = run_model(model, given, tokens=tokens, logits=text is None and out is not None, **options)
     except RtlDiffers as error:
         show_failures(Terminal(stderr=True), error.run.sections(), command_line())
         return DISAGREE
-    record = {"model": model.name, "backend": backend, "config": config, "recipe": recipe} | done.record()
+    record = {"model": model.name} | options | done.record()
     if out:
         save(out, done.output)
         record["embedding" if done.text is None else "logits"] = out
@@ -55,7 +55,7 @@ def run_command(
         return 0
     if done.text is not None:
         click.echo(f"{given}{done.text}")
-    Terminal().table(_table(record, done))
+    Terminal().table(model_table(record, done))
     if out:
         click.echo(f"wrote {click.format_filename(out)}")
     return 0
@@ -67,7 +67,7 @@ def _check_option(model: Model, text: str | None) -> None:
         raise InputError(f"{model.name} takes {option}")
 
 
-def _table(record: dict, done: ModelRun) -> Table:
+def model_table(record: dict, done: ModelRun) -> Table:
     """What a person wants to know of it."""
     table = Table(show_header=False, box=None)
     table.add_row("model", f"{record['model']}, {record['recipe']} on a {record['config']} core, {record['backend']}")

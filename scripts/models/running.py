@@ -90,7 +90,8 @@ def run_model(
         with progress_bar() as bar:
             result = run(kernel, given, config=core, backend=backend, progress=_shown(bar, backend), **constants)
     except KernelError as error:
-        raise InputError(f"{model.name} does not fit a {config} core: {error}") from None
+        # Behind the first line is a map of SBUF.
+        raise InputError(f"{model.name} does not fit a {config} core: {str(error).splitlines()[0]}") from None
     seconds["run"] = clock.lap()
     return _finished(model, ids, result, seconds)
 

@@ -8,7 +8,6 @@ from functools import cache
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from reference import embed, logits
 from small import SHAPES, tensors, write_hub, write_llama2c
 
 from arch.core.presets import CORES
@@ -19,6 +18,7 @@ from kernels.models.numbers import RECIPES
 from scripts.commands import cli
 from scripts.models.image import Image, image_of, make_image
 from scripts.models.opening import open_model
+from scripts.models.reference import embed, logits
 from scripts.running.kernels import run
 
 SEED = int(os.environ.get("SEED", 12))
@@ -59,6 +59,18 @@ def test_logits_are_those_of_float32(architecture, recipe, count):
     expected = logits(SHAPES[architecture], model(architecture), ids)
     assert result.shape == expected.shape
     assert min(map(cosine, result, expected)) > LEAST[recipe]
+
+
+@pytest.mark.parametrize("logits_", [False, True])
+def test_a_prompt_may_be_longer_than_sbuf_holds(logits_):
+    """Layers run over some tiles of it, then over the others: what is chosen at the end is the same."""
+    (ids, *rest), constants = given("llama", "fp8", 37)
+    small, large = (
+        run(decoder, [ids, *rest], config=config, tokens=2, logits=logits_, **constants).outputs
+        for config in ("tiny", "fp8")
+    )
+    for a, b in zip(small, large, strict=True):
+        np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32))
 
 
 @pytest.mark.parametrize("count", [1, 16, 37])
