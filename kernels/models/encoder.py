@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from kernels import kernel
 from kernels import language as nl
+from kernels.library.lanes import across_lanes
 from kernels.models.numbers import Numbers
 from kernels.models.shape import ModelShape
 from kernels.models.transformer import Tokens, Transformer
@@ -43,24 +44,10 @@ class _Encoder(Transformer):
             turned = nl.load(hidden[:, features].T)
             nl.tensor_reduce("add", turned, out=sums[: turned.lanes, number : number + 1])
         squares = nl.tensor_scalar(sums, "multiply", sums, reduce="add", write=False)
-        length = self.row_of(nl.tensor_reduce("add", self.turn(squares)), sums.lanes)
+        length = nl.activation("rsqrt", across_lanes("add", squares, sums.lanes))
         nl.tensor_scalar(sums, "multiply", length, out=sums)
         for number, features in enumerate(blocks):
             nl.store(out[features], sums[: features.stop - features.start, number])
-
-    @staticmethod
-    def turn(numbers: nl.Tile) -> nl.Tile:
-        """Numbers of all lanes, [N, 1], in one: [1, N]."""
-        between = nl.scratch((numbers.lanes, 1))
-        nl.store(between, numbers)
-        return nl.load(between.reshape(1, numbers.lanes))
-
-    @staticmethod
-    def row_of(total: nl.Tile, lanes: int) -> nl.Tile:
-        """1 / sqrt of a number, [1, 1], in all lanes."""
-        between = nl.scratch((1, 1))
-        nl.store(between, nl.activation("rsqrt", total))
-        return nl.load(between.broadcast_to((lanes, 1)))
 
 
 @kernel
