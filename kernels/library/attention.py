@@ -77,8 +77,12 @@ def attention(q, k, v, *, scale, causal=False):
         group = head // (heads // groups)
         fetch(group)
         fetch(group + 1)
-        last = rows.start + tokens - queries if causal else None
-        return numerators(nl.load(q[head, rows]), loaded[group][0], scale=scale, last=last)
+        tile, keys, last = nl.load(q[head, rows]), loaded[group][0], None
+        if causal:
+            # What none of these queries sees adds nothing.
+            last = rows.start + tokens - queries
+            keys = keys[..., : last + tile.lanes]
+        return numerators(tile, keys, scale=scale, last=last)
 
     def add(item, weights):
         head, rows = item
