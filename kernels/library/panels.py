@@ -34,11 +34,16 @@ class Panels:
 
     @staticmethod
     def columns(matrices: Sequence[nl.Tensor]) -> int:
-        """Columns of a panel: an eighth of SBUF holds one of each matrix, and half of PSUM its results."""
+        """Columns of a panel: a sixteenth of SBUF holds one of each matrix, and half of PSUM its results.
+
+        Whole chunks of DMA, if there is room for one: it moves part of one no faster.
+        """
         config, depth = nl.config(), matrices[0].shape[0]
         column = -(-depth // config.lanes) * ELEMENTS[matrices[0].dtype].bytes * len(matrices)
-        most = min(config.lane_bytes // 8 // column, config.engine.psum_depth // 2, 256)
-        return max(4, most // 4 * 4)
+        most = min(config.lane_bytes // 16 // column, config.engine.psum_depth // 2, 256)
+        chunk = config.chunk_bytes // ELEMENTS[matrices[0].dtype].bytes
+        step = chunk if most >= chunk else 4
+        return max(4, most // step * step)
 
     def _load(self, step: int) -> None:
         if step < len(self._plan) and step not in self._loaded:
