@@ -1,4 +1,4 @@
-"""A perceptron of one token is bound by memory, as it should be: its weights come once, a beat in nearly every cycle."""
+"""A perceptron of one token is bound by memory, as it should be: its weights come once, nearly a beat a cycle."""
 
 from dataclasses import replace
 
