@@ -7,7 +7,7 @@ import numpy as np
 
 from kernels.models.shape import ModelShape
 from scripts.ground.errors import InputError
-from scripts.models.model import Model, Tensors, check_model
+from scripts.models.model import Model, Stored, Tensors, check_model
 from scripts.models.tokenizers import HubTokenizer, ScoredTokenizer, Tokenizer
 
 __all__ = ["read"]
@@ -66,35 +66,53 @@ def read(path: Path) -> Model:
     kind = fields.need("general.architecture")
     if kind not in _ROPE:
         raise InputError(f"{path}: the architecture must be {', '.join(_ROPE)}, not {kind}")
-    readers = {}
+    stored = {}
     for tensor in reader.tensors:
         name, layer = tensor.name, tensor.name.split(".")
         if name in _OTHERS:
             turned = name == "output.weight"
-            readers[_OTHERS[name]] = partial(_tensor, tensor, turned)
+            stored[_OTHERS[name]] = _stored(tensor, turned)
         elif name == "token_types.weight":
-            readers["token_types"] = lambda tensor=tensor: _tensor(tensor, False)[0]
+            stored["token_types"] = Stored(_size(tensor)[1:], lambda tensor=tensor: _tensor(tensor, False)[0])
         elif layer[0] == "blk" and layer[2] in _LAYER:
-            readers[f"layers.{layer[1]}.{_LAYER[layer[2]]}.{layer[3]}"] = partial(_tensor, tensor, True)
+            stored[f"layers.{layer[1]}.{_LAYER[layer[2]]}.{layer[3]}"] = _stored(tensor, True)
         elif layer[0] == "blk" and layer[2] == "attn_qkv":
             for number, ours in enumerate("qkv"):
-                readers[f"layers.{layer[1]}.{ours}.{layer[3]}"] = partial(_third, tensor, number)
+                third = (*_size(tensor)[:0:-1], _size(tensor)[0] // 3)
+                stored[f"layers.{layer[1]}.{ours}.{layer[3]}"] = Stored(third, partial(_third, tensor, number))
+        elif layer[0] != "cls":
+            # What is not known changes the result; an encoder's classifier alone comes after it.
+            raise InputError(f"{path} has a tensor {name}, which no {kind} that can be run has")
     try:
-        shape = _shape(kind, fields, readers)
+        shape = _shape(kind, fields, stored)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from None
-    if kind == "llama" and fields.get("llama.rope.scaling.type", "none") != "none":
-        raise InputError(f"{path}: llama.rope.scaling.type must be none, not {fields.get('llama.rope.scaling.type')}")
+    scaling = f"{kind}.rope.scaling.type"
+    if fields.get(scaling, "none") != "none":
+        raise InputError(f"{path}: {scaling} must be none, not {fields.get(scaling)}")
     name = str(fields.get("general.name", path.stem))
-    model = Model(name=name, shape=shape, tensors=Tensors(readers), tokenizer=_tokenizer(fields, path), files=(path,))
+    model = Model(name=name, shape=shape, tensors=Tensors(stored), tokenizer=_tokenizer(fields, path), files=(path,))
     return check_model(model)
+
+
+def _size(tensor) -> tuple[int, ...]:
+    """As it is stored: [out, in]."""
+    return tuple(reversed(tensor.shape.tolist()))
+
+
+def _stored(tensor, turned: bool) -> Stored:
+    size = _size(tensor)
+    return Stored(size[::-1] if turned else size, partial(_tensor, tensor, turned))
 
 
 def _tensor(tensor, turned: bool) -> np.ndarray:
     """Numbers of a tensor; matrices are stored [out, in]."""
     from gguf.quants import dequantize
 
-    values = dequantize(tensor.data, tensor.tensor_type).reshape(tuple(reversed(tensor.shape.tolist())))
+    try:
+        values = dequantize(tensor.data, tensor.tensor_type).reshape(_size(tensor))
+    except NotImplementedError:
+        raise InputError(f"{tensor.name} is of type {tensor.tensor_type.name}, which cannot be read") from None
     return values.T if turned and values.ndim == 2 else values
 
 
@@ -102,7 +120,7 @@ def _third(tensor, number: int) -> np.ndarray:
     return np.split(_tensor(tensor, True), 3, axis=-1)[number]
 
 
-def _shape(kind: str, fields: _Fields, readers: dict) -> ModelShape:
+def _shape(kind: str, fields: _Fields, stored: dict[str, Stored]) -> ModelShape:
     width, heads = (int(fields.need(f"{kind}.{name}")) for name in ("embedding_length", "attention.head_count"))
     norm = "rms" if kind in ("llama", "qwen2") else "layer"
     epsilon = {"rms": "layer_norm_rms_epsilon", "layer": "layer_norm_epsilon"}[norm]
@@ -114,7 +132,7 @@ def _shape(kind: str, fields: _Fields, readers: dict) -> ModelShape:
         kv_heads=int(fields.get(f"{kind}.attention.head_count_kv", heads)),
         head_width=int(fields.get(f"{kind}.attention.key_length", width // heads)),
         hidden=int(fields.need(f"{kind}.feed_forward_length")),
-        vocabulary=len(readers["embedding"]()) if "embedding" in readers else 0,
+        vocabulary=stored["embedding"].size[0] if "embedding" in stored else 0,
         context=int(fields.need(f"{kind}.context_length")),
         norm=norm,
         eps=float(fields.need(f"{kind}.attention.{epsilon}")),

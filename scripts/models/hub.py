@@ -1,7 +1,7 @@
 """Models in a folder as model hubs give it: config.json, safetensors, tokenizer.json."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from kernels.models.shape import ModelShape
 from scripts.ground.errors import InputError
-from scripts.models.model import Model, Tensors, check_model
+from scripts.models.model import Model, Stored, Tensors, check_model
 from scripts.models.tokenizers import HubTokenizer
 
 __all__ = ["read"]
 
-Readers = dict[str, Callable[[], np.ndarray]]
+Readers = dict[str, Stored]
 
 
 class _Files:
@@ -38,6 +38,12 @@ class _Files:
         """The name in the files, with or without the model's own before it."""
         found = (f"{before}{name}" for before in ("", "model.", "transformer.", "bert."))
         return next((each for each in found if each in self._where), None)
+
+    def size(self, name: str) -> tuple[int, ...]:
+        from safetensors import safe_open
+
+        with safe_open(self._where[name], "numpy") as file:
+            return tuple(file.get_slice(name).get_shape())
 
     def read(self, name: str) -> np.ndarray:
         from safetensors import safe_open
@@ -97,7 +103,9 @@ def _named(files: _Files, names: Mapping[str, str], turned: bool) -> Readers:
             stored = files.find(f"{theirs}.{part}")
             if stored is not None:
                 whole = name in _WHOLE and part == "weight"
-                found[name if whole else f"{name}.{part}"] = partial(_tensor, files, stored, turned and not whole)
+                size, turn = files.size(stored), turned and not whole
+                reader = partial(_tensor, files, stored, turn)
+                found[name if whole else f"{name}.{part}"] = Stored(size[::-1] if turn else size, reader)
     return found
 
 
@@ -177,8 +185,10 @@ def _gpt2(config: dict, files: _Files) -> tuple[ModelShape, Readers]:
         for part in ("weight", "bias"):
             stored = files.find(f"h.{layer}.attn.c_attn.{part}")
             if stored is not None:
+                size = files.size(stored)
+                third = (*size[:-1], size[-1] // 3)
                 found |= {
-                    f"layers.{layer}.{name}.{part}": partial(_third, files, stored, number)
+                    f"layers.{layer}.{name}.{part}": Stored(third, partial(_third, files, stored, number))
                     for number, name in enumerate("qkv")
                 }
     return shape, found
@@ -219,7 +229,7 @@ def _bert(config: dict, files: _Files) -> tuple[ModelShape, Readers]:
     found = _named(files, names, turned=True)
     types = files.find("embeddings.token_type_embeddings.weight")
     if types is not None:
-        found["token_types"] = lambda: files.read(types)[0]
+        found["token_types"] = Stored(files.size(types)[1:], lambda: files.read(types)[0])
     return shape, found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.models.shape import ModelShape
 from scripts.ground.errors import InputError
-from scripts.models.model import Model, Tensors, check_model
+from scripts.models.model import Model, Stored, Tensors, check_model
 from scripts.models.tokenizers import ScoredTokenizer
 
 __all__ = ["read"]
@@ -43,15 +43,23 @@ def read(path: Path, tokenizer: Path | None) -> Model:
         )
     except ValueError as error:
         raise InputError(f"{path} must be a model of llama2.c: {error}") from None
+    # Layers first: a header of another kind of file may tell of more than could be listed.
+    _need(path, size, 4 * shape.layers * sum(map(prod, shape.matrices().values())))
     places = _places(shape, tied)
-    needed = max(offset + 4 * prod(dims) for offset, dims, _ in places.values())
+    _need(path, size, max(offset + 4 * prod(dims) for offset, dims, _ in places.values()))
+
+    stored = {
+        name: Stored(dims[::-1] if turned else dims, partial(_read, path, offset, dims, turned))
+        for name, (offset, dims, turned) in places.items()
+    }
+    vocabulary = ScoredTokenizer.read(tokenizer, shape.vocabulary)
+    model = Model(name=path.name, shape=shape, tensors=Tensors(stored), tokenizer=vocabulary, files=(path, tokenizer))
+    return check_model(model)
+
+
+def _need(path: Path, size: int, needed: int) -> None:
     if size < needed:
         raise InputError(f"{path} must have the {needed:,} bytes that its header tells of, not {size:,}")
-
-    readers = {name: partial(_read, path, *place) for name, place in places.items()}
-    vocabulary = ScoredTokenizer.read(tokenizer, shape.vocabulary)
-    model = Model(name=path.name, shape=shape, tensors=Tensors(readers), tokenizer=vocabulary, files=(path, tokenizer))
-    return check_model(model)
 
 
 def _read(path: Path, offset: int, dims: tuple[int, ...], turned: bool) -> np.ndarray:

@@ -10,29 +10,41 @@ from kernels.models.shape import ModelShape
 from scripts.ground.errors import InputError
 from scripts.models.tokenizers import Tokenizer
 
-__all__ = ["Model", "Tensors", "check_model"]
+__all__ = ["Model", "Stored", "Tensors", "check_model"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor in a file: its shape, which is known before it is read, and what reads it."""
+
+    size: tuple[int, ...]
+    read: Callable[[], np.ndarray]
 
 
 class Tensors(Mapping):
     """float32 tensors by name, each read when it is asked for, so that no model is in memory as a whole.
 
     Matrices are [in, out]. ``embedding`` [V, D]; ``positions`` [CONTEXT, D] where they are learned; ``token_types``
-    [D];    ``layers.I.NAME.weight`` of ModelShape.matrices, and perhaps ``.bias``; ``layers.I.attention_norm.weight``,
+    [D]; ``layers.I.NAME.weight`` of ModelShape.matrices, and perhaps ``.bias``; ``layers.I.attention_norm.weight``,
     ``.mlp_norm.weight``, ``embedding_norm.weight`` of an encoder, ``final_norm.weight`` of a decoder, and perhaps
     ``.bias``; ``head.weight`` where it is not the embedding's transpose.
     """
 
-    def __init__(self, readers: Mapping[str, Callable[[], np.ndarray]]) -> None:
-        self._readers = dict(readers)
+    def __init__(self, stored: Mapping[str, Stored]) -> None:
+        self._stored = dict(stored)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return np.asarray(self._readers[name](), np.float32)
+        return np.asarray(self._stored[name].read(), np.float32)
+
+    def size(self, name: str) -> tuple[int, ...]:
+        """A tensor's shape, for which nothing is read."""
+        return self._stored[name].size
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._readers)
+        return iter(self._stored)
 
     def __len__(self) -> int:
-        return len(self._readers)
+        return len(self._stored)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +81,7 @@ def check_model(model: Model) -> Model:
     for name, shape in expected(model.shape).items():
         if name not in model.tensors:
             raise InputError(f"{model.name} must have a tensor for {name}, and has none")
-        actual = model.tensors[name].shape
+        actual = model.tensors.size(name)
         if actual != shape:
             shown = ("x".join(map(str, each)) for each in (shape, actual))
             raise InputError("{}: {} must be {}, not {}".format(model.name, name, *shown))
