@@ -1,6 +1,7 @@
 """A transformer's sizes and choices, whatever file it came from."""
 
 from dataclasses import dataclass
+from math import inf
 from operator import index
 
 from kernels.library.rope import PAIRINGS
@@ -69,6 +70,10 @@ class ModelShape:
         }.items():
             if getattr(self, name) not in names:
                 raise ValueError(f"{name} must be {' or '.join(map(str, names))}, not {getattr(self, name)!r}")
+        if not 0 <= self.eps < inf:
+            raise ValueError(f"eps must be a finite number of 0 or more, not {self.eps}")
+        if not 0 < self.rope_base < inf:
+            raise ValueError(f"rope_base must be a finite number above 0, not {self.rope_base}")
         if self.heads % self.kv_heads:
             raise ValueError(f"heads must be a multiple of the {self.kv_heads} kv_heads, not {self.heads}")
         if self.rope and self.head_width % 2:

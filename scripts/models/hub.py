@@ -155,7 +155,10 @@ def _llama(config: dict, files: _Files) -> tuple[ModelShape, Readers]:
         parts |= {f"mlp.{name}_proj": name for name in ("gate", "up", "down")}
         parts |= {"input_layernorm": "attention_norm", "post_attention_layernorm": "mlp_norm"}
         names |= {f"layers.{layer}.{ours}": f"layers.{layer}.{theirs}" for theirs, ours in parts.items()}
-    return shape, _named(files, names, turned=True)
+    found = _named(files, names, turned=True)
+    if "head" in names and "head.weight" not in found:
+        raise ValueError("tie_word_embeddings must be true where there is no tensor lm_head.weight")
+    return shape, found
 
 
 def _gpt2(config: dict, files: _Files) -> tuple[ModelShape, Readers]:

@@ -72,15 +72,33 @@ def expected(shape: ModelShape) -> dict[str, tuple[int, ...]]:
         name = f"layers.{layer}"
         found |= {f"{name}.{matrix}.weight": size for matrix, size in shape.matrices().items()}
         found |= {f"{name}.attention_norm.weight": vector, f"{name}.mlp_norm.weight": vector}
-    norm = "embedding_norm" if shape.kind == "encoder" else "final_norm"
-    return found | {f"{norm}.weight": vector}
+    if shape.kind == "encoder":
+        norms = [f"layers.{layer}.{part}_norm" for layer in range(shape.layers) for part in ("attention", "mlp")]
+        norms.append("embedding_norm")
+        return found | {f"{norm}.{part}": vector for norm in norms for part in ("weight", "bias")}
+    return found | {"final_norm.weight": vector}
+
+
+def possible(shape: ModelShape) -> dict[str, tuple[int, ...]]:
+    """Those that it may have beside them."""
+    vector = (shape.width,)
+    found: dict[str, tuple[int, ...]] = {"token_types": vector, "final_norm.bias": vector}
+    found["head.weight"] = shape.width, shape.vocabulary
+    for layer in range(shape.layers):
+        found |= {f"layers.{layer}.{matrix}.bias": size[1:] for matrix, size in shape.matrices().items()}
+        found |= {f"layers.{layer}.{part}_norm.bias": vector for part in ("attention", "mlp")}
+    return found
 
 
 def check_model(model: Model) -> Model:
     """The model, if nothing is missing. Raises InputError for what is, or has another shape."""
-    for name, shape in expected(model.shape).items():
+    needed = expected(model.shape)
+    for name in needed:
         if name not in model.tensors:
             raise InputError(f"{model.name} must have a tensor for {name}, and has none")
+    for name, shape in (possible(model.shape) | needed).items():
+        if name not in model.tensors:
+            continue
         actual = model.tensors.size(name)
         if actual != shape:
             shown = ("x".join(map(str, each)) for each in (shape, actual))

@@ -166,8 +166,15 @@ _GGUF_TOPS |= {f"final_norm.{part}": f"output_norm.{part}" for part in ("weight"
 _GGUF_TOPS |= {f"embedding_norm.{part}": f"token_embd_norm.{part}" for part in ("weight", "bias")}
 
 
-def write_gguf(folder: Path, architecture: str, shape: ModelShape, given: Mapping[str, np.ndarray]) -> Path:
-    """A GGUF file. Of llama queries and keys must be in the order of adjacent pairs."""
+def write_gguf(
+    folder: Path,
+    architecture: str,
+    shape: ModelShape,
+    given: Mapping[str, np.ndarray],
+    more: Mapping[str, np.ndarray] | None = None,
+    scaling: str | None = None,
+) -> Path:
+    """A GGUF file. Of llama queries and keys must be in the order of adjacent pairs. ``more``: tensors as they are."""
     path = folder / "model.gguf"
     writer = GGUFWriter(path, architecture)
     writer.add_name("small")
@@ -180,6 +187,10 @@ def write_gguf(folder: Path, architecture: str, shape: ModelShape, given: Mappin
     (writer.add_layer_norm_rms_eps if shape.norm == "rms" else writer.add_layer_norm_eps)(shape.eps)
     if shape.rope:
         writer.add_rope_freq_base(shape.rope_base)
+    if scaling:
+        writer.add_string(f"{architecture}.rope.scaling.type", scaling)
+    for name, values in (more or {}).items():
+        writer.add_tensor(name, values)
     _add_tokenizer(writer, architecture, shape.vocabulary)
     names = _GGUF | (
         {"attention_norm": "attn_output_norm", "mlp_norm": "layer_output_norm"} if architecture == "bert" else {}

