@@ -15,7 +15,6 @@ from verif.core.covering import VALUES, Case, covering_array, pairs
 from verif.core.faults import FAULTS, faulty_job
 from verif.core.runs import run_interrupted
 from verif.core.workload import random_programs
-from verif.modules import module_text
 from verif.simulation.covering import Pair, pairs_of
 from verif.simulation.simulate import UnitRun
 from verif.tensor.covering import LEAST
@@ -96,10 +95,10 @@ def test_every_parameter_is_crossed():
 
 
 def changed(kind: str, pattern: str, replacement: str) -> Callable[[str], str]:
-    """A rewrite of the one place in the one module of a kind."""
+    """A rewrite of the one place in the one module whose name begins so."""
 
     def rewrite(text: str) -> str:
-        body = module_text(text, kind)
+        (body,) = re.findall(rf"^module {kind}\w*\(.*?^endmodule$", text, re.DOTALL | re.MULTILINE)
         new, found = re.subn(pattern, replacement, body)
         assert found == 1 and new != body, f"{kind}: {pattern!r} occurs {found} times"
         return text.replace(body, new)
@@ -117,10 +116,6 @@ PLANTED = {
         lambda c: c.engine.add_latency == 5,
         changed("tensor_front_end", r"= rows < 5'h16;", "= rows < 5'h06;"),
     ),
-    "the fourth DMA queue is not waited for": (
-        lambda c: c.dma_queues == 4,
-        changed("dispatcher", r"(o_outstanding__6) >= ", r"1'h0 & \1 >= "),
-    ),
 }
 
 
@@ -128,4 +123,6 @@ PLANTED = {
 def test_planted_faults_are_found(fault):
     shows, rewrite = PLANTED[fault]
     case = next(case for case in CASES if case.config.lanes == 4 and shows(case.config))
-    print(*run(case, rewrite).failures, sep="\n")
+    found = run(case, rewrite).failures
+    assert found and found[0].startswith("RTL and golden model differ first"), found
+    print(*found, sep="\n")
