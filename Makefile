@@ -18,6 +18,7 @@ COUNT ?=
 DEVICE ?=
 SEEDS ?=
 CORE ?=
+CYCLES ?=
 
 # Passed on only where set, so that the command line keeps its own defaults.
 config := $(if $(CONFIG),--config $(CONFIG))
@@ -61,8 +62,11 @@ test: $(READY) ## run the tests
 test-slow: $(READY) ## run the tests that take minutes
 	$(BIN)/pytest -n auto -rs -m slow
 
-configs: $(READY) ## random passes on configurations that have every pair of parameter values
-	$(BIN)/pytest -n auto -rs -m '' tests/verif/tensor/test_covering.py
+configs: $(READY) ## random passes and programs on configurations that have every pair of parameter values, engines and cores
+	$(BIN)/pytest -n auto -rs -m '' tests/verif/tensor/test_covering.py tests/verif/core/test_core_covering.py
+
+cycles: $(READY) ## random programs on every core but mxu, ten million cycles compared in all (CYCLES= SEED=)
+	CYCLES=$(or $(CYCLES),10000000) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest -s -m slow tests/verif/core/test_core.py -k long_run
 
 coverage: $(READY) ## measure functional bins, lines and toggles, write build/coverage/index.html (SEED=)
 	@$(BIN)/systolith coverage $(seed)

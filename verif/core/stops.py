@@ -1,6 +1,7 @@
-"""Programs that may stop the core, one after another with a reset between, through RTL and golden model."""
+"""Programs that a reset ends, for they may stop the core or are cut short by it, through RTL and golden model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,21 +13,25 @@ from verif.simulation.replay import replay
 from verif.simulation.rerun import differences
 from verif.simulation.simulate import UnitRun, build_unit
 
-__all__ = ["run_faulty", "stretches"]
+__all__ = ["run_with_resets", "stretches"]
 
 #: Cycles that a core is watched behind a program's end: what is in it goes on as far as it can.
 AFTER = 64
+_NONE: Mapping = MappingProxyType({})
 
 
-def stretches(config: CoreConfig, jobs: Sequence[Job], **pace: object) -> Iterator[tuple[np.ndarray, Core]]:
+def stretches(
+    config: CoreConfig, jobs: Sequence[Job], cuts: Mapping[int, int] = _NONE, **pace: object
+) -> Iterator[tuple[np.ndarray, Core]]:
     """Of each job in turn its records, a reset in the last of them, and the model as it was before that.
 
+    ``cuts``: numbers of jobs, and after how many cycles of each the reset comes, 1 or more, if it has not ended before.
     The first word of a record is ``verif.simulation.harness.RESET``.
     """
     core = Core(config)
-    for job in jobs:
+    for number, job in enumerate(jobs):
         core.offer(job)
-        ran = _run(core, pace)
+        ran = core.run(cuts[number], until_done=True, **pace) if number in cuts else _run(core, pace)
         reset = np.zeros((len(ran), 1), np.uint32)
         reset[-1] = 1
         yield np.concatenate([reset, ran], axis=1), core
@@ -41,21 +46,35 @@ def _run(core: Core, pace: dict) -> np.ndarray:
     return np.concatenate([*pieces, core.run(AFTER, **pace)])
 
 
-def run_faulty(
+def run_with_resets(
     config: CoreConfig,
     jobs: Sequence[Job],
     *,
     simulator: str = "verilator",
+    cuts: Mapping[int, int] = _NONE,
+    results: Mapping[int, bytes] = _NONE,
     pace: dict | None = None,
     rewrite: Callable[[str], str] | None = None,
     observe: Callable[[np.ndarray], None] | None = None,
 ) -> UnitRun:
-    """Compare every cycle. ``rewrite``: as ``simulate_unit`` takes it; ``observe``: shown the records of each job."""
-    unit, starts = core_unit(config), [0]
+    """Compare every cycle of the jobs, a reset behind each.
+
+    Parameters
+    ----------
+    cuts : mapping of int to int
+        As ``stretches`` takes it.
+    results : mapping of int to bytes
+        Numbers of jobs, and what the window of memory must be when each has ended.
+    rewrite, observe : callable
+        As ``simulate_unit`` takes it; shown the records of each job.
+    """
+    unit, starts, failures = core_unit(config), [0], []
 
     def chunks() -> Iterator[np.ndarray]:
-        for records, _ in stretches(config, jobs, **(pace or {})):
+        for number, (records, core) in enumerate(stretches(config, jobs, cuts, **(pace or {}))):
             starts.append(starts[-1] + len(records))
+            if number in results and core.memory.tobytes() != results[number]:
+                failures.append(f"memory behind program {number}, {jobs[number]}, is not what it must be")
             if observe:
                 observe(records[:, 1:])
             yield records
@@ -74,4 +93,5 @@ def run_faulty(
             run.failures.append(f"{each.place}: expected {each.expected:#x}, actual {actual}")
     if not outcome.passed and not outcome.mismatches:
         run.failures.append(outcome.failure)
+    run.failures += failures
     return run

@@ -1,19 +1,17 @@
-"""A covering array of configurations: every pair of values of two parameters is in one of them.
-
-A fault that only one value brings out, or two values together, is then in a configuration that is simulated.
-"""
+"""A covering array of the tensor engine's configurations."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations, product
-from random import Random
+from itertools import combinations
 
 from arch.formats import ACCUMULATIONS, OPERAND_FORMATS
 from arch.tensor.config import ADD_LATENCIES, EngineConfig
 from hw.fpga.ecp5 import ECP5
+from verif.simulation import covering
+from verif.simulation.covering import Choice, Pair, pairs_of
 
-__all__ = ["ALL_ROWS", "LEAST", "VALUES", "Case", "Pair", "covering_array", "pairs"]
+__all__ = ["ALL_ROWS", "LEAST", "SUMS", "VALUES", "Case", "covering_array", "least_depth", "pairs"]
 
 #: The fewest PSUM rows that the configuration can have; as many rows per load cycle as there are.
 LEAST, ALL_ROWS = "least", "all"
@@ -32,11 +30,8 @@ VALUES: dict[str, tuple] = {
     "rows_per_load_cycle": (1, 2, 3, ALL_ROWS),
     "target": (None, ECP5),
 }
-#: Completions of a pair among which the one is chosen that covers most.
-TRIES = 200
-
-#: Two parameters, each with a value.
-Pair = tuple[tuple[str, object], tuple[str, object]]
+#: Parameters that exclude each other's values, whatever the array's shape.
+SUMS = ("formats", "accumulation", "product_latency", "add_latency", "integer_operands")
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class Case:
     target : str or None
     """
 
-    choice: dict[str, object]
+    choice: Choice
     config: EngineConfig
     target: str | None
 
@@ -65,7 +60,7 @@ class Case:
     @property
     def pairs(self) -> frozenset[Pair]:
         """All that it covers."""
-        return frozenset(combinations(self.choice.items(), 2))
+        return pairs_of(self.choice)
 
     @property
     def side(self) -> int:
@@ -80,59 +75,28 @@ class Case:
 
 def pairs() -> Iterator[Pair]:
     """Every two values of different parameters, those that exclude each other too."""
-    for (one, values), (other, others) in combinations(VALUES.items(), 2):
-        yield from (((one, value), (other, second)) for value, second in product(values, others))
+    return covering.pairs(VALUES)
 
 
-def _made(choice: dict[str, object]) -> Case | None:
+def least_depth(**values: object) -> int:
+    """The least ``psum_depth`` of an ``EngineConfig`` with these values of its other parameters."""
+    return 1 << (EngineConfig(**values | {"psum_depth": 1 << 16}).drain_latency + 1).bit_length()
+
+
+def _made(choice: Choice) -> Case | None:
     """A choice as a configuration, or None where there is none such."""
     values = {name: value for name, value in choice.items() if name != "target"}
     if values["rows_per_load_cycle"] == ALL_ROWS:
         values["rows_per_load_cycle"] = values["rows"]
     try:
         if values["psum_depth"] == LEAST:
-            in_flight = EngineConfig(**values | {"psum_depth": 1 << 16}).drain_latency + 1
-            values["psum_depth"] = 1 << in_flight.bit_length()
+            values["psum_depth"] = least_depth(**values)
         return Case(choice, EngineConfig(**values), choice["target"])
     except ValueError:
         return None
 
 
-#: Parameters that exclude each other's values, whatever the array's shape.
-_SUMS = ("formats", "accumulation", "product_latency", "add_latency", "integer_operands")
-
-
-def _sums() -> list[dict[str, object]]:
-    """Every legal choice of the parameters that exclude each other's values."""
-    others = {name: values[0] for name, values in VALUES.items()}
-    choices = (dict(zip(_SUMS, values, strict=True)) for values in product(*(VALUES[name] for name in _SUMS)))
-    return [choice for choice in choices if _made(others | choice)]
-
-
 @cache
 def covering_array() -> tuple[Case, ...]:
-    """The array, the same in every call and every process.
-
-    Of the pairs that are not covered yet the first is taken, and of some random configurations with both values the
-    one that covers most for its cost. A pair that no configuration has is left out.
-    """
-    rng, sums = Random(0), _sums()
-    waiting = dict.fromkeys(pairs())
-    cases = []
-    while waiting:
-        pair = next(iter(waiting))
-        fixed = dict(pair)
-        fitting = [choice for choice in sums if all(fixed.get(name, value) == value for name, value in choice.items())]
-        tries = []
-        for _ in range(TRIES if fitting else 0):
-            choice = {name: rng.choice(values) for name, values in VALUES.items()} | rng.choice(fitting) | fixed
-            if case := _made(choice):
-                tries.append((len(case.pairs & waiting.keys()) / case.cost, case))
-        if not tries:
-            del waiting[pair]
-            continue
-        _, best = max(tries, key=lambda item: item[0])
-        cases.append(best)
-        for covered in best.pairs:
-            waiting.pop(covered, None)
-    return tuple(cases)
+    """The array, the same in every call and every process."""
+    return covering.cover(VALUES, SUMS, _made)

@@ -149,6 +149,26 @@ def test_after_a_reset_it_runs_again():
     assert core.stop is None and (core.memory[start : start + len(memory.data)] == memory.data).all()
 
 
+@pytest.mark.parametrize("cut", [1, 60, 150, 400])
+def test_a_reset_in_mid_run_leaves_nothing_but_memories(cut):
+    """Another program does what it does in a core that never ran: what memory is asked and given, in every cycle."""
+    before, job = (job_of(random_program(TINY, seed, length=20)) for seed in (4, 5))
+    used, fresh = Core(TINY), Core(TINY)
+    used.offer(before)
+    assert len(used.run(cut, until_done=True, latency=7)) == cut and not used.done
+    used.reset()
+    traces = []
+    for core in (used, fresh):
+        core.offer(job)
+        traces.append(core.run(100_000, until_done=True, latency=7))
+    assert (used.memory == fresh.memory).all() and len(traces[0]) == len(traces[1]) > 500
+    for field in core_record(TINY).fields:
+        # By row is what comes from SBUF, of lanes and bytes that nobody uses too.
+        if field.row is None:
+            words = core_record(TINY).at(field.name)
+            assert (traces[0][:, words] == traces[1][:, words]).all(), field
+
+
 def test_what_an_index_out_of_range_leaves_alone():
     """Skipped lanes are written neither in SBUF nor in memory, whatever lies at index 0."""
     scatter = STORE.replace(queue=0, indirect="sink", index_address=64, index_limit=3, out_of_range="skip", wait_dma0=0)

@@ -13,7 +13,7 @@ from arch.core.layouts import ERRORS
 from arch.core.presets import CORES
 from verif.core.faults import FAULTS, faulty_job
 from verif.core.regress import draw_config
-from verif.core.stops import run_faulty, stretches
+from verif.core.stops import run_with_resets, stretches
 
 SEED = int(os.environ.get("SEED", 5))
 SHORT = "icarus" if shutil.which("iverilog") else "verilator"
@@ -61,7 +61,7 @@ def test_a_stretch_ends_in_a_reset():
 
 
 def check_agrees(config, jobs, simulator, **pace):
-    run = run_faulty(config, jobs, simulator=simulator, pace=pace)
+    run = run_with_resets(config, jobs, simulator=simulator, pace=pace)
     assert not run.mismatches, "\n".join(run.lines())
     assert run.compared_cycles > 50 * len(jobs)
 
@@ -94,6 +94,6 @@ def test_a_block_that_does_not_hear_of_it_is_seen(number):
         assert len(parts) == 4
         return "o_stop[0]".join(parts[: number + 1]) + "1'h0" + "o_stop[0]".join(parts[number + 1 :])
 
-    run = run_faulty(TINY, faulty_jobs(TINY, SEED, 3 * len(FAULTS)), simulator=SHORT, rewrite=goes_on)
+    run = run_with_resets(TINY, faulty_jobs(TINY, SEED, 3 * len(FAULTS)), simulator=SHORT, rewrite=goes_on)
     first = r"RTL and golden model differ first in cycle \d+ of program \d+, \d+ instructions at 0x"
     assert run.mismatches and re.match(first, run.failures[0]), run.failures

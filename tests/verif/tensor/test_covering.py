@@ -11,8 +11,9 @@ import pytest
 
 from arch.tensor.config import EngineConfig
 from verif.modules import module_text
+from verif.simulation.covering import Pair
 from verif.simulation.replay import ReplayResult
-from verif.tensor.covering import ALL_ROWS, LEAST, VALUES, Case, Pair, covering_array, pairs
+from verif.tensor.covering import ALL_ROWS, LEAST, VALUES, Case, covering_array, pairs
 from verif.tensor.passes import run_passes
 from verif.tensor.unit import tensor_unit
 from verif.tensor.workload.session import Stretch

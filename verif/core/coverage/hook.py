@@ -11,7 +11,7 @@ from golden.core.jobs import Job
 from verif.core.coverage.plan import plan
 from verif.core.coverage.sampling import CoreSampler
 from verif.core.faults import FAULTS, faulty_job
-from verif.core.stops import run_faulty
+from verif.core.stops import run_with_resets
 from verif.core.unit import core_unit
 from verif.core.workload import random_jobs
 from verif.coverage.hook import CoverageHook, CoverageRun, Measured
@@ -49,7 +49,7 @@ def faulty_stimulus(config: CoreConfig, seed: int) -> tuple[Sequence[Job], dict]
 def _measure_faulty(config: CoreConfig, seed: int) -> Measured:
     sampler = CoreSampler(config)
     jobs, pace = faulty_stimulus(config, seed)
-    return Measured.of(run_faulty(config, jobs, pace=pace, observe=sampler.see), sampler)
+    return Measured.of(run_with_resets(config, jobs, pace=pace, observe=sampler.see), sampler)
 
 
 def _measure(config: CoreConfig, jobs: Sequence[Job], pace: dict) -> Measured:
