@@ -4,12 +4,12 @@ from math import pi, sqrt
 
 from kernels import language as nl
 
-__all__ = ["gelu", "sigmoid", "silu_times"]
+__all__ = ["gelu", "gelu_factor", "sigmoid", "silu_times"]
 
 
-def sigmoid(x: nl.Tile, *, scale: float = 1.0) -> nl.Tile:
-    """``1 / (1 + exp(-scale * x))`` of fp32 in a new tile: two passes of the scalar engine."""
-    power = nl.activation("exp", x, scale=-scale)
+def sigmoid(x: nl.Tile, *, out: nl.Tile | None = None) -> nl.Tile:
+    """``1 / (1 + exp(-x))`` of fp32: two passes of the scalar engine."""
+    power = nl.activation("exp", x, scale=-1.0, out=out)
     return nl.activation("reciprocal", power, bias=1.0, out=power)
 
 
@@ -20,8 +20,12 @@ def silu_times(gate: nl.Tile, up: nl.Tile | nl.Psum, *, scale: float = 1.0, out:
 
 
 def gelu(x: nl.Tile, *, out: nl.Tile | None = None) -> nl.Tile:
-    """``x * sigmoid(2 sqrt(2 / pi) (x + 0.044715 x**3))``, the form of GELU with tanh, of fp32."""
+    """``x * gelu_factor(x)`` of fp32."""
+    return nl.tensor_tensor(x, gelu_factor(x), "multiply", out=out)
+
+
+def gelu_factor(x: nl.Tile) -> nl.Tile:
+    """``sigmoid(2 sqrt(2 / pi) (x + 0.044715 x**3))``, of the form of GELU with tanh, in a new tile."""
     factor = 2 * sqrt(2 / pi)
     squares = nl.tensor_scalar(x, "multiply", x, "multiply", 0.044715 * factor)
-    argument = nl.tensor_scalar(squares, "add", factor, "multiply", x, out=squares)
-    return nl.tensor_tensor(x, sigmoid(argument), "multiply", out=out)
+    return sigmoid(nl.tensor_scalar(squares, "add", factor, "multiply", x, out=squares), out=squares)

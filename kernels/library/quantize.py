@@ -8,13 +8,13 @@ from kernels.library.lanes import across_lanes
 __all__ = ["quantize_tensor", "quantize_tokens", "to_codes"]
 
 
-def to_codes(values: nl.Tile, dtype: str) -> tuple[nl.Tile, nl.Tile]:
+def to_codes(values: nl.Tile, dtype: str, largest: nl.Tile | None = None) -> tuple[nl.Tile, nl.Tile]:
     """A tile's numbers as codes of FP8, and each lane's scale, fp32[T, 1].
 
     The scale is the largest magnitude times 1 / the largest of the format, at least 2**-126, and 1 of a row of zeros;
-    codes are those of ``x * (1 / scale)``.
+    codes are those of ``x * (1 / scale)``. ``largest``: each lane's largest magnitude, if it is known.
     """
-    scale, inverse = _scale(nl.tensor_reduce("absmax", values), dtype)
+    scale, inverse = _scale(nl.tensor_reduce("absmax", values) if largest is None else largest, dtype)
     return nl.tensor_scalar(values, "multiply", inverse, dtype=dtype), scale
 
 

@@ -30,9 +30,9 @@ class _Decoder(Transformer):
         """Store logits of all of these tokens; give what comes after the last, u32[1, 1], in lane 0."""
         last, count = tokens[-1], self.shape.vocabulary
         tokens = tokens if logits is not None else [last]
-        normed, size = [self.norm(each.x) for each in tokens], self.panels.columns([self.tensors["head"]])
+        normed, size = [self.norm(each.x) for each in tokens], self.panels.columns(self.tensors["head"])
         largest = Largest(last.count, count, size) if choose else None
-        for columns, (weights,) in self.panels.product():
+        for columns, weights in self.panels.product():
             for each, tile in zip(tokens, normed, strict=True):
                 bias = self.tensors.get("head.bias")
                 more = () if bias is None else ("add", self._part(bias[columns], each.count))

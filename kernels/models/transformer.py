@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from arch.elements import ELEMENTS
 from kernels import language as nl
 from kernels.library.attention import average, load_keys, load_values, numerators
-from kernels.library.mlp import gelu, silu_times
+from kernels.library.mlp import gelu_factor, sigmoid
 from kernels.library.norm import layer_norm, rms_norm
 from kernels.library.panels import Panels
 from kernels.library.quantize import to_codes
@@ -64,20 +64,19 @@ class Transformer:
         kept = shape.layers, positions, shape.kv_heads * shape.head_width
         self._keys, self._values = nl.scratch(kept, numbers.dtype), nl.scratch(kept, numbers.dtype)
         once = [product for layer in range(shape.layers) for product in self._products(layer)]
-        products = [product for head in passes for product in [*once, *[("head",)] * head]]
-        self.panels = Panels([[tensors[name] for name in product] for product in products])
+        self.panels = Panels([tensors[name] for head in passes for name in [*once, *["head"] * head]])
 
-    def _products(self, layer: int) -> list[tuple[str, ...]]:
-        """The matrices of a layer in the order in which it multiplies by them, those of one product together."""
-        names = [("qkv",), ("o",), ("gate", "up") if self.shape.gated else ("up",), ("down",)]
-        return [tuple(f"layers.{layer}.{name}" for name in product) for product in names]
+    def _products(self, layer: int) -> list[str]:
+        """The matrices of a layer in the order in which it multiplies by them."""
+        names = ("qkv", "o", *(("gate",) if self.shape.gated else ()), "up", "down")
+        return [f"layers.{layer}.{name}" for name in names]
 
     @staticmethod
     def tiles_at_once(shape: ModelShape, numbers: Numbers) -> int:
         """Tiles of P tokens of which five eighths of SBUF hold all that a layer makes: the rest is for weights."""
         code, width = ELEMENTS[numbers.dtype].bytes, shape.width
         attention = 4 * (shape.query_width + 2 * shape.key_width) + code * (2 * shape.query_width + shape.key_width)
-        perceptron = (4 + code) * shape.hidden
+        perceptron = (8 + code) * shape.hidden
         return max(1, nl.config().lane_bytes * 5 // 8 // ((4 + code) * width + max(attention, perceptron)))
 
     # ---- parts ----------------------------------------------------------------------------------
@@ -101,7 +100,7 @@ class Transformer:
         """``codes @ matrix * scale``, with the matrix's bias if it has one: fp32[T, width] of each tile."""
         bias = self.row(f"{name}.bias", max(tile.lanes for tile in codes))
         found = [nl.ndarray((tile.lanes, width)) for tile in codes]
-        for columns, (weights,) in self.panels.product():
+        for columns, weights in self.panels.product():
             for tile, out in zip(codes, found, strict=True):
                 more = () if bias is None else ("add", bias[: tile.lanes, columns])
                 product = nl.matmul(tile, weights)
@@ -114,14 +113,17 @@ class Transformer:
         if bias is not None:
             for each in tokens:
                 nl.tensor_tensor(each.x, bias[: each.count], "add", out=each.x)
-        for columns, (weights,) in self.panels.product():
+        for columns, weights in self.panels.product():
             for tile, scale, each in zip(codes, scales, tokens, strict=True):
                 part = each.x[:, columns]
                 nl.tensor_scalar(nl.matmul(tile, weights), "multiply", scale, "add", part, out=part)
 
-    def codes(self, x: nl.Tile) -> tuple[nl.Tile, nl.Tile | None]:
-        """Numbers of any size as codes, and the scale of each lane, if they need one."""
-        return to_codes(x, self.numbers.dtype) if self.numbers.narrow else (nl.tensor_copy(x, dtype="bf16"), None)
+    def codes(self, x: nl.Tile, factor: nl.Tile) -> tuple[nl.Tile, nl.Tile | None]:
+        """``x * factor``, numbers of any size, as codes, and the scale of each lane, if they need one."""
+        if not self.numbers.narrow:
+            return nl.tensor_tensor(x, factor, "multiply", dtype=self.numbers.dtype), None
+        product, largest = nl.tensor_tensor(x, factor, "multiply", out=x, reduce="absmax")
+        return to_codes(product, self.numbers.dtype, largest)
 
     # ---- attention ------------------------------------------------------------------------------
 
@@ -179,19 +181,18 @@ class Transformer:
 
     def mlp(self, layer: int, tokens: Sequence[Tokens], normed: Sequence[nl.Tile]) -> None:
         """Add a layer's perceptron to the residual stream."""
-        name, hidden = f"layers.{layer}", self.shape.hidden
+        name, first = f"layers.{layer}", "gate" if self.shape.gated else "up"
+        between = self.linear(f"{name}.{first}", normed, self.scale(f"{name}.{first}"), self.shape.hidden)
         if self.shape.gated:
-            between = [nl.ndarray((each.count, hidden)) for each in tokens]
-            gate_scale, up_scale = self.scale(f"{name}.gate"), self.scale(f"{name}.up")
-            for columns, (gates, ups) in self.panels.product():
-                for tile, out in zip(normed, between, strict=True):
-                    gate = nl.tensor_scalar(nl.matmul(tile, gates), "multiply", gate_scale)
-                    silu_times(gate, nl.matmul(tile, ups), scale=up_scale, out=out[:, columns])
+            # At work while the next matrix is multiplied by.
+            factors, scale = [sigmoid(tile) for tile in between], self.scale(f"{name}.up")
+            for columns, weights in self.panels.product():
+                for tile, gate in zip(normed, between, strict=True):
+                    part = gate[:, columns]
+                    nl.tensor_scalar(nl.matmul(tile, weights), "multiply", scale, "multiply", part, out=part)
         else:
-            between = self.linear(f"{name}.up", normed, self.scale(f"{name}.up"), hidden)
-            for tile in between:
-                gelu(tile, out=tile)
-        codes, scales = zip(*map(self.codes, between), strict=True)
+            factors = [gelu_factor(tile) for tile in between]
+        codes, scales = zip(*map(self.codes, between, factors), strict=True)
         factor = self.scales[f"{name}.down"]
         scales = [factor if scale is None else nl.tensor_scalar(scale, "multiply", factor) for scale in scales]
         self.add_linear(f"{name}.down", codes, scales, tokens)
