@@ -69,6 +69,19 @@ def turned_over(table, index):
     nl.scatter(out, numbers, nl.tensor_scalar(nl.gather(table, numbers), "add", 1.0))
 
 
+@kernel
+def one_column(x):
+    """Bytes that lie a word apart, by way of a reshape, in one lane."""
+    column = x.reshape(1, *x.shape)[0].T
+    out = nl.output(column.shape, x.dtype)
+    nl.store(out, nl.load(column))
+
+
+def test_a_column_of_bytes_becomes_a_lane():
+    codes = np.arange(1, 10, dtype=np.uint8)[:, None]
+    checked(one_column, [(codes, "e4m3")], [codes.T.copy()], config="tiny")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["tiny", "bf16"])
 def test_indirect_transfers_on_the_rtl(core):
