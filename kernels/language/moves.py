@@ -114,6 +114,9 @@ class _Side:
             self.lanes, self.pitch, self.dims = value.lanes, 0, list(view.dims)
         else:
             (self.lanes, self.pitch), *self.dims = view.dims
+            if self.lanes == 1 and not self.pitch:
+                # A single row, by reshape: as far from the next one as an element of a column is.
+                self.pitch = element_bytes(value.dtype)
         self.dims = self.dims or [(1, 0)]
         self.shape = (self.lanes, *(count for count, _ in self.dims))
 
