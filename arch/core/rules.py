@@ -103,9 +103,7 @@ def _check_overlaps(found: dict[str, Access], instruction: Instruction) -> None:
         for source in sources:
             if name in found and source in found:
                 place, other = found[name], found[source]
-                # Where lanes follow indices, an element goes to where another one lies.
-                exact = place.same_place(other) and (name == "y" or instruction.named("indirect") == "none")
-                holds = exact or not overlap(place, other)
+                holds = place.same_place(other) or not overlap(place, other)
                 rule = f"{name} must lie exactly on {source} or apart from it"
                 _require(holds, rule, f"{_where(place)} with {source} {_where(other)}")
     if "r" in found and "y" in found:

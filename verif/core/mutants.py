@@ -9,7 +9,7 @@ from arch.core.presets import CORES
 from hw.core.verilog import core_verilog
 from verif.core.blocks.units import BENCHES
 from verif.core.unit import core_unit
-from verif.core.workload import random_jobs
+from verif.core.workload import equal_jobs, random_jobs
 from verif.mutants.hook import MutantHook
 from verif.mutants.mutation import Mutation
 from verif.mutants.replay import UnitReplay
@@ -53,6 +53,8 @@ KINDS = (
 )  # fmt: skip
 #: Programs of which a mutant must not survive all, and their pace.
 PROGRAMS = 30
+#: Of these as many more work on equal numbers.
+EQUAL_PROGRAMS = 4
 PACE = {"latency": 10, "idle": 0.2, "stall": 0.3}
 
 
@@ -65,6 +67,7 @@ def _modules(config: CoreConfig) -> tuple[str, ...]:
 def _benches(mutation: Mutation) -> tuple[UnitReplay]:
     unit, rng = core_unit(mutation.config), np.random.default_rng(mutation.seed)
     jobs = random_jobs(mutation.config, rng, PROGRAMS, length=40, work=256)
+    jobs += equal_jobs(mutation.config, rng, EQUAL_PROGRAMS)
     return (UnitReplay(mutation=mutation, unit=unit, jobs=jobs, pace=PACE),)
 
 

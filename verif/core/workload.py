@@ -1,15 +1,17 @@
 """Programs as jobs of a core: random ones, and what memory must be when they are done."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from arch.core.config import CoreConfig
-from arch.core.instructions import INSTRUCTION_BYTES, MEMORY_BITS
+from arch.core.instructions import INSTRUCTION_BYTES, MEMORY_BITS, Instruction
 from golden.core.executor import execute
 from golden.core.jobs import Job
 from golden.core.races import check_races
-from verif.core.programs import RandomProgram, random_program
+from verif.core.programs import RandomProgram, random_program, with_waits
 
-__all__ = ["job_of", "random_jobs", "random_programs", "result_of", "short_jobs", "window_of"]
+__all__ = ["equal_jobs", "job_of", "random_jobs", "random_programs", "result_of", "short_jobs", "window_of"]
 
 #: A window of memory begins and ends at multiples of it.
 _WINDOW = Job.WINDOW_BYTES
@@ -63,3 +65,25 @@ def random_jobs(config: CoreConfig, rng: np.random.Generator, count: int, **opti
 def short_jobs(config: CoreConfig, rng: np.random.Generator, count: int) -> list[Job]:
     """Random programs of a few hundred cycles."""
     return random_jobs(config, rng, count, length=8, work=128)
+
+
+def equal_jobs(config: CoreConfig, rng: np.random.Generator, count: int) -> list[Job]:
+    """Random programs whose vector instructions take the lesser or larger of x and x.
+
+    Numbers drawn apart are all but never equal, and what is made of equal ones would go unseen.
+    """
+    jobs = []
+    for each in random_programs(config, rng, count, length=40, work=256, kinds=("dma", "vector")):
+        program = [_of_equals(instruction, number) for number, instruction in enumerate(each.program)]
+        jobs.append(job_of(replace(each, program=tuple(with_waits(program, config)))))
+    return jobs
+
+
+def _of_equals(instruction: Instruction, number: int) -> Instruction:
+    """A vector instruction with x for its other operand, by turns ``min`` and ``max``; any other as it is."""
+    if instruction.name != "vector" or instruction.named("x_type") == "u32":
+        return instruction
+    same = {f"t_{what}": instruction.fields[f"x_{what}"] for what in ("address", "stride0", "stride1", "stride2")}
+    same["t_type"] = instruction.named("x_type")
+    operations = {"op0": ("min", "max")[number % 2], "a_kind": "tensor", "op1": "bypass", "b_kind": "immediate"}
+    return instruction.replace(**same, **operations, absolute=False)
