@@ -59,7 +59,7 @@ regress: $(READY) ## random runs on random configurations (RUNS= SEED= JOBS= ONL
 test: $(READY) ## run the tests
 	$(BIN)/pytest -n auto -rs
 
-test-slow: $(READY) ## run the tests that take minutes
+test-slow: $(READY) ## run the tests that take minutes (SHARE=I/N: every N-th of them, from the I-th on)
 	$(BIN)/pytest -n auto -rs -m slow
 
 configs: $(READY) ## random passes and programs on configurations that have every pair of parameter values, engines and cores

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import SHAPES, tensors, write_gguf, write_hub, write_llama2c
+from small_models import SHAPES, tensors, write_gguf, write_hub, write_llama2c
 
 from scripts.ground.errors import InputError
 from scripts.models.model import Model

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from small import SHAPES, tensors, write_hub, write_llama2c
+from small_models import SHAPES, tensors, write_hub, write_llama2c
 
 from arch.core.presets import CORES
 from golden.core.races import check_races
