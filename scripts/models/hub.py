@@ -48,21 +48,21 @@ class _Files:
     def read(self, name: str) -> np.ndarray:
         from safetensors import safe_open
 
-        with safe_open(self._where[name], "numpy") as file:
-            try:
+        path = self._where[name]
+        with safe_open(path, "numpy") as file:
+            dtype = file.get_slice(name).get_dtype()
+            if dtype in ("F32", "F16"):
                 return file.get_tensor(name)
-            except TypeError:
-                pass
-        # NumPy has no bf16: those bits are the upper half of a float32's.
-        return _bf16(self._where[name], name)
+        if dtype != "BF16":
+            raise InputError(f"{path}: {name} must be F32, F16 or BF16, not {dtype}")
+        return _bf16(path, name)
 
 
 def _bf16(path: Path, name: str) -> np.ndarray:
+    """NumPy has no bf16: those bits are the upper half of a float32's."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         entry = json.loads(file.read(size))[name]
-        if entry["dtype"] != "BF16":
-            raise InputError(f"{path}: {name} must be F32, F16 or BF16, not {entry['dtype']}")
         begin, end = entry["data_offsets"]
         file.seek(8 + size + begin)
         codes = np.frombuffer(file.read(end - begin), "<u2")

