@@ -231,10 +231,14 @@ class Result:
         rows = [f"{self.cycles} cycles", f"{'':12} {'instructions':>12}{titles}{'empty':>9}"]
         for queue, each in self.engines.items():
             rows.append(f"{queue:12} {each.instructions:12}{_columns(each.spent)}{each.empty:9}")
-        rows.append(f"{'line':12} {'instructions':>12}{titles}")
-        for line in self.lines():
-            place = f"{'+'.join(line.queues)}:{line.source.line}"
-            rows.append(f"{place:12} {line.instructions:12}{_columns(line.spent)}  {line.text}")
+        lines = self.lines()
+        # A kernel of several files needs their names.
+        several = len({line.source.file for line in lines}) > 1
+        places = [f"{'+'.join(line.queues)}:{line.source if several else line.source.line}" for line in lines]
+        width = max(12, *map(len, places)) if several else 12
+        rows.append(f"{'line':{width}} {'instructions':>12}{titles}")
+        for place, line in zip(places, lines, strict=True):
+            rows.append(f"{place:{width}} {line.instructions:12}{_columns(line.spent)}  {line.text}")
         return "\n".join(rows)
 
 

@@ -268,3 +268,28 @@ def test_gather_and_scatter(rng):
         np.testing.assert_array_equal(result.tensors[2], due)
         np.testing.assert_array_equal(result.outputs[2][:, 0], line[index])
         np.testing.assert_array_equal(result.tensors[0], table)
+
+
+def test_the_same_bits_as_another_type(rng):
+    """Whole numbers are indices after a product, and indices numbers after two; views keep the other type."""
+
+    def counted(x):
+        out, back = nl.output(x.shape, "u32"), nl.output(x.shape)
+        indices = nl.ndarray(x.shape, "u32")
+        bits = indices.bitcast("fp32")
+        nl.tensor_scalar(nl.load(x), "multiply", 2.0**-100, "multiply", 2.0**-49, out=bits[:, :])
+        nl.store(out, indices)
+        nl.store(back, nl.tensor_scalar(bits, "multiply", 2.0**100, "multiply", 2.0**49))
+
+    x = rng.integers(0, 1 << 23, (4, 6)).astype(np.float32)
+    counts, numbers_ = outputs(counted, [x])
+    np.testing.assert_array_equal(counts, x.astype(np.uint32))
+    np.testing.assert_array_equal(numbers_, x)
+
+
+def test_a_bitcast_of_another_size():
+    def narrower(x):
+        nl.load(x).bitcast("bf16")
+
+    with pytest.raises(nl.KernelError, match="a bitcast must keep the size of fp32, not give bf16"):
+        run(kernel(narrower), [np.zeros((4, 4), np.float32)], config="tiny")

@@ -10,6 +10,7 @@ import pytest
 from kernels import kernel
 from kernels import language as nl
 from kernels.library.gemm import gemm
+from kernels.library.softmax import softmax
 from scripts.running.kernel_times import Spent
 from scripts.running.kernels import run
 
@@ -123,3 +124,16 @@ def test_an_rtl_that_differs_is_an_error(monkeypatch):
     monkeypatch.setattr("verif.simulation.simulate.simulate_unit", lambda *arguments, **options: Differs())
     with pytest.raises(RuntimeError, match="the RTL differs from the golden model\ncycle 3"):
         ran("rtl")
+
+
+def test_lines_of_several_files_are_told_with_their_names():
+    rows = np.zeros((4, 8), np.float32)
+
+    @kernel
+    def softmax_and_store(x):
+        softmax(x)
+        out = nl.output(x.shape)
+        nl.store(out, nl.load(x))
+
+    report = run(softmax_and_store, [rows], config="tiny", backend="cycles").report()
+    assert "softmax.py:" in report and "test_kernel_times.py:" in report
