@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from operator import index
 
 from arch.tensor.config import EngineConfig
@@ -91,7 +92,7 @@ class CoreConfig:
         """Lanes P: rows and columns of the array, lanes of SBUF and of the vector and scalar engines."""
         return self.engine.rows
 
-    @property
+    @cached_property
     def queues(self) -> tuple[str, ...]:
         """The engines and DMA queues, each with a queue of instructions and a timeline."""
         return ("tensor", "vector", "scalar", *(f"dma{number}" for number in range(self.dma_queues)))
