@@ -107,6 +107,7 @@ story: $(READY) ## "The capital of France is": the next token of a language mode
 pictures: $(READY) ## draw the pictures of docs/ anew
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	@$(BIN)/python -m scripts.flows.pictures.array
+	@$(BIN)/python -m scripts.flows.pictures.program
 
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check .

@@ -76,8 +76,10 @@ def attention(q, k, v, *, scale, causal=False):
         head, rows = item
         group = head // (heads // groups)
         fetch(group)
-        fetch(group + 1)
         tile, keys, last = nl.load(q[head, rows]), loaded[group][0], None
+        # Not before the first queries: their scores would wait.
+        if rows is blocks[:2][-1]:
+            fetch(group + 1)
         if causal:
             # What none of these queries sees adds nothing.
             last = rows.start + tokens - queries

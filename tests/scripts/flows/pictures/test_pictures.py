@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from scripts.flows.pictures import array, waves
+from scripts.flows.pictures import array, program, waves
 from scripts.ground.pages import DOCS
 
 
@@ -13,6 +13,10 @@ def test_the_array_is_drawn_as_in_docs(tmp_path):
     assert [path.name for path in drawn] == ["array.svg", "timing.svg"]
     for path in drawn:
         assert path.read_bytes() == (DOCS / path.name).read_bytes(), path.name
+
+
+def test_the_program_is_drawn_as_in_docs(tmp_path):
+    assert program.draw(tmp_path).read_bytes() == (DOCS / "program.svg").read_bytes()
 
 
 @pytest.mark.parametrize("content", [None, b"no waveform"])
