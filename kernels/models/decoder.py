@@ -23,7 +23,8 @@ class _Decoder(Transformer):
 
     def run_layers(self, tokens: Sequence[Tokens]) -> None:
         for layer in range(self.shape.layers):
-            self.attention(layer, tokens, [self.norm(each.x) for each in tokens], causal=True)
+            queries = self.project(layer, tokens, [self.norm(each.x) for each in tokens])
+            self.attention(layer, tokens, queries, end=tokens[-1].end, causal=True)
             self.mlp(layer, tokens, [self.norm(each.x) for each in tokens])
 
     def head(self, tokens: Sequence[Tokens], logits: nl.Tensor | None, choose: bool) -> nl.Tile | None:
@@ -76,10 +77,12 @@ def decoder(
     positions = given + steps - 1
     groups = list(nl.blocks(given, nl.lanes() * Transformer.tiles_at_once(shape, numbers)))
     # Of a prompt only the end needs a head, if nobody asks for logits.
-    passes = [logits] * (len(groups) - 1) + [True] * steps
+    heads = [logits] * (len(groups) - 1) + [True] * steps
+    once = [name for layer in range(shape.layers) for part in Transformer.products(shape, layer) for name in part]
+    order = [name for head in heads for name in [*once, *["head"] * head]]
     chosen = nl.output((tokens, 1), "u32") if tokens else None
     kept = nl.output((positions, shape.vocabulary)) if logits else None
-    model = _Decoder(shape, numbers, dict(zip(names, tensors, strict=True)), scales, passes, positions)
+    model = _Decoder(shape, numbers, dict(zip(names, tensors, strict=True)), scales, order, positions)
     for group in groups:
         rows = (
             slice(part.start + group.start, part.stop + group.start) for part in nl.blocks(group.stop - group.start)

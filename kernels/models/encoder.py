@@ -60,11 +60,21 @@ def encoder(ids, *tensors, names: Sequence[str], shape: ModelShape, numbers: Num
     Output: fp32[D]. (The mean's 1 / T goes with the length.)
     """
     out = nl.output((shape.width,))
-    model = _Encoder(shape, numbers, dict(zip(names, tensors, strict=True)), scales, [False], ids.shape[0])
-    tokens = [model.embed(nl.load(ids[rows]), rows.start) for rows in nl.blocks(ids.shape[0])]
+    count, tiles = ids.shape[0], list(nl.blocks(ids.shape[0]))
+    # Weights come once for each group of tiles, of which there are as few as can be, as even as can be.
+    parts = -(-len(tiles) // Transformer.tiles_at_once(shape, numbers, resident=len(tiles)))
+    groups = list(nl.blocks(len(tiles), -(-len(tiles) // parts)))
+    halves = [half for layer in range(shape.layers) for half in Transformer.products(shape, layer)]
+    order = [name for half in halves for name in half * len(groups)]
+    model = _Encoder(shape, numbers, dict(zip(names, tensors, strict=True)), scales, order, count)
+    tokens = [model.embed(nl.load(ids[rows]), rows.start) for rows in tiles]
     codes = model.normalise("embedding_norm", tokens)
     for layer in range(shape.layers):
-        model.attention(layer, tokens, codes, causal=False)
-        model.mlp(layer, tokens, model.normalise(f"layers.{layer}.attention_norm", tokens))
-        codes = model.normalise(f"layers.{layer}.mlp_norm", tokens)
+        name = f"layers.{layer}"
+        queries = [query for some in groups for query in model.project(layer, tokens[some], codes[some])]
+        codes = []
+        for some in groups:
+            model.attention(layer, tokens[some], queries[some], end=count, causal=False)
+            model.mlp(layer, tokens[some], model.normalise(f"{name}.attention_norm", tokens[some]))
+            codes += model.normalise(f"{name}.mlp_norm", tokens[some])
     model.pool(tokens, out)

@@ -45,8 +45,8 @@ class Transformer:
         What ``kernels.models.image`` names, in memory.
     scales : mapping of str to float
         Of each matrix, by its name: what its codes are multiplied by.
-    passes : sequence of bool
-        How often all layers run, and whether a decoder's head comes after.
+    order : sequence of str
+        The matrices in the order in which the kernel multiplies by them.
     positions : int
         Tokens that keys and values are kept of.
     """
@@ -57,27 +57,31 @@ class Transformer:
         numbers: Numbers,
         tensors: Mapping[str, nl.Tensor],
         scales: Mapping[str, float],
-        passes: Sequence[bool],
+        order: Sequence[str],
         positions: int,
     ) -> None:
         self.shape, self.numbers, self.tensors, self.scales = shape, numbers, tensors, scales
         kept = shape.layers, positions, shape.kv_heads * shape.head_width
         self._keys, self._values = nl.scratch(kept, numbers.dtype), nl.scratch(kept, numbers.dtype)
-        once = [product for layer in range(shape.layers) for product in self._products(layer)]
-        self.panels = Panels([tensors[name] for head in passes for name in [*once, *["head"] * head]])
-
-    def _products(self, layer: int) -> list[str]:
-        """The matrices of a layer in the order in which it multiplies by them."""
-        names = ("qkv", "o", *(("gate",) if self.shape.gated else ()), "up", "down")
-        return [f"layers.{layer}.{name}" for name in names]
+        self.panels = Panels([tensors[name] for name in order])
 
     @staticmethod
-    def tiles_at_once(shape: ModelShape, numbers: Numbers) -> int:
-        """Tiles of P tokens of which five eighths of SBUF hold all that a layer makes: the rest is for weights."""
-        code, width = ELEMENTS[numbers.dtype].bytes, shape.width
-        attention = 4 * (shape.query_width + 2 * shape.key_width) + code * (2 * shape.query_width + shape.key_width)
-        perceptron = (8 + code) * shape.hidden
-        return max(1, nl.config().lane_bytes * 5 // 8 // ((4 + code) * width + max(attention, perceptron)))
+    def products(shape: ModelShape, layer: int) -> tuple[list[str], list[str]]:
+        """The matrices of a layer in order: those up to keys and values; those for which all of these must be there."""
+        after = ("o", *(("gate",) if shape.gated else ()), "up", "down")
+        return [f"layers.{layer}.qkv"], [f"layers.{layer}.{name}" for name in after]
+
+    @staticmethod
+    def tiles_at_once(shape: ModelShape, numbers: Numbers, resident: int = 0) -> int:
+        """Tiles of P tokens of which three quarters of SBUF hold all that a layer makes: the rest is for weights.
+
+        ``resident``: tiles whose residual stream, codes and queries stay there beside.
+        """
+        code, queries, keys = ELEMENTS[numbers.dtype].bytes, shape.query_width, shape.key_width
+        stays = (4 + code) * shape.width + code * (queries + keys)
+        made = max(4 * (queries + 2 * keys) + code * queries, (8 + code) * shape.hidden)
+        free = nl.config().lane_bytes * 3 // 4 - resident * stays
+        return max(1, free // (made + (0 if resident else stays)))
 
     # ---- parts ----------------------------------------------------------------------------------
 
@@ -127,14 +131,20 @@ class Transformer:
 
     # ---- attention ------------------------------------------------------------------------------
 
-    def attention(self, layer: int, tokens: Sequence[Tokens], normed: Sequence[nl.Tile], causal: bool) -> None:
-        """Add a layer's attention to the residual stream, and keep keys and values."""
+    def project(self, layer: int, tokens: Sequence[Tokens], normed: Sequence[nl.Tile]) -> list[nl.Tile]:
+        """Keep keys and values of tokens, and give codes of their queries, [T, H, D]."""
+        name, width = f"layers.{layer}.qkv", self.shape.query_width + 2 * self.shape.key_width
+        projected = self.linear(name, normed, self.scale(name), width)
+        return [self._keep(layer, each, tile) for each, tile in zip(tokens, projected, strict=True)]
+
+    def attention(
+        self, layer: int, tokens: Sequence[Tokens], queries: Sequence[nl.Tile], *, end: int, causal: bool
+    ) -> None:
+        """Add a layer's attention to the residual stream: of queries to the keys of tokens below ``end``."""
         shape, name = self.shape, f"layers.{layer}"
         heads, groups, width = shape.heads, shape.kv_heads, shape.head_width
-        projected = self.linear(f"{name}.qkv", normed, self.scale(f"{name}.qkv"), (heads + 2 * groups) * width)
-        queries = [self._keep(layer, each, tile) for each, tile in zip(tokens, projected, strict=True)]
         mixed = [nl.ndarray((each.count, heads * width), self.numbers.dtype) for each in tokens]
-        loaded, end = {}, tokens[-1].end
+        loaded = {}
 
         def fetch(group: int) -> None:
             if group < groups and group not in loaded:

@@ -34,16 +34,11 @@ CORE = replace(CORES["fp8"], beat_bytes=16)
 NAMES = tuple(f"layers.0.{name}" for name in ("gate", "up", "down"))
 
 
-class Perceptron(Transformer):
-    def _products(self, layer):
-        return super()._products(layer)[2:]
-
-
 @kernel
 def perceptron(x, *weights):
     out = nl.output(x.shape)
-    tensors = dict(zip(NAMES, weights, strict=True)) | {"head": weights[0]}
-    model = Perceptron(SHAPE, RECIPES["fp8"], tensors, dict.fromkeys(NAMES, 1.0), [False], 1)
+    tensors = dict(zip(NAMES, weights, strict=True))
+    model = Transformer(SHAPE, RECIPES["fp8"], tensors, dict.fromkeys(NAMES, 1.0), NAMES, 1)
     tokens = Tokens(nl.load(x), 0)
     model.mlp(0, [tokens], [model.norm(tokens.x)])
     nl.store(out, tokens.x)

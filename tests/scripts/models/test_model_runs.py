@@ -73,6 +73,12 @@ def test_a_prompt_may_be_longer_than_sbuf_holds(logits_):
         np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32))
 
 
+def test_a_text_may_be_longer_than_sbuf_holds_layers_of():
+    (ids, *rest), constants = given("bert", "fp8", 37)
+    small, large = (run(encoder, [ids, *rest], config=config, **constants).outputs[0] for config in ("tiny", "fp8"))
+    np.testing.assert_array_equal(small.view(np.uint32), large.view(np.uint32))
+
+
 @pytest.mark.parametrize("count", [1, 16, 37])
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_vectors_are_those_of_float32(recipe, count):
