@@ -127,6 +127,7 @@ def _compare(config: CoreConfig, seed: int, count: int, dropped=None) -> tuple[d
     return {(kind, n): alone.get((kind, n), 0) for kind in OPCODES for n in range(len(block.rules[kind]))}, legal_codes
 
 
+@pytest.mark.slow
 def test_every_rule_is_what_refuses_some_instruction():
     alone, legal = _compare(CONFIGS["bf16"], SEED, 40_000)
     assert min(alone.values()) > 0, [rule for rule, times in alone.items() if not times]

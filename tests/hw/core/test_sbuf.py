@@ -56,7 +56,9 @@ def _row(rng: np.random.Generator, config) -> int:
     return row
 
 
-@pytest.mark.parametrize("config", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize(
+    "config", [pytest.param(SMALL, id="small"), pytest.param(LARGE, id="large", marks=pytest.mark.slow)]
+)
 def test_every_output_in_every_cycle(config):
     print(f"seed {SEED}")
     rng, block, model = np.random.default_rng(SEED), Sbuf(config), _Model(config)

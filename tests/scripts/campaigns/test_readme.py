@@ -42,6 +42,7 @@ def page(tmp_path, monkeypatch):
     return copy
 
 
+@pytest.mark.slow
 def test_the_block_is_what_the_command_prints(agreeing, page):
     """After a change of the campaign: ``make sim SEED=1 PAGE=1``."""
     assert not run_campaign(None, seed=PAGE_SEED, simulator="verilator", waves=False, page=True)

@@ -34,6 +34,7 @@ def test_second_build_compiles_the_library_no_more(tmp_path, shelves):
     assert replay(second, [delay_trace(20)]).passed
 
 
+@pytest.mark.slow
 def test_other_options_have_objects_of_their_own(tmp_path, shelves):
     build([DELAY], HARNESS, opt_level=0, root=tmp_path / "first")
     build([DELAY], HARNESS, opt_level=0, waves=True, root=tmp_path / "waves")
@@ -41,6 +42,7 @@ def test_other_options_have_objects_of_their_own(tmp_path, shelves):
     assert len(list(shelves.glob("runtime-*"))) == 2
 
 
+@pytest.mark.slow
 def test_damaged_objects_are_made_anew(tmp_path, shelves):
     build([DELAY], HARNESS, opt_level=0, root=tmp_path / "first")
     (shelf,) = shelves.glob("runtime-*")

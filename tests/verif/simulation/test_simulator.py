@@ -178,6 +178,7 @@ def test_icarus_in_a_directory_with_a_space(tmp_path, waves):
     assert outcome.passed and (outcome.log.parent / WAVES).exists() == waves
 
 
+@pytest.mark.slow
 def test_compiler_of_several_words(tmp_path, monkeypatch):
     """As where a compiler's cache is in front of it."""
     cache = tmp_path / "cache"

@@ -122,7 +122,12 @@ def around_powers(config: EngineConfig) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("config", "simulator"), [(PLAIN, SHORT), (RING, SHORT), (DEEP, "verilator")], ids=["plain", "ring", "deep"]
+    ("config", "simulator"),
+    [
+        pytest.param(PLAIN, SHORT, id="plain"),
+        pytest.param(RING, SHORT, id="ring"),
+        pytest.param(DEEP, "verilator", id="deep", marks=pytest.mark.slow),
+    ],
 )
 def test_every_counter_reaches_its_top(config, simulator):
     outcome, reached = run(config, fill(config), simulator=simulator)
@@ -134,8 +139,15 @@ def test_every_counter_reaches_its_top(config, simulator):
 
 @pytest.mark.parametrize(
     ("config", "counts"),
-    [(TALL, {"weight beats loaded", "sums on their way", "lanes in use"}), (WIDE, {"columns in use"})],
-    ids=["tall", "wide"],
+    [
+        pytest.param(
+            TALL,
+            {"weight beats loaded", "sums on their way", "lanes in use"},
+            id="tall",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(WIDE, {"columns in use"}, id="wide"),
+    ],
 )
 def test_counters_of_a_long_side_reach_their_tops(config, counts):
     outcome, reached = run(config, all_lanes(config))

@@ -99,7 +99,9 @@ def check(config: EngineConfig, jobs: list[Gemm], **options):
     return run
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "wide" else ()) for name in CONFIGS]
+)
 def test_ring_and_tile_boundaries(name):
     config, simulator = CONFIGS[name]
     for index, (idle, stall) in enumerate(PACES):

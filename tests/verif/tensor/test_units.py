@@ -22,7 +22,9 @@ def units():
     return build([ALL.verilog()], ALL.harness, opt_level=1)
 
 
-@pytest.mark.parametrize("name", BENCHES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "narrower" else ()) for name in BENCHES]
+)
 def test_unit(units, name):
     print(f"seed {SEED}")
     bench, records = BENCHES[name], 0
