@@ -20,7 +20,7 @@ GEMM_USAGE = (
     [
         (
             (),
-            "Missing command. Usage: systolith [OPTIONS] gemm|attention|run|verilog|sim|regress ..., options --version --",
+            "Missing command. Usage: systolith [OPTIONS] gemm|attention|run|verilog|sim|regress ..., options",
         ),
         (("mm",), "No such command 'mm'."),
         (("gemm", "x.npy"), f"Missing argument 'W.npy'. {GEMM_USAGE}"),
