@@ -1,5 +1,6 @@
-"""A module as yosys gives it, its registers and memories taken out: for proofs about one step of it."""
+"""A module as yosys gives it, its registers, memories and instances taken out: for proofs about one step of it."""
 
+import re
 from dataclasses import dataclass, field
 
 from verif.simulation.simulator import SimulatorError
@@ -19,6 +20,9 @@ class Circuit:
         Widths. Register ``i`` has the ports ``q<i>`` (in), ``d<i>`` and ``c<i>`` (out: next value, clock).
     memories : list of dict of str to int
         Parameters. Memory ``i`` has the ports ``<port>_<i>`` of yosys' ``$mem_v2``.
+
+    Instances of other modules are taken out too, each pin a port of the module: what an instance is told, the module
+    gives, and what it says comes in. Instances that are told the same in every cycle say the same.
     """
 
     module: dict
@@ -39,15 +43,18 @@ class Circuit:
             elif cell["type"] == "$mem_v2":
                 numbers = {key: value for key, value in cell["parameters"].items() if set(value) <= {"0", "1"}}
                 parameters = {key: int(value, 2) for key, value in numbers.items()}
-                if parameters["RD_CLK_ENABLE"] or parameters["WR_PORTS"] > 1:
-                    raise UnknownCell(f"{name}: a memory must have asynchronous reads and at most one write port")
+                clocked = ("RD_EN", "RD_CLK", "RD_ARST", "RD_SRST") if parameters["RD_CLK_ENABLE"] else ()
                 written = ("WR_ADDR", "WR_DATA", "WR_EN", "WR_CLK") if parameters["WR_PORTS"] else ()
-                for port in ("RD_ADDR", *written):
+                for port in ("RD_ADDR", *clocked, *written):
                     circuit.port(f"{port}_{len(circuit.memories)}", "output", bits[port])
                 circuit.port(f"RD_DATA_{len(circuit.memories)}", "input", bits["RD_DATA"])
                 circuit.memories.append(parameters)
             elif "dff" in cell["type"] or "mem" in cell["type"] or "latch" in cell["type"]:
                 raise UnknownCell(f"{name}: no proof knows {cell['type']}")
+            elif not cell["type"].startswith("$") or cell["type"].startswith("$paramod"):
+                place = f"of_{re.sub(r'[^a-z0-9]', '_', name.lower())}"
+                for port, direction in cell["port_directions"].items():
+                    circuit.port(f"{place}_{port}", "input" if direction == "output" else "output", bits[port])
             else:
                 continue
             del module["cells"][name]

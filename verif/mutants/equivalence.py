@@ -48,11 +48,19 @@ def prove(mutant: Mutant, mutation: Mutation) -> Verdict:
     limits it to that. If the outputs are equal whenever the bits of the final set are, they are equal for ever.
     Memories are taken out of both: what they are told to write must be the same, and what they read is any word, the
     same for the same address. A clock is compared as an output is.
+
+    Instances of other modules are taken out first: what they are told must be the same. If that shows nothing, they are
+    part of the module.
     """
-    try:
-        return _compare(mutant.module, mutant.command, f"proof_{mutant.number}", mutation)
-    except UnknownCell as error:
-        return Verdict(False, f"no proof: {error}")
+    for flat in (False, True):
+        name = f"proof_{mutant.number}{'_flat' if flat else ''}"
+        try:
+            verdict = _compare(mutant.module, mutant.command, name, mutation, flat)
+        except UnknownCell as error:
+            verdict = Verdict(False, f"no proof: {error}")
+        if verdict.equivalent:
+            break
+    return verdict
 
 
 def broken_promises(mutation: Mutation) -> list[str]:
@@ -60,15 +68,15 @@ def broken_promises(mutation: Mutation) -> list[str]:
     broken = []
     for module in mutation.modules:
         if mutation.known(module).owed:
-            verdict = _compare(module, "", f"promise_{module}", mutation)
+            verdict = _compare(module, "", f"promise_{module}", mutation, flat=True)
             if not verdict.equivalent:
                 broken.append(f"{module}: what proofs rest on does not hold: {verdict.how}")
     return broken
 
 
-def _compare(module: str, change: str, name: str, mutation: Mutation) -> Verdict:
+def _compare(module: str, change: str, name: str, mutation: Mutation, flat: bool) -> Verdict:
     """The module with what a yosys command makes of it; files are called ``name``."""
-    gold, gate = _circuits(module, change, name, mutation.directory)
+    gold, gate = _circuits(module, change, name, mutation.directory, flat)
     if gold.registers != gate.registers or gold.ports("output") != gate.ports("output"):
         return Verdict(False, "module and mutant have different ports")
     question = Question(gold, mutation.known(module))
@@ -89,15 +97,15 @@ def _compare(module: str, change: str, name: str, mutation: Mutation) -> Verdict
     return Verdict(False, f"no set of equal registers after {ROUNDS} rounds")
 
 
-def _circuits(module: str, change: str, name: str, directory: Path) -> tuple[Circuit, Circuit]:
-    """A module and what a yosys command makes of it, ``gold`` and ``gate``."""
+def _circuits(module: str, change: str, name: str, directory: Path, flat: bool) -> tuple[Circuit, Circuit]:
+    """A module and what a yosys command makes of it, ``gold`` and ``gate``; ``flat``: with all that is within."""
     change = change.replace(f"-module {module} ", "-module gate ")
     script = (
         f"{READ}copy {module} gold\ncopy {module} gate\n{change}\n"
         # Modules with parameters are made for the values they have here: with their defaults they would be narrower.
         "hierarchy\nproc\nmemory_collect\n"
         # What is never written is logic.
-        "flatten gold gate\nmemory_map -rom-only gold gate\nopt_clean gold gate\n"
+        f"{'flatten gold gate' if flat else ''}\nmemory_map -rom-only gold gate\nopt_clean gold gate\n"
         f"select gold gate\nwrite_json -selected {name}.json\n"
     )
     yosys(script, directory, name)
@@ -116,5 +124,7 @@ def _ask(question: Question, name: str, directory: Path) -> _Counterexample | bo
     log = yosys(script, directory, f"{name}_sat")
     if "SAT proof finished - no model found: SUCCESS!" in log:
         return True
+    if "TIMEOUT" in log:
+        return None
     found = dict(re.findall(r"^\s+\\(next_differ|differ)\s.*?([01]+)\s*$", log, re.MULTILINE))
-    return _Counterexample(found["next_differ"], found["differ"] == "1") if len(found) == 2 else None
+    return _Counterexample(found["next_differ"], found["differ"] == "1")

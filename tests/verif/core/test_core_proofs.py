@@ -1,4 +1,4 @@
-"""Proofs of the float blocks and of the registers, and bugs that make them fail."""
+"""Proofs of the float blocks, of the registers and of the order of instructions, and bugs that make them fail."""
 
 import re
 
@@ -22,6 +22,10 @@ BUGS = {
         r"\1 | o_r__ready",
         "i_ar__ready",
     ),
+    # What an instruction waits for in all queues but the last.
+    "instruction_queue": ("instruction_queue", r"(assign ready = _\d+_ \? 1'h0 :) _\d+_;", r"\1 1'h1;", "not_early"),
+    # Given when the first of its two beats is there.
+    "dispatcher": ("dispatcher", r"(assign _\d+_ = out \?) count :", r"\1 1'h1 :", "in_order"),
     "core-registers-counted": ("core_registers", r"dma1_busy\[31:0\]", "dma1_order[31:0]", "read_198"),
 }
 

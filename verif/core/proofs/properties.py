@@ -15,6 +15,7 @@ from hw.arithmetic.float_multiplier import FloatMultiplier
 from hw.arithmetic.float_order import FloatOrder
 from hw.arithmetic.widener import Widener
 from hw.lib.joining import join_modules
+from verif.core.proofs.order import order_properties
 from verif.core.proofs.registers import register_properties
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
@@ -186,6 +187,7 @@ def _properties() -> Iterator[Property]:
     yield _widener()
     yield _order()
     yield from register_properties()
+    yield from order_properties()
 
 
 PROPERTIES: dict[str, Property] = {prop.name: prop for prop in _properties()}
