@@ -51,7 +51,8 @@ def _queue() -> Property:
     nothing_left = " && ".join(f"need_{queue} == 0" for queue in range(queues))
     harness = f"""
 module proof(input clk, rst, follow, i_give, take, input [{code - 1}:0] i_instruction,
-  input [{NUMBER_BITS - 1}:0] i_number, input [{queues - 1}:0] i_completes, input [{bits - 1}:0] {", ".join(remaining)});
+  input [{NUMBER_BITS - 1}:0] i_number, input [{queues - 1}:0] i_completes,
+  input [{bits - 1}:0] {", ".join(remaining)});
   wire [{level - 1}:0] level;
   wire start;
   wire [{code - 1}:0] instruction;
@@ -98,7 +99,7 @@ endmodule
     peeks = {name: name.replace("d_", "dut.", 1) for name in (*entries, *counts)}
     return Property(
         name="instruction_queue",
-        claim=f"each of {depth} instructions leaves once, in order, as soon as what it waits for is complete, not before",
+        claim=f"each of {depth} instructions leaves once, in order, once what it waits for is complete and no later",
         device=lambda: join_modules(plain_modules(InstructionQueue(CONFIG, KIND))),
         harness=harness,
         engine="induction",
