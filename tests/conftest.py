@@ -1,8 +1,16 @@
-"""What all tests share: a part of them at a time."""
+"""What all tests share: a part of them at a time, and builds of simulators that are as quick as can be."""
 
 import os
 
 import pytest
+
+from verif.simulation.simulator import MAX_OPT_LEVEL
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """But for slow tests, what is simulated is short: to compile it at -O3 takes longer than to run it at -O1."""
+    if "not slow" in config.option.markexpr:
+        os.environ.setdefault(MAX_OPT_LEVEL, "1")
 
 
 @pytest.hookimpl(trylast=True)

@@ -38,6 +38,8 @@ __all__ = [
 PACKAGES = Path(__file__).resolve().parents[2]
 WAVES = "waves.vcd"
 COVERAGE = "coverage.dat"
+#: Names the highest ``opt_level`` that anything is built at: for runs of so few cycles that the build takes longer.
+MAX_OPT_LEVEL = "SYSTOLITH_MAX_OPT_LEVEL"
 #: Written last: a build that was interrupted has no such file. It holds the size of the program.
 FINISHED = "finished"
 
@@ -162,6 +164,7 @@ def build(
     if simulator == "verilator":
         files["control.vlt"] = _control_file(hier_blocks, coverage)
         files[TRACE_FILES.name] = TRACE_FILES.read_text(encoding="utf-8")
+    opt_level = min(opt_level, int(os.environ.get(MAX_OPT_LEVEL, opt_level)))
     options = {"hier_blocks": list(hier_blocks), "opt_level": opt_level, "waves": waves, "coverage": coverage}
     content = {
         "files": files,
