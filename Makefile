@@ -16,6 +16,7 @@ ONLY ?=
 QUICK ?=
 COUNT ?=
 DEVICE ?=
+PART ?=
 SEEDS ?=
 CORE ?=
 CYCLES ?=
@@ -28,6 +29,7 @@ quick := $(if $(QUICK),--quick)
 waves := $(if $(WAVES),--waves)
 page := $(if $(PAGE),--page)
 count := $(if $(COUNT),--count $(COUNT))
+part := $(if $(PART),--part $(PART))
 device := $(if $(DEVICE),--device $(DEVICE))
 core := $(if $(CORE),--core)
 seeds := $(if $(SEEDS),--seeds $(SEEDS))
@@ -80,9 +82,9 @@ mutants-sample: $(READY) ## the same with 15 faults each (CONFIG= SEED=)
 verilog: $(READY) ## write build/verilog/CONFIG.v, an AXI4-Stream wrapper and a page on driving it (CONFIG=fp8 CORE=1)
 	@$(BIN)/systolith verilog $(core) --config $(or $(CONFIG),fp8)
 
-fpga: $(READY) ## synthesise, place and route, report cells and clock (CONFIG=tiny DEVICE=ecp5-25k SEEDS=)
+fpga: $(READY) ## synthesise, place and route, report cells and clock (CONFIG=tiny DEVICE=ecp5-25k PART=core SEEDS=)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[fpga]'
-	@$(BIN)/systolith fpga $(config) $(device) $(seeds)
+	@$(BIN)/systolith fpga $(config) $(device) $(part) $(seeds)
 
 fpga-sweep: $(READY) ## the same for arrays of many kinds: table and plot of docs/fpga.md (DEVICE= SEEDS=)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[fpga,docs]'

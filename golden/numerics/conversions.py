@@ -64,6 +64,7 @@ def known_format(name: str, fmt: str | Format, names: Sequence[str]) -> Format:
     return FORMATS[label]
 
 
+@cache
 def code_dtype(fmt: str | Format) -> np.dtype:
     """The unsigned dtype that holds one code."""
     return np.dtype(f"u{resolve(fmt).bytes}")
@@ -210,6 +211,7 @@ class DecodeRule(NamedTuple):
     nan_bits: np.uint32
 
 
+@cache
 def value_rule(fmt: Format) -> DecodeRule:
     """To the values of the codes, Inf and NaN included."""
     return _rule(fmt, 0, 0, fmt.max_code, FP32.inf if fmt.has_inf else FP32.nan, FP32.nan)

@@ -1,7 +1,7 @@
 """Correctly rounded dot products of FP8 codes: the model of the fixed-point accumulator."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -42,13 +42,13 @@ class _Slice:
     most: int
     drop: int = 0
 
-    @property
+    @cached_property
     def largest(self) -> int:
         """The largest integer."""
         value = float(decode(np.array([self.most], code_dtype(self.fmt)), self.fmt)[0])
         return int(value * 2.0 ** (-self.fmt.lsb_exp - self.drop))
 
-    @property
+    @cached_property
     def rule(self) -> DecodeRule:
         """From codes to the integers."""
         return unit_rule(self.fmt, self.least, self.most, self.drop)
@@ -65,12 +65,12 @@ class _Plan:
     x: tuple[_Slice, ...]
     w: _Slice
 
-    @property
+    @cached_property
     def largest(self) -> int:
         """The largest product of one of the GEMMs."""
         return max(part.largest for part in self.x) * self.w.largest
 
-    @property
+    @cached_property
     def k_limit(self) -> int:
         """The longest contraction whose sums one float64 holds: for e4m3 pairs 229,376 units each, hence 171,196."""
         return 2**53 // self.largest
@@ -79,12 +79,12 @@ class _Plan:
         """Whether one float64 holds a sum of so many products."""
         return len(self.x) == 1 and depth <= self.k_limit
 
-    @property
+    @cached_property
     def run(self) -> int:
         """Products that may be added to a low part before it is folded."""
         return (2**53 - 2 ** (_FOLD - 1)) // self.largest
 
-    @property
+    @cached_property
     def k_max(self) -> int:
         """The longest contraction whose high part float64 holds: a multiple of 2**_FOLD, it has 53 bits above."""
         whole = self.largest << _SPLIT * (len(self.x) - 1)

@@ -40,7 +40,7 @@ class Wrapper(wiring.Component):
         m = Module()
         inputs, outputs, connections = [], [], {}
         for path, member, _ in self.block.signature.flatten(self.block):
-            port = "__".join(path)
+            port = "__".join(map(str, path))
             signal = Signal(Shape.cast(member.shape).width, name=port)
             (outputs if member.flow == Out else inputs).append(signal)
             connections[f"{'o' if member.flow == Out else 'i'}_{port}"] = signal

@@ -32,12 +32,13 @@ class ChosenConfig:
     """A configuration and what to call it.
 
     ``name``: the preset, the file's stem, or ``config_name`` where options changed either; fit for a file name.
-    ``options``: the command line's part that names it again.
+    ``options``: the command line's part that names it again. ``preset``: what it began as; empty for a file.
     """
 
     config: EngineConfig
     name: str
     options: tuple[str, ...] = ()
+    preset: str = ""
 
 
 def config_name(config: EngineConfig) -> str:
@@ -144,7 +145,7 @@ def config_options(command: Callable | None = None, *, default: str = "fp8") -> 
 
 def _choose(preset: str, changes: dict[str, object]) -> ChosenConfig:
     base = PRESETS[preset] if preset in PRESETS else load_config(preset)
-    options = ["--config", preset]
+    options, begun = ["--config", preset], preset if preset in PRESETS else ""
     for name, value in changes.items():
         flag = name.replace("_", "-")
         if isinstance(value, bool):
@@ -152,9 +153,9 @@ def _choose(preset: str, changes: dict[str, object]) -> ChosenConfig:
         else:
             options += [f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value)]
     if not changes:
-        return ChosenConfig(base, Path(preset).stem, tuple(options))
+        return ChosenConfig(base, Path(preset).stem, tuple(options), begun)
     try:
         config = replace(base, **changes)
     except (TypeError, ValueError) as error:
         raise InputError(str(error)) from None
-    return ChosenConfig(config, config_name(config), tuple(options))
+    return ChosenConfig(config, config_name(config), tuple(options), begun)

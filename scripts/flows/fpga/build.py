@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from arch.core.config import CoreConfig
 from arch.tensor.config import EngineConfig
 from scripts.flows.fpga.netlist import Netlist, part_of, stage_of
 from scripts.flows.fpga.tools import Device, ToolError, Tools, error_line, utilization, versions
@@ -17,7 +18,6 @@ from scripts.ground.files import save
 
 __all__ = [
     "CACHE",
-    "PARTS",
     "Job",
     "Routed",
     "Synthesis",
@@ -33,8 +33,10 @@ FORM = "2"
 #: Cells of all kinds from which nextpnr's router of choice, with the better clocks, goes on for hours, and its placer
 #: takes twice the time of another with shorter wires.
 HUGE = 50_000
-#: What can be built: the whole engine, the grid of PEs, one PE.
-PARTS = ("engine", "array", "pe")
+#: What can be built, by the name of its module: a core, the whole engine, the grid of PEs, one PE.
+_TOPS = {"core": "core", "engine": "tensor_engine", "array": "grid", "pe": "pe"}
+#: Of a core what there are several of, or what its neighbours would make larger.
+_IN_CORE = ("vector_lane", "scalar_lane", "sbuf_lane", "instruction_queue", "dma_queue", "legal")
 
 #: Amaranth is not made for several threads.
 _EMITTING = threading.Lock()
@@ -42,13 +44,18 @@ _EMITTING = threading.Lock()
 
 @dataclass(frozen=True)
 class Job:
-    """What is built for what. ``frequency`` is the target in MHz, ``dsp`` whether multipliers may be used."""
+    """What is built for what.
+
+    ``frequency`` is the target in MHz, ``dsp`` whether multipliers may be used. ``core``, where that is the part: the
+    one around an engine of ``config``.
+    """
 
     config: EngineConfig
     part: str
     device: Device
     dsp: bool = True
     frequency: int = 100
+    core: CoreConfig | None = None
 
     @property
     def pes(self) -> int:
@@ -58,6 +65,7 @@ class Job:
     @cached_property
     def sources(self) -> dict[str, str]:
         """Verilog of the block, made for the device's family, and of its wrapper, by file name."""
+        from hw.core.core import Core
         from hw.fpga.wrapper import Wrapper
         from hw.lib.emission import emit_modules
         from hw.lib.joining import join_modules
@@ -65,20 +73,23 @@ class Job:
         from hw.tensor.grid import Grid
         from hw.tensor.pe import ProcessingElement
 
-        block = {"engine": TensorEngine, "array": Grid, "pe": ProcessingElement}[self.part](self.config)
+        made = {"core": Core, "engine": TensorEngine, "array": Grid, "pe": ProcessingElement}[self.part]
+        block = made(self.core or self.config)
         # An ECP5's product of integers is a hard multiplier, spelt out: without any, the Verilog for all tools will do.
         target = self.device.family.name if self.dsp or not self.config.integer_operands else None
         with _EMITTING:
             texts = {
                 "design.v": emit_modules(block, target),
-                "wrapper.v": emit_modules(Wrapper(block, large=self.part == "engine"), self.device.family.name),
+                "wrapper.v": emit_modules(
+                    Wrapper(block, large=self.part in ("core", "engine")), self.device.family.name
+                ),
             }
         return {name: join_modules(modules) for name, modules in texts.items()}
 
     @property
     def top(self) -> str:
         """Name of the block's module."""
-        return {"engine": "tensor_engine", "array": "grid", "pe": "pe"}[self.part]
+        return _TOPS[self.part]
 
     @property
     def script(self) -> str:
@@ -90,7 +101,9 @@ class Job:
         family = self.device.family
         synth = family.synth + self.device.synth_device
         made_for = f"_{self.config.tag}*"
-        blocks = {"engine": f"pe{made_for} rounder{made_for}", "array": f"pe{made_for}", "pe": "pe"}[self.part]
+        blocks = {"array": f"pe{made_for}", "pe": "pe"}.get(self.part, f"pe{made_for} rounder{made_for}")
+        if self.core:
+            blocks += "".join(f" {kind}_{self.core.tag}*" for kind in _IN_CORE)
         synth += family.dsp if self.dsp and self.device.has_dsp else family.no_dsp
         return (
             f"read_verilog design.v\nsetattr -mod -set keep_hierarchy 1 {blocks}\n{synth} -top {self.top}\n"
@@ -253,13 +266,13 @@ def critical_path(report: dict, netlist: Netlist) -> dict:
     for step in path:
         kind = "routing_ns" if step["type"] == "routing" else "logic_ns"
         # A cell without a telling name goes with those before it; what leaves the first register, with what follows.
-        stage = part_of(netlist.name_of(step["to"]["cell"])) if step is not path[0] else ""
+        stage = part_of(netlist.name_of(step["to"]["cell"]), netlist.part) if step is not path[0] else ""
         if not stages or (stage and stages[-1]["stage"] not in ("", stage)):
             stages.append({"stage": "", "logic_ns": 0.0, "routing_ns": 0.0})
         stages[-1]["stage"] = stage or stages[-1]["stage"]
         stages[-1][kind] += step["delay"]
     return {
-        "stage": stage_of(start, end),
+        "stage": stage_of(start, end, netlist.part),
         "start": start.removeprefix("block."),
         "end": end.removeprefix("block."),
         "logic_ns": round(sum(part["logic_ns"] for part in stages), 2),

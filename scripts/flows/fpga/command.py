@@ -14,10 +14,10 @@ __all__ = ["fpga"]
 @click.option("--device", default="ecp5-25k", show_default=True, help="A device nextpnr-ecp5 or -ice40 knows.")
 @click.option(
     "--part",
-    type=click.Choice(["engine", "array", "pe"]),
+    type=click.Choice(["core", "engine", "array", "pe"]),
     default="engine",
     show_default=True,
-    help="The whole engine, its grid of PEs, or one PE.",
+    help="The preset's core around the engine, the engine, its grid of PEs, or one PE.",
 )
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Placements tried.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Of them at a time.")
@@ -25,7 +25,7 @@ __all__ = ["fpga"]
 @click.option("--freq", type=click.IntRange(1, 1000), default=100, show_default=True, help="Target in MHz.")
 @click.pass_context
 def fpga(ctx, chosen, device, part, seeds, jobs, dsp, freq) -> int:
-    """Synthesise, place and route the engine alone, and report cells, clock and critical path.
+    """Synthesise, place and route the engine or a core alone, and report cells, clock and critical path.
 
     With yosys and nextpnr as Python packages; no vendor tool. Registers around it spare the pins.
     """

@@ -8,7 +8,8 @@ from scripts.flows.fpga.report import lut_equivalents
 
 __all__ = ["does_not_fit", "excess", "expected", "largest", "limits", "sample"]
 
-#: An array of more PEs than this is first estimated from one of ``SAMPLE`` rows and columns at most.
+_NONE = "; by estimate no smaller one would"
+#: An array of more PEs than this is first estimated from one of ``SAMPLE`` rows and columns at most; a core is not.
 LARGE, SAMPLE = 64, 4
 TITLES = {
     "logic": "LUTs",
@@ -64,10 +65,9 @@ def largest(job: Job, synthesis: Synthesis, available: dict[str, int], shape: En
 
 def does_not_fit(name: str, job: Job, over: str, size: tuple[int, int] | None) -> str:
     """The message: what is over, and the size that would fit."""
-    text = f"{name} does not fit {job.device.name}: {over}; "
-    text += (
-        f"the largest that would, by estimate, is {size[0]}x{size[1]}" if size else "by estimate no smaller one would"
-    )
+    text = f"{name} does not fit {job.device.name}: {over}"
+    if not job.core:
+        text += f"; the largest that would, by estimate, is {size[0]}x{size[1]}" if size else _NONE
     if "block RAMs" in over:
         text += "; --psum-depth makes memories smaller"
     if "DSP" in over and job.dsp:
@@ -77,7 +77,7 @@ def does_not_fit(name: str, job: Job, over: str, size: tuple[int, int] | None) -
 
 def sample(job: Job) -> Job | None:
     """A small build of the same kind to estimate a large one from; None where the job itself is small."""
-    if job.pes <= LARGE:
+    if job.pes <= LARGE or job.core:
         return None
     rows, cols = min(SAMPLE, job.config.rows), min(SAMPLE, job.config.cols)
     return replace(job, config=replace(job.config, rows=rows, cols=cols))

@@ -15,12 +15,24 @@ BLOCKS = {
     "read-out": r"readout|o_result",
     "sequencer": r"sequencer|i_command|i_weight__|i_activation__",
 }
+#: Those of the core, likewise: the engine is one of them.
+CORE_BLOCKS = {
+    "tensor engine": r"engine[._]",
+    "front end": r"front_end",
+    "vector engine": r"vector(\.|__)",
+    "scalar engine": r"scalar(\.|__)",
+    "SBUF": r"sbuf",
+    "DMA": r"dma\d+(\.|__)",
+    "memory port": r"memory",
+    "dispatch": r"dispatcher|\w+_queue",
+    "watch": r"watch|\w+_doing",
+}
 #: Names that yosys made from those of a cell's neighbours.
 _MADE = re.compile(r"_(?:TRELLIS_FF|LUT4|CCU2C|PFUMX|L6MUX21|MULT18X18D|SB_[A-Z0-9]+)_[A-Z]|\$")
 _SIZE = re.compile(r"\[\d+\]$")
 INSTANCE = "block."
 #: Where a part sits in the engine.
-PATHS = {"engine": "", "array": "grid.", "pe": "grid.row_0.pe_0."}
+PATHS = {"core": "", "engine": "", "array": "grid.", "pe": "grid.row_0.pe_0."}
 #: Registers of a PE by what their wires may be called.
 _ALIASES = {
     r"psum|sum_|adder": "psum",
@@ -42,12 +54,19 @@ _STAGES = {
 }
 
 
-def block_of(name: str) -> str:
-    """The block that a hierarchical name lies in; ``wrapper`` outside the instance."""
+def block_of(name: str, part: str = "engine") -> str:
+    """The block of a core, or of an engine or its parts, that a hierarchical name lies in.
+
+    ``wrapper`` outside the instance.
+    """
     if not name.startswith(INSTANCE):
         return "wrapper"
     inner = name.removeprefix(INSTANCE)
-    return next((block for block, pattern in BLOCKS.items() if re.match(pattern, inner)), "other")
+    return next((block for block, pattern in _blocks(part).items() if re.match(pattern, inner)), "other")
+
+
+def _blocks(part: str) -> dict[str, str]:
+    return CORE_BLOCKS if part == "core" else BLOCKS
 
 
 def _register(name: str) -> str:
@@ -57,9 +76,11 @@ def _register(name: str) -> str:
     return next((word for pattern, word in _ALIASES.items() if re.match(pattern, last)), last)
 
 
-def stage_of(start: str, end: str) -> str:
-    """The stage of the machine that computes between two registers."""
-    from_block, to_block = block_of(start), block_of(end)
+def stage_of(start: str, end: str, part: str = "engine") -> str:
+    """The stage of the machine that computes between two registers; of a core, its block or blocks."""
+    from_block, to_block = block_of(start, part), block_of(end, part)
+    if part == "core":
+        return from_block if from_block == to_block else f"{from_block} to {to_block}"
     source, target = _register(start), _register(end)
     if to_block == "wrapper":
         return from_block
@@ -76,9 +97,9 @@ def stage_of(start: str, end: str) -> str:
     return _STAGES.get(target, f"array, {target}")
 
 
-def part_of(name: str) -> str:
+def part_of(name: str, part: str = "engine") -> str:
     """The stage that a cell on the way belongs to by its name; empty where that says nothing."""
-    block = block_of(name)
+    block = block_of(name, part)
     if block != "array":
         return {"edges": "decode", "other": "", "wrapper": ""}.get(block, block)
     return _STAGES.get(_register(name), "")
@@ -97,7 +118,7 @@ class Netlist:
     """
 
     def __init__(self, module: dict, family: Family, part: str):
-        self.family = family
+        self.family, self.part = family, part
         self._path = INSTANCE + PATHS[part]
         self._cells = {name: cell for name, cell in module["cells"].items() if cell["type"] != "$scopeinfo"}
         self._names: dict[int, str] = {}
@@ -135,5 +156,5 @@ class Netlist:
         counts: dict[str, Counter] = defaultdict(Counter)
         for name, cell in self._cells.items():
             if kind := self.kind_of(cell["type"]):
-                counts[block_of(self.name_of(name))][kind] += 1
-        return {block: dict(counts[block]) for block in (*BLOCKS, "other", "wrapper") if counts[block]}
+                counts[block_of(self.name_of(name), self.part)][kind] += 1
+        return {block: dict(counts[block]) for block in (*_blocks(self.part), "other", "wrapper") if counts[block]}

@@ -42,18 +42,21 @@ def make_record(job: Job, name: str, synthesis: Synthesis, routed: Sequence[Rout
     middle = ordered[(len(ordered) - 1) // 2]
     cells = _complete(synthesis.cells, family.carry_luts)
     blocks = {block: _complete(kinds, family.carry_luts) for block, kinds in synthesis.blocks.items()}
-    array = cells if job.part != "engine" else blocks.get("array", {})
+    array = {"core": {}, "engine": blocks.get("array", {})}.get(job.part, cells)
     mhz = median(one.mhz for one in routed)
     return {
         "name": name,
         "part": job.part,
         "device": job.device.name,
         "config": asdict(job.config) | {"formats": list(job.config.formats)},
+        **({"core": {k: v for k, v in asdict(job.core).items() if k != "engine"}} if job.core else {}),
         "pes": job.pes,
         "cells": cells,
         "blocks": {block: kinds for block, kinds in blocks.items() if block != "wrapper"},
         "per_pe": {
-            kind: round(array[kind] / job.pes, 2) for kind in ("lut4", "carry", "lut4_equivalents", "ff", "dsp")
+            kind: round(array[kind] / job.pes, 2)
+            for kind in ("lut4", "carry", "lut4_equivalents", "ff", "dsp")
+            if kind in array
         },
         "wrapper": _complete(synthesis.wrapper, family.carry_luts),
         "device_cells": {
@@ -87,7 +90,8 @@ def _cell_rows(record: dict) -> list[tuple[str, ...]]:
         parts |= record["blocks"]
     rows = [(name, *(f"{cells[kind]:,}" for kind in kinds)) for name, cells in parts.items()]
     per_pe = record["per_pe"]
-    rows.append(("array per PE", *(f"{per_pe[kind]:,.1f}" if kind in per_pe else "" for kind in kinds)))
+    if per_pe:
+        rows.append(("array per PE", *(f"{per_pe[kind]:,.1f}" if kind in per_pe else "" for kind in kinds)))
     rows.append(("(wrapper)", *(f"{record['wrapper'][kind]:,}" for kind in kinds)))
     return rows
 

@@ -5,10 +5,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from arch.core.config import CoreConfig
+from arch.core.presets import CORES
 from scripts.flows.fpga.build import Job, Routed, Synthesis, capacity, place_route, synthesise
 from scripts.flows.fpga.fit import does_not_fit, excess, expected, largest, limits, sample
 from scripts.flows.fpga.report import make_record, markdown, tables
@@ -89,13 +92,24 @@ def build(
     return synthesis, routed
 
 
+def _core(chosen: ChosenConfig) -> CoreConfig:
+    """The preset's core, or one of the usual parameters, around the engine. InputError where no core has such a one."""
+    try:
+        if chosen.preset:
+            return replace(CORES[chosen.preset], engine=chosen.config)
+        return CoreConfig(engine=chosen.config)
+    except ValueError as error:
+        raise InputError(f"--part core: {error}") from None
+
+
 def run_fpga(
     chosen: ChosenConfig, *, device: str, part: str, seeds: int, jobs: int, dsp: bool, frequency: int, command: str
 ) -> None:
     """Build it, print the report and write report.json and report.md. DoesNotFit where it does not."""
     found = find_device(device)
     versions(found.family)
-    job = Job(config=chosen.config, part=part, device=found, dsp=dsp, frequency=frequency)
+    core = _core(chosen) if part == "core" else None
+    job = Job(config=chosen.config, part=part, device=found, dsp=dsp, frequency=frequency, core=core)
     name = chosen.name + ("" if part == "engine" else f"_{part}") + ("" if dsp else "_no_dsp")
     folder = FOLDER / f"{name}_{device}"
     make_folder(str(folder))

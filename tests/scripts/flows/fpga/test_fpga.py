@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from arch.core.presets import CORES
 from arch.tensor.presets import PRESETS
 from scripts.flows.fpga import build as fpga_build
 from scripts.flows.fpga import run as fpga
@@ -153,6 +154,22 @@ def test_stages(start, end, stage):
     assert stage_of(start, end) == stage
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "stage"),
+    [
+        ("block.vector.lanes_3.alu.sum", "block.vector__o_write", "vector engine"),
+        ("block.engine.grid.row_0.pe_0.product", "block.engine.psum_0.i_seed", "tensor engine"),
+        ("block.dispatcher.code", "block.vector_queue.entry_0", "dispatch"),
+        ("block.sbuf.lane_3.memory", "block.dma1.buffer.words", "SBUF to DMA"),
+        ("block.scalar_doing.o", "block.watch.o_stop", "watch"),
+        ("block.scalar__o_row", "block.memory.owners", "scalar engine to memory port"),
+        ("block.front_end.slot", "level_0", "front end to wrapper"),
+    ],
+)
+def test_stages_of_a_core(start, end, stage):
+    assert stage_of(start, end, "core") == stage
+
+
 def test_the_critical_path_in_our_words():
     def step(kind, delay, start, end):
         return {"type": kind, "delay": delay, "from": {"cell": start}, "to": {"cell": end}}
@@ -214,6 +231,16 @@ def test_an_array_alone_is_divided_by_its_pes(record):
     assert alone["per_pe"]["lut4_equivalents"] == 1200 / 16
 
 
+def test_a_core_has_no_row_for_a_pe(record):
+    core = CORES["tiny"]
+    blocks = {"tensor engine": {"lut4": 700}, "DMA": {"lut4": 300}}
+    job = replace(JOB, part="core", config=core.engine, core=core)
+    record = make_record(job, "tiny_core", replace(SYNTHESIS, blocks=blocks), [routed(1, 50.0)], "")
+    assert record["per_pe"] == {} and "per PE" not in markdown(record)
+    assert json.loads(json.dumps(record)) == record and record["core"]["lane_bytes"] == core.lane_bytes
+    assert "| DMA | 300 |" in markdown(record)
+
+
 def test_pages_say_what_the_record_says(record):
     page = markdown(record)
     assert "| all | 1,000 | 100 | 1,200 | 500 | 16 | 25 |" in page
@@ -261,11 +288,14 @@ def test_the_messages():
         "fp8 does not fit ecp5-25k: DSP 9 of 8, block RAMs 9 of 8; by estimate no smaller one would; "
         "--psum-depth makes memories smaller"
     )
+    of_a_core = does_not_fit("tiny_core", replace(JOB, part="core", core=CORES["tiny"]), "LUTs 9 of 8", (3, 4))
+    assert of_a_core == "tiny_core does not fit ecp5-25k: LUTs 9 of 8"
     assert does_not_fit("fp8", JOB, "DSP 9 of 8", None).endswith("no smaller one would; --no-dsp uses none")
 
 
 def test_only_large_arrays_are_estimated_first():
     assert sample(JOB) is None and sample(replace(JOB, part="pe", config=PRESETS["mxu"])) is None
+    assert sample(replace(JOB, part="core", config=PRESETS["mxu"], core=CORES["mxu"])) is None
     small = sample(replace(JOB, config=PRESETS["mxu"]))
     assert small.config == PRESETS["tiny"]
 
@@ -320,7 +350,8 @@ def test_a_build_that_nextpnr_gives_up(run, monkeypatch, used, message):
     [
         (("--config", "big"), "Invalid value for '--config': 'big' is not one of 'tiny', 'fp8', 'bf16', 'mxu', nor"),
         (("--seeds", "0"), "Invalid value for '--seeds': 0 is not in the range 1<=x<=100."),
-        (("--part", "row"), "Invalid value for '--part': 'row' is not one of 'engine', 'array', 'pe'."),
+        (("--part", "row"), "Invalid value for '--part': 'row' is not one of 'core', 'engine', 'array', 'pe'."),
+        (("--part", "core", "--rows", "8"), "--part core: engine must have as many rows as columns, a power of two"),
         (("--rows", "0"), "rows must be in 1..256, not 0"),
     ],
 )
