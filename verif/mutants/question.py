@@ -144,16 +144,10 @@ class Question:
             same = []
             for port in range(reads):
                 bits = f"[{port * address} +: {address}]"
-                equal = f"(gold_RD_ADDR_{index}{bits} == gate_RD_ADDR_{index}{bits})"
-                clocked = memory["RD_CLK_ENABLE"] >> port & 1
-                if clocked:
-                    # What is read stays until the next read: the same, if all that were asked for were.
-                    wiring.checks.append(f"gold_RD_EN_{index}[{port}] && !{equal}")
-                same += [TRUE if clocked else equal] * width
+                same += [f"(gold_RD_ADDR_{index}{bits} == gate_RD_ADDR_{index}{bits})"] * width
             wiring.gold[f"RD_DATA_{index}"] = f"read_{index}"
             wiring.gate[f"RD_DATA_{index}"] = _mixed(same, f"read_{index}", f"unread_{index}")
-            controls = ("RD_EN", "RD_CLK", "RD_ARST", "RD_SRST") if memory["RD_CLK_ENABLE"] else ()
-            for name in (*controls, *(("WR_EN", "WR_CLK") if memory["WR_PORTS"] else ())):
+            for name in ("WR_EN", "WR_CLK") if memory["WR_PORTS"] else ():
                 wiring.checks.append(f"gold_{name}_{index} != gate_{name}_{index}")
             for port in range(memory["WR_PORTS"]):
                 bits, place = f"[{port * width} +: {width}]", f"[{port * address} +: {address}]"

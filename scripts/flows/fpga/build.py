@@ -77,6 +77,9 @@ class Job:
         block = made(self.core or self.config)
         # An ECP5's product of integers is a hard multiplier, spelt out: without any, the Verilog for all tools will do.
         target = self.device.family.name if self.dsp or not self.config.integer_operands else None
+        if self.core and self.dsp:
+            # The products of its lanes' significands are worth hard multipliers, which yosys makes of plain products.
+            target = None
         with _EMITTING:
             texts = {
                 "design.v": emit_modules(block, target),

@@ -155,6 +155,7 @@ def test_both_engines_multiply_in_amaranths_simulator(run, documented):
     assert run.recorded.records[-1]["rows"] == sum(rows) == 5 * 2 + 4 * 2
 
 
+@pytest.mark.slow
 def test_amaranths_verilog_does_the_same_under_verilator(run):
     # What Amaranth makes of an Array, Verilator warns of.
     text = f"/* verilator lint_off CASEINCOMPLETE */\n{run.verilog}"

@@ -39,7 +39,7 @@ def test_a_unit_is_found_by_its_configuration(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"config": "mxu"}, "--config: 'mxu' is not one of tiny, small_fp32, core, lib, float"),
+        ({"config": "mxu"}, "--config: 'mxu' is not one of tiny, small_fp32, core, lib, blocks"),
         ({"config": None, "only": 3}, "--only: needs the --config that the mutant is of"),
         ({"config": "tiny", "only": 10}, "--only: tiny has the mutants 1 to 9, not 10"),
     ],

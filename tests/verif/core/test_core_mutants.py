@@ -1,11 +1,11 @@
-"""Mutants of the float blocks: their benches kill each, or a proof clears it."""
+"""Mutants of the blocks that have benches of their own: their benches kill each, or a proof clears it."""
 
 from verif.core.mutants import BLOCK_MUTANTS
 from verif.mutants.campaign import judge_all, wrong_without_mutant
 
 
 def test_no_mutant_survives(tmp_path):
-    mutation = BLOCK_MUTANTS.mutation("float", count=12, seed=1, root=tmp_path)
+    mutation = BLOCK_MUTANTS.mutation("blocks", count=14, seed=1, root=tmp_path)
     benches = BLOCK_MUTANTS.benches(mutation)
     assert wrong_without_mutant(mutation.mutants, mutation, benches) == []
     fates = list(judge_all(mutation.mutants, mutation, benches))

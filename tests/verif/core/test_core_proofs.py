@@ -30,15 +30,17 @@ BUGS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [name if prop.quick else pytest.param(name, marks=pytest.mark.slow) for name, prop in PROPERTIES.items()]
-)
+# ``make formal QUICK=1`` proves the quick ones too.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROPERTIES)
 def test_property(name, tmp_path):
     outcome = prove(PROPERTIES[name], tmp_path)
     assert outcome.result == PROVED, (outcome.note, str(outcome.counterexample))
 
 
-@pytest.mark.parametrize("name", BUGS)
+@pytest.mark.parametrize(
+    "name", [name if PROPERTIES[name].quick else pytest.param(name, marks=pytest.mark.slow) for name in BUGS]
+)
 def test_planted_bug(name, tmp_path):
     module, pattern, replacement, assertion = BUGS[name]
 
@@ -57,6 +59,7 @@ def test_every_property_has_a_bug():
     assert BUGS.keys() == PROPERTIES.keys()
 
 
+@pytest.mark.slow
 def test_a_bug_in_an_upper_half_is_no_proof(tmp_path):
     """No run from reset that a search goes through shows it."""
     assert "dma1_busy[47:32]" in PROPERTIES["core-registers-counted"].device()

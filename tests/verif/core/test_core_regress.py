@@ -4,6 +4,8 @@ import re
 import shutil
 from dataclasses import replace
 
+import pytest
+
 from verif.core import runs
 from verif.core.covering import VALUES
 from verif.core.faults import FAULTS
@@ -97,6 +99,7 @@ def kept_in_a_reset(text: str) -> str:
     return changed
 
 
+@pytest.mark.slow
 def test_resets_and_faults_are_run():
     """A fault that only a reset in mid-run shows."""
     run = min((run for run in RUNS if run.resets), key=lambda run: (run.config.lanes, run.programs, *run.stall))

@@ -133,6 +133,52 @@ def test_what_proofs_rest_on_is_proved(mutation):
     assert broken_promises(knowing(mutation, adder=unseen)) == []
 
 
+#: A memory whose bytes are written apart; and around it a module that is told of nothing.
+STORE = """\
+module store(input clk, input [1:0] we, input re, input [2:0] a, b, input [15:0] d, output reg [15:0] q);
+  reg [15:0] words [0:7];
+  always @(posedge clk) begin
+    if (we[0]) words[a][7:0] <= d[7:0];
+    if (we[1]) words[a][15:8] <= d[15:8];
+    if (re) q <= words[b];
+  end
+endmodule
+
+module around(input clk, input [1:0] we, input re, input [2:0] a, b, input [15:0] d, output [15:0] o);
+  wire [15:0] q;
+  store inner(.clk(clk), .we(we), .re(re), .a(a), .b(b ^ 3'd1), .d(d), .q(q));
+  assign o = ~q;
+endmodule
+"""
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    hook = replace(HOOK, modules=lambda _: ("store", "around"), verilog=lambda _: STORE, known=lambda *_: Known())
+    return hook.mutation("only", count=400, seed=1, root=tmp_path_factory.mktemp("stores"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "port"),
+    [("inv", "WR_DATA"), ("inv", "WR_EN"), ("cnot0", "WR_ADDR"), ("inv", "RD_ADDR"), ("inv", "RD_DATA")],
+)
+def test_a_memory_is_told_the_same_and_says_the_same(stores, mode, port):
+    mutant = pick(stores, module="store", mode=mode, cell="words", port=port)
+    assert not prove(mutant, stores).equivalent
+    verdict = prove(Mutant(mutant.number, f"{mutant.command}\n{mutant.command}"), stores)
+    assert verdict.equivalent, verdict.how
+
+
+def test_what_an_instance_is_told_is_compared_and_what_it_does_is_not_looked_at(stores):
+    told = pick(stores, module="around", mode="inv", cell="inner", port="b")
+    assert not prove(told, stores).equivalent
+    gate = pick(stores, module="around", mode="inv", port="A")
+    assert prove(Mutant(gate.number, f"{gate.command}\n{gate.command}"), stores).equivalent
+    # The memory within was no part of that question.
+    assert not (stores.directory / f"proof_{gate.number}_flat.json").exists()
+    assert "WR_EN" not in (stores.directory / f"proof_{gate.number}.v").read_text(encoding="utf-8")
+
+
 @dataclass
 class Heard:
     """A bench that says what it was told to, and keeps account of what it was asked."""

@@ -146,7 +146,7 @@ def test_every_counter_reaches_its_top(config, simulator):
             id="tall",
             marks=pytest.mark.slow,
         ),
-        pytest.param(WIDE, {"columns in use"}, id="wide"),
+        pytest.param(WIDE, {"columns in use"}, id="wide", marks=pytest.mark.slow),
     ],
 )
 def test_counters_of_a_long_side_reach_their_tops(config, counts):

@@ -45,6 +45,8 @@ CONFIGS = {
     "row": (EngineConfig(rows=1, cols=4, formats=("e5m2",), accumulation="exact", k_max=5, psum_depth=16), SHORT),
     "column": (EngineConfig(rows=4, cols=1, formats=("e4m3",), accumulation="exact", k_max=13, psum_depth=16), SHORT),
 }
+#: Of these the longer runs are slow tests.
+LONG = ("wide", "tall", "pipelined_integer", "slow_readout", "deep", "column")
 PACES = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.4, 0.4)]
 
 
@@ -100,7 +102,7 @@ def check(config: EngineConfig, jobs: list[Gemm], **options):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "wide" else ()) for name in CONFIGS]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in CONFIGS]
 )
 def test_ring_and_tile_boundaries(name):
     config, simulator = CONFIGS[name]
@@ -126,6 +128,7 @@ def test_engine_of_an_ecp5s_cells():
     assert run.mismatches and "o_result" in "\n".join(run.lines())
 
 
+@pytest.mark.slow
 def test_largest_exact_sums():
     jobs = extreme_jobs(WIDE)
     run = check(WIDE, jobs)
@@ -209,7 +212,9 @@ def test_every_small_shape_takes_its_cycles(name):
 # ---- tiles of any kind, back to back ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in CONFIGS]
+)
 def test_mixed_passes_back_to_back(name):
     config, simulator = CONFIGS[name]
     simulation, _ = build_engine(config, simulator=simulator)

@@ -70,7 +70,8 @@ BUGS = {
     "last row of the ring is not read out": (
         _replaced("readout", r"(stages <= .*) row_waits", r"\1 row_waits & ~&o_read_address"),
         "random_gemms/idle=0.5/stall=0.0",
-        r"result row \d+: 0x[0-9a-f]+, expected 0x",
+        # What comes in its place may be wrong, or late where it is right by chance.
+        r"result row \d+: (0x[0-9a-f]+|\d+ cycles), expected",
     ),
     "PSUM address off by one": (
         _replaced("psum_bank", r"write__address\((i_store\[\S+\])\)", r"write__address(\1 + 1'b1)"),

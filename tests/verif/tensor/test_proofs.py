@@ -90,9 +90,15 @@ def check_bug(name: str, tmp_path):
 
 
 @pytest.mark.parametrize("name", QUICK)
+def test_a_bug_is_seen_soon(name, tmp_path):
+    check_bug(name, tmp_path)
+
+
+# ``make formal QUICK=1`` proves them too.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
 def test_quick_property(name, tmp_path):
     assert prove(PROPERTIES[name], tmp_path / "good").result == "proved"
-    check_bug(name, tmp_path)
 
 
 @pytest.mark.slow
@@ -101,6 +107,7 @@ def test_planted_bug(name, tmp_path):
     check_bug(name, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_row_that_no_search_comes_to(tmp_path):
     """The row 131,071 after reset has another last: it is not shown to be right, though no run from reset is wrong."""
     counted = (

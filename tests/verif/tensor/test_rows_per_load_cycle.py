@@ -52,7 +52,11 @@ def random_jobs(config: EngineConfig, rng: np.random.Generator, count: int) -> l
     return jobs
 
 
-@pytest.mark.parametrize(("config", "together"), CASES, ids=lambda value: getattr(value, "rows", value))
+@pytest.mark.parametrize(
+    ("config", "together"),
+    [pytest.param(*case, marks=pytest.mark.slow if at % 2 else ()) for at, case in enumerate(CASES)],
+    ids=lambda value: getattr(value, "rows", value),
+)
 def test_rtl_equals_the_model_in_every_cycle(config, together):
     config = replace(config, rows_per_load_cycle=together)
     for index, (idle, stall) in enumerate(PACES):

@@ -13,6 +13,8 @@ from verif.simulation.unit_bench import Bundle
 from verif.tensor.blocks.units import BENCHES
 
 SEED = int(os.environ.get("SEED", 20))
+#: The longest: all codes of all formats; the fused adder at more depths than one; what the other formats do on an ECP5.
+LONG = r"narrower|fused_adder-\w+_[234]_stages|(multiplier|pe)-(bf16|e4m3_\w+)-ecp5"
 ALL = Bundle(tuple(BENCHES.values()))
 
 
@@ -23,7 +25,7 @@ def units():
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name == "narrower" else ()) for name in BENCHES]
+    "name", [pytest.param(name, marks=pytest.mark.slow if re.match(LONG, name) else ()) for name in BENCHES]
 )
 def test_unit(units, name):
     print(f"seed {SEED}")

@@ -1,6 +1,5 @@
 """Properties of decoders and multipliers, for all inputs."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,22 +21,12 @@ __all__ = [
     "product_fields",
     "specification",
     "split_fields",
-    "with_parameters",
 ]
 
 
 def specification(name: str) -> str:
     """A specification beside this file."""
     return (Path(__file__).with_name(f"{name}.sv")).read_text(encoding="utf-8")
-
-
-def with_parameters(text: str, **values: int) -> str:
-    """SystemVerilog whose parameters have these values instead of their defaults."""
-    for name, value in values.items():
-        text, found = re.subn(rf"\b(parameter {name} =) \d+", rf"\1 {value}", text)
-        if not found:
-            raise ValueError(f"{name} must be a parameter of the text")
-    return text
 
 
 def split_fields(prefix: str, bus: str, layout: Layout) -> str:

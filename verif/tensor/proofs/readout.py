@@ -10,7 +10,8 @@ from hw.lib.joining import join_modules
 from hw.tensor.readout import Readout
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
-from verif.tensor.proofs.arithmetic import specification, with_parameters
+from verif.proofs.texts import with_parameters
+from verif.tensor.proofs.arithmetic import specification
 from verif.tensor.proofs.sequencer import CONFIG
 
 __all__ = ["readout_device", "readout_properties"]

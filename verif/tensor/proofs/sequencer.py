@@ -10,7 +10,8 @@ from hw.tensor.readout import Readout
 from hw.tensor.sequencer import Sequencer
 from verif.modules import plain_modules
 from verif.proofs.prover import Property
-from verif.tensor.proofs.arithmetic import specification, with_parameters
+from verif.proofs.texts import with_parameters
+from verif.tensor.proofs.arithmetic import specification
 from verif.tensor.proofs.pass_model import PEEKS, signals
 
 __all__ = ["sequencer_properties"]
