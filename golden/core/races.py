@@ -16,12 +16,14 @@ class _Step:
     """An instruction as the check sees it.
 
     done : of each queue, how many of its instructions are complete when this one starts, at least
+    takes_psum : whether it takes rows of PSUM
     """
 
     number: int
     instruction: Instruction
     places: tuple[Access, ...]
     done: dict[str, int]
+    takes_psum: bool
 
 
 def check_races(program: Sequence[Instruction], config: CoreConfig) -> None:
@@ -48,7 +50,7 @@ def check_races(program: Sequence[Instruction], config: CoreConfig) -> None:
     for number, instruction in enumerate(program):
         before = {queue: len(steps) for queue, steps in queues.items()}
         done = _complete(instruction, queues, before)
-        step = _Step(number, instruction, accesses(instruction, config), done)
+        step = _Step(number, instruction, accesses(instruction, config), done, psum_rows(instruction) < 0)
         for queue, steps in queues.items():
             for other in steps[done[queue] :]:
                 if reason := next(_conflicts(other, step), None):
@@ -75,9 +77,10 @@ def _complete(instruction: Instruction, queues: dict[str, list[_Step]], before: 
 
 def _conflicts(first: _Step, second: _Step) -> Iterator[str]:
     """What two instructions have in common that needs an order."""
-    if psum_rows(first.instruction) < 0 and psum_rows(second.instruction) < 0:
+    if first.takes_psum and second.takes_psum:
         yield "both take rows of PSUM"
     for a in first.places:
         for b in second.places:
-            if conflict(a, b):
+            # Most lie far apart: that is asked first.
+            if a.first <= b.last and b.first <= a.last and conflict(a, b):
                 yield f"its {b.operand} overlaps {a.operand} in {'SBUF' if a.space == 'sbuf' else 'memory'}"

@@ -55,25 +55,24 @@ BLOCK_MUTANTS = MutantHook(
 
 #: Modules of hw/lib and of the tensor engine, and those with benches of their own.
 ELSEWHERE = ("arbiter", "stream_queue", r"memory_\d+", "stalling_delay", "narrower", *BENCHES)
-#: Programs of which a mutant must not survive all, and their pace.
-PROGRAMS = 30
-#: Of these as many more work on equal numbers.
-EQUAL_PROGRAMS = 4
-#: Programs with a fault, of each kind; and programs that a reset cuts short after 1 to so many cycles.
-FAULTY_PROGRAMS = 12
-CUT_PROGRAMS, CUT = 20, 600
+#: Programs, one after another, of which a mutant must not survive all; of these some work on equal numbers.
+PROGRAMS, EQUAL_PROGRAMS = 60, 8
 PACE = {"latency": 10, "idle": 0.2, "stall": 0.3}
+#: At each of these paces, a reset behind each: programs, some with equal numbers, some cut short after 1 to so many
+#: cycles, and some with a fault, so many of each kind.
+PACES = ({"latency": 1}, PACE, {"latency": 40, "idle": 0.5, "stall": 0.6})
+WHOLE, EQUAL, CUT, CUT_CYCLES, FAULTY = 20, 4, 40, 600, 20
 
 
 def _modules(config: CoreConfig) -> tuple[str, ...]:
-    """Every module that is the core's own."""
-    names = re.findall(rf"^module (core|\w+_{config.tag}\w*)\b", core_verilog(config), re.MULTILINE)
+    """Every module that is the core's own, but for the one that joins them."""
+    names = re.findall(rf"^module (\w+_{config.tag}\w*)\b", core_verilog(config), re.MULTILINE)
     return tuple(name for name in names if not re.match("|".join(ELSEWHERE), name))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Stops(UnitReplay):
-    """Programs that a reset ends, and what their faults or the reset leave undone."""
+    """Programs that a reset ends, at several paces, and what their faults or the reset leave undone."""
 
     cuts: dict[int, int]
     name: str = "stops"
@@ -86,18 +85,19 @@ class _Stops(UnitReplay):
     @cached_property
     def trace(self) -> list[np.ndarray]:
         """The stimulus and what is expected."""
-        return [records for records, _ in stretches(self.mutation.config, self.jobs, self.cuts, **self.pace)]
+        config = self.mutation.config
+        return [records for pace in PACES for records, _ in stretches(config, self.jobs, self.cuts, **pace)]
 
 
 def _benches(mutation: Mutation) -> tuple[UnitReplay, ...]:
     config, rng = mutation.config, np.random.default_rng(mutation.seed)
-    common = {"mutation": mutation, "unit": core_unit(config), "pace": PACE}
-    jobs = random_jobs(config, rng, PROGRAMS, length=40, work=256)
-    jobs += equal_jobs(config, rng, EQUAL_PROGRAMS)
-    stops = random_jobs(config, rng, CUT_PROGRAMS, length=10, work=64)
-    cuts = dict(enumerate(rng.integers(1, CUT, CUT_PROGRAMS).tolist()))
-    stops += [faulty_job(config, rng, fault) for fault in FAULTS * FAULTY_PROGRAMS]
-    return UnitReplay(jobs=jobs, name="programs", **common), _Stops(jobs=stops, cuts=cuts, **common)
+    common = {"mutation": mutation, "unit": core_unit(config)}
+    jobs = random_jobs(config, rng, PROGRAMS, length=40, work=256) + equal_jobs(config, rng, EQUAL_PROGRAMS)
+    stops = random_jobs(config, rng, CUT, length=10, work=64)
+    cuts = dict(enumerate(rng.integers(1, CUT_CYCLES, CUT).tolist()))
+    stops += random_jobs(config, rng, WHOLE, length=40, work=256) + equal_jobs(config, rng, EQUAL)
+    stops += [faulty_job(config, rng, fault) for fault in FAULTS * FAULTY]
+    return UnitReplay(jobs=jobs, pace=PACE, name="programs", **common), _Stops(jobs=stops, cuts=cuts, **common)
 
 
 MUTANTS = MutantHook(configs={"core": CORES["tiny"]}, modules=_modules, verilog=core_verilog, benches=_benches)

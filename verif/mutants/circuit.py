@@ -50,12 +50,12 @@ class Circuit:
                     circuit.port(f"{port}_{len(circuit.memories)}", "output", bits[port])
                 circuit.port(f"RD_DATA_{len(circuit.memories)}", "input", bits["RD_DATA"])
                 circuit.memories.append(parameters)
-            elif "dff" in cell["type"] or "mem" in cell["type"] or "latch" in cell["type"]:
-                raise UnknownCell(f"{name}: no proof knows {cell['type']}")
             elif not cell["type"].startswith("$") or cell["type"].startswith("$paramod"):
                 place = f"of_{re.sub(r'[^a-z0-9]', '_', name.lower())}"
                 for port, direction in cell["port_directions"].items():
                     circuit.port(f"{place}_{port}", "input" if direction == "output" else "output", bits[port])
+            elif "dff" in cell["type"] or "mem" in cell["type"] or "latch" in cell["type"]:
+                raise UnknownCell(f"{name}: no proof knows {cell['type']}")
             else:
                 continue
             del module["cells"][name]

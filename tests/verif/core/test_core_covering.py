@@ -31,7 +31,8 @@ def run(case: Case, rewrite: Callable[[str], str] | None = None) -> UnitRun:
     """Two programs with a reset in the midst of each, and two that have a fault, at a pace of memory."""
     print("seed", SEED, case)
     rng = np.random.default_rng([SEED, CASES.index(case)])
-    programs = random_programs(case.config, rng, 2, length=10, work=128)
+    # So long that there is something to wait for in each queue.
+    programs = random_programs(case.config, rng, 2, length=4 + 8 * case.config.dma_queues, work=128)
     faulty = [faulty_job(case.config, rng, str(fault)) for fault in rng.choice(FAULTS, 2, replace=False)]
     idle, stall = (float(chance) for chance in rng.choice((0.0, 0.3, 0.7), 2))
     pace = {"seed": SEED, "latency": int(rng.choice((1, 5, 40))), "idle": idle, "stall": stall}
@@ -111,6 +112,10 @@ PLANTED = {
     "a reset leaves a number of instructions as it is": (
         lambda c: c.dma_queues == 1,
         changed("dispatcher", r"if \(rst\) o_outstanding__3 <= [^;]*;\s*else ", ""),
+    ),
+    "the last of four DMA queues is not waited for": (
+        lambda c: c.dma_queues == 4,
+        changed("dispatcher", r"(assign remaining_dma3 =) _\d+_ \? _\d+_\[3:0\] : 4'h0;", r"\1 4'h0;"),
     ),
     "a distance is of sums that take a cycle": (
         lambda c: c.engine.add_latency == 5,
