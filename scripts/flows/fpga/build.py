@@ -31,7 +31,7 @@ CACHE = Path("build") / "fpga" / "cache"
 #: Changes with what is kept of a build.
 FORM = "2"
 #: Cells of all kinds from which nextpnr's router of choice, with the better clocks, goes on for hours, and its placer
-#: takes twice the time of another with shorter wires.
+#: takes twice the time of another with shorter wires. A core takes both already with fewer.
 HUGE = 50_000
 #: What can be built, by the name of its module: a core, the whole engine, the grid of PEs, one PE.
 _TOPS = {"core": "core", "engine": "tensor_engine", "array": "grid", "pe": "pe"}
@@ -224,7 +224,7 @@ def _route(job: Job, cells: int, seed: int, tag: str, tools: Tools, watch: Calla
         log, report = job.folder / f"{name}.log", job.folder / f"{name}.report.json"
         report.unlink(missing_ok=True)
         arguments = ["--json", "top.json", "--top", "fpga_top", "--seed", str(seed), "--freq", str(job.frequency)]
-        if cells > HUGE:
+        if cells > HUGE or job.core:
             arguments += ["--placer", "static", "--router", "router2"]
         fine = tools.nextpnr(job.device, [*arguments, "--timing-allow-fail", "--report", report.name], log, watch)
         routed = Routed(seed, None, time.perf_counter() - start)
