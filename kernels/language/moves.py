@@ -105,16 +105,16 @@ def _indirect(side: str, table: Tensor, index: Tile, skip: bool) -> dict:
 
 
 class _Side:
-    """A source or sink: bytes from a lane to the next, and its free dimensions."""
+    """A source or sink: bytes from a lane to the next, and its free dimensions. ``table``: lanes choose their rows."""
 
-    def __init__(self, value: Tensor | Tile) -> None:
+    def __init__(self, value: Tensor | Tile, table: bool) -> None:
         self.value, self.is_tile = value, isinstance(value, Tile)
         view = value.view
         if self.is_tile:
             self.lanes, self.pitch, self.dims = value.lanes, 0, list(view.dims)
         else:
             (self.lanes, self.pitch), *self.dims = view.dims
-            if self.lanes == 1 and not self.pitch:
+            if self.lanes == 1 and not self.pitch and not table:
                 # A single row, by reshape: as far from the next one as an element of a column is.
                 self.pitch = element_bytes(value.dtype)
         self.dims = self.dims or [(1, 0)]
@@ -138,8 +138,9 @@ class _Side:
 
 def _move(sink: Tensor | Tile, source: Tensor | Tile, queue: int | None, indirect: dict | None = None) -> None:
     """The instructions of a transfer: one, if all but two free dimensions are contiguous."""
-    trace, sides = current(), {"source": _Side(source), "sink": _Side(sink)}
-    indirect = dict(indirect or {})
+    trace, indirect = current(), dict(indirect or {})
+    values = {"source": source, "sink": sink}
+    sides = {name: _Side(value, indirect.get("indirect") == name) for name, value in values.items()}
     shapes = {name: side.shape for name, side in sides.items()}
     if indirect:
         shapes[indirect["indirect"]] = (indirect["index"].lanes, *shapes[indirect["indirect"]][1:])

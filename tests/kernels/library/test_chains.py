@@ -84,6 +84,19 @@ def test_a_column_of_bytes_becomes_a_lane():
     checked(one_column, [(codes, "e4m3")], [codes.T.copy()], config="tiny")
 
 
+@kernel
+def from_a_row(table, index):
+    """The only row of a table, by way of a reshape, in each lane."""
+    rows = nl.gather(table.reshape(1, table.shape[-1]), nl.load(index))
+    out = nl.output(rows.shape, rows.dtype)
+    nl.store(out, rows)
+
+
+def test_a_table_of_one_row_is_chosen_from():
+    codes, index = np.arange(1, 6, dtype=np.uint8)[None, None], np.zeros((3, 1), np.uint32)
+    checked(from_a_row, [(codes, "e4m3"), index], [codes[0].repeat(3, axis=0)], config="tiny")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["tiny", "bf16"])
 def test_indirect_transfers_on_the_rtl(core):
