@@ -129,9 +129,10 @@ def _instructions(steps: Sequence[Step], config: CoreConfig) -> tuple[Instructio
         places = {name: buffer.address + offset for name, (buffer, offset) in step.places.items()}
         fields = step.fields | places
         try:
-            plain = Instruction(step.name, **fields)
-            check_instruction(plain, config)
-            found.append(Instruction(step.name, **fields, **waits.add(plain)))
+            instruction = Instruction(step.name, **fields, **waits.add(Instruction(step.name, **fields)))
+            # Whoever asks again is told at once.
+            check_instruction(instruction, config)
+            found.append(instruction)
         except (ValueError, TypeError) as error:
             raise KernelError(f"{step.name}: {error}", step.source) from None
     return tuple(found)
