@@ -7,16 +7,22 @@ from functools import cached_property
 import numpy as np
 
 from arch.core.config import CoreConfig
+from arch.core.instructions import instruction_layout
+from arch.core.layouts import NUMBER_BITS
 from arch.core.presets import CORES
 from hw.core.verilog import core_verilog
+from verif.core.blocks.legal import legal_bench
 from verif.core.blocks.registers import registers_bench
 from verif.core.blocks.units import BENCHES
 from verif.core.faults import FAULTS, faulty_job
+from verif.core.proofs.registers import register_properties
 from verif.core.stops import stretches
 from verif.core.unit import core_unit
 from verif.core.workload import equal_jobs, random_jobs
 from verif.mutants.hook import MutantHook
+from verif.mutants.known import Guard, Known
 from verif.mutants.mutation import Mutation
+from verif.mutants.proved import Proved
 from verif.mutants.replay import UnitReplay
 from verif.mutants.units import Units
 from verif.simulation.simulate import build_unit
@@ -27,8 +33,7 @@ __all__ = ["BLOCK_MUTANTS", "MUTANTS"]
 
 # ---- blocks that have benches of their own -------------------------------------------------------
 
-_REGISTERS = registers_bench(CORES["tiny"])
-_BENCHES = BENCHES | {_REGISTERS.name: _REGISTERS}
+_BENCHES = BENCHES | {each.name: each for each in (registers_bench(CORES["tiny"]), legal_bench(CORES["tiny"]))}
 
 
 def _blocks_verilog(_: None) -> str:
@@ -39,8 +44,9 @@ def _blocks_verilog(_: None) -> str:
     return "\n".join(modules.values())
 
 
-def _blocks_benches(mutation: Mutation) -> tuple[Units]:
-    return (Units(mutation, _BENCHES),)
+def _blocks_benches(mutation: Mutation) -> tuple[Units, Proved]:
+    # Of counters that no run brings to their tops.
+    return Units(mutation, _BENCHES), Proved(mutation, {"core_registers": tuple(register_properties())})
 
 
 BLOCK_MUTANTS = MutantHook(
@@ -54,7 +60,7 @@ BLOCK_MUTANTS = MutantHook(
 # ---- the core ------------------------------------------------------------------------------------
 
 #: Modules of hw/lib and of the tensor engine, and those with benches of their own.
-ELSEWHERE = ("arbiter", "stream_queue", r"memory_\d+", "stalling_delay", "narrower", *BENCHES)
+ELSEWHERE = ("arbiter", "stream_queue", r"memory_\d+", "stalling_delay", "narrower", *_BENCHES)
 #: Programs, one after another, of which a mutant must not survive all; of these some work on equal numbers.
 PROGRAMS, EQUAL_PROGRAMS = 60, 8
 PACE = {"latency": 10, "idle": 0.2, "stall": 0.3}
@@ -100,4 +106,34 @@ def _benches(mutation: Mutation) -> tuple[UnitReplay, ...]:
     return UnitReplay(jobs=jobs, pace=PACE, name="programs", **common), _Stops(jobs=stops, cuts=cuts, **common)
 
 
-MUTANTS = MutantHook(configs={"core": CORES["tiny"]}, modules=_modules, verilog=core_verilog, benches=_benches)
+def _known(module: str, config: CoreConfig) -> Known:
+    """Of instruction queues: they are given none while they are full, and what no instruction is in means nothing.
+
+    None waits for its own queue, nor for more instructions than another one may have: those that it holds and those
+    that its engine is at, four of the tensor engine, one of any other.
+    """
+    kind = re.fullmatch(rf"instruction_queue_{config.tag}_(\w+)", module)
+    if not kind:
+        return Known()
+    depth, width = config.queue_depth, instruction_layout(kind[1]).width + NUMBER_BITS
+    guards = [Guard("register", f"entry_{at}", 0, width, f"o_level > {at}") for at in range(depth)]
+    guards += [
+        Guard("register", f"remaining_{queue}_{at}", 0, config.outstanding_bits, f"o_level > {at}")
+        for queue in range(len(config.queues))
+        for at in range(depth)
+    ]
+    own = {"matmul": "tensor"}.get(kind[1], kind[1])
+    most = {queue: depth + 4 if queue == "tensor" else depth + 1 for queue in config.queues} | {own: 0}
+    most = dict(enumerate(most[queue] for queue in config.queues))
+    given = [f"(!i_give || i_remaining__{queue} <= {bound})" for queue, bound in most.items()]
+    held = [f"remaining_{queue}_{at} <= {bound}" for queue, bound in most.items() for at in range(depth)]
+    return Known(
+        assumption=" && ".join([f"(!i_give || gold_net_o_level < {depth})", "(!i_take || gold_o_start)", *given]),
+        invariant=" && ".join([f"o_level <= {depth}", *held]),
+        guards=guards,
+    )
+
+
+MUTANTS = MutantHook(
+    configs={"core": CORES["tiny"]}, modules=_modules, verilog=core_verilog, benches=_benches, known=_known
+)
