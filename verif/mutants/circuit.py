@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 
 from verif.simulation.simulator import SimulatorError
 
-__all__ = ["Circuit", "UnknownCell"]
+__all__ = ["Circuit", "NotHere", "UnknownCell"]
 
 
 class UnknownCell(SimulatorError):
     """A module has what proofs cannot take out of it."""
+
+
+class NotHere(SimulatorError):
+    """A register is in an instance that was taken out."""
 
 
 @dataclass
@@ -69,9 +73,11 @@ class Circuit:
             self.port(f"next_{name}", "output", [after[place] for place in self.places(name)])
 
     def places(self, name: str) -> list[int]:
-        """Where the bits of a named register are among all registers' bits."""
+        """Where the bits of a named register are among all registers' bits. Raises NotHere for one of an instance."""
         state = [bit for index in range(len(self.registers)) for bit in self.module["ports"][f"q{index}"]["bits"]]
-        return [state.index(bit) for bit in self.module["netnames"][name]["bits"]]
+        if not set(bits := self.module["netnames"][name]["bits"]) <= set(state):
+            raise NotHere(f"{name} is no register of the module itself")
+        return [state.index(bit) for bit in bits]
 
     def port(self, name: str, direction: str, bits: list) -> None:
         """Add one."""

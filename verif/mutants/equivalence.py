@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from verif.mutants.circuit import Circuit, UnknownCell
+from verif.mutants.circuit import Circuit, NotHere, UnknownCell
 from verif.mutants.mutation import READ, Mutant, Mutation
 from verif.mutants.question import Question
 from verif.proofs.yosys import yosys
@@ -51,12 +51,15 @@ def prove(mutant: Mutant, mutation: Mutation) -> Verdict:
     Memories are taken out of both: what they are told to write must be the same, and what they read is any word, the
     same for the same address. A clock is compared as an output is.
 
-    Instances of other modules are taken out first: what they are told must be the same. If that shows nothing, they are
-    part of the module, unless it is large then.
+    Instances of other modules are taken out first: what they are told must be the same. If that shows nothing, or if
+    what is known speaks of what is in them, they are part of the module, unless it is large then.
     """
     change, name = mutant.command, f"proof_{mutant.number}"
     try:
-        verdict = _compare(mutant.module, change, name, mutation)
+        try:
+            verdict = _compare(mutant.module, change, name, mutation)
+        except NotHere as error:
+            verdict = Verdict(False, str(error))
         if not verdict.equivalent:
             verdict = _compare(mutant.module, change, f"{name}_flat", mutation, flat=True) or verdict
     except UnknownCell as error:

@@ -37,8 +37,8 @@ def choose(*arguments: str) -> ChosenConfig:
 
 
 def test_a_preset_and_the_default():
-    assert choose() == ChosenConfig(PRESETS["tiny"], "tiny", ("--config", "tiny"))
-    assert choose("--config", "bf16") == ChosenConfig(PRESETS["bf16"], "bf16", ("--config", "bf16"))
+    assert choose() == ChosenConfig(PRESETS["tiny"], "tiny", ("--config", "tiny"), "tiny")
+    assert choose("--config", "bf16") == ChosenConfig(PRESETS["bf16"], "bf16", ("--config", "bf16"), "bf16")
 
 
 def test_a_file():

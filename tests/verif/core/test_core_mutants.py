@@ -1,9 +1,12 @@
 """Mutants of the blocks that have benches of their own: their benches kill each, or a proof clears it."""
 
+import pytest
+
 from verif.core.mutants import BLOCK_MUTANTS
 from verif.mutants.campaign import judge_all, wrong_without_mutant
 
 
+@pytest.mark.slow
 def test_no_mutant_survives(tmp_path):
     mutation = BLOCK_MUTANTS.mutation("blocks", count=14, seed=1, root=tmp_path)
     benches = BLOCK_MUTANTS.benches(mutation)

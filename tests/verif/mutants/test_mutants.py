@@ -159,11 +159,17 @@ def stores(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("mode", "port"),
-    [("inv", "WR_DATA"), ("inv", "WR_EN"), ("cnot0", "WR_ADDR"), ("inv", "RD_ADDR"), ("inv", "RD_DATA")],
+    "where",
+    [
+        {"mode": "inv", "wire": "d"},
+        {"mode": "inv", "port": "WR_EN"},
+        {"mode": "cnot0", "port": "WR_ADDR"},
+        {"mode": "inv", "port": "RD_ADDR"},
+        {"mode": "inv", "port": "RD_DATA"},
+    ],
 )
-def test_a_memory_is_told_the_same_and_says_the_same(stores, mode, port):
-    mutant = pick(stores, module="store", mode=mode, cell="words", port=port)
+def test_a_memory_is_told_the_same_and_says_the_same(stores, where):
+    mutant = pick(stores, module="store", **where)
     assert not prove(mutant, stores).equivalent
     verdict = prove(Mutant(mutant.number, f"{mutant.command}\n{mutant.command}"), stores)
     assert verdict.equivalent, verdict.how

@@ -22,6 +22,7 @@ def compiled(root) -> bool:
     return bool(list(root.rglob("verilated_vpi.d")))
 
 
+@pytest.mark.slow
 def test_second_build_compiles_the_library_no_more(tmp_path, shelves):
     build([DELAY], HARNESS, opt_level=0, root=tmp_path / "first")
     assert compiled(tmp_path / "first")

@@ -201,7 +201,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(
-    "fault", [pytest.param(fault, marks=pytest.mark.slow if FAULTS[fault][0] is DEEP else ()) for fault in FAULTS]
+    "fault",
+    [pytest.param(fault, marks=pytest.mark.slow if FAULTS[fault][0] in (DEEP, TALL, WIDE) else ()) for fault in FAULTS],
 )
 def test_planted_faults_are_found(fault):
     config, records, rewrite = FAULTS[fault]

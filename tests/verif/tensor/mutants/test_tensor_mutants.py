@@ -105,6 +105,7 @@ def test_invariant_that_does_not_hold_proves_nothing(many):
     assert not prove(at_column(many, 0), knowing(many, readout={"invariant": "stages == 0"})).equivalent
 
 
+@pytest.mark.slow
 def test_what_proofs_rest_on_is_proved(mutation):
     assert broken_promises(mutation) == []
     guards = [Guard("input", "i_store", 1, 4, "i_store[1]")]
@@ -114,6 +115,7 @@ def test_what_proofs_rest_on_is_proved(mutation):
     assert "multiplier" not in broken
 
 
+@pytest.mark.slow
 def test_inputs_that_proofs_rule_out_are_reported(mutation):
     bench = EngineTraffic(knowing(mutation, narrower={"assumption": "i_fp32 == 0"}), SHORT)
     assert bench.run(bench.part("pe")) == "inputs that proofs rule out: narrower"
