@@ -64,10 +64,10 @@ ELSEWHERE = ("arbiter", "stream_queue", r"memory_\d+", "stalling_delay", "narrow
 #: Programs, one after another, of which a mutant must not survive all; of these some work on equal numbers.
 PROGRAMS, EQUAL_PROGRAMS = 60, 8
 PACE = {"latency": 10, "idle": 0.2, "stall": 0.3}
-#: At each of these paces, a reset behind each: programs, some with equal numbers, some cut short after 1 to so many
+#: Each at one of these paces, a reset behind each: programs, some with equal numbers, some cut short after 1 to so many
 #: cycles, and some with a fault, so many of each kind.
 PACES = ({"latency": 1}, PACE, {"latency": 40, "idle": 0.5, "stall": 0.6})
-WHOLE, EQUAL, CUT, CUT_CYCLES, FAULTY = 20, 4, 40, 600, 20
+WHOLE, EQUAL, CUT, CUT_CYCLES, FAULTY = 60, 12, 100, 600, 40
 
 
 def _modules(config: CoreConfig) -> tuple[str, ...]:
@@ -91,8 +91,9 @@ class _Stops(UnitReplay):
     @cached_property
     def trace(self) -> list[np.ndarray]:
         """The stimulus and what is expected."""
-        config = self.mutation.config
-        return [records for pace in PACES for records, _ in stretches(config, self.jobs, self.cuts, **pace)]
+        rng = np.random.default_rng(self.mutation.seed)
+        paces = [PACES[number] for number in rng.integers(0, len(PACES), len(self.jobs))]
+        return [records for records, _ in stretches(self.mutation.config, self.jobs, self.cuts, paces)]
 
 
 def _benches(mutation: Mutation) -> tuple[UnitReplay, ...]:

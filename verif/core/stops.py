@@ -21,17 +21,23 @@ _NONE: Mapping = MappingProxyType({})
 
 
 def stretches(
-    config: CoreConfig, jobs: Sequence[Job], cuts: Mapping[int, int] = _NONE, **pace: object
+    config: CoreConfig,
+    jobs: Sequence[Job],
+    cuts: Mapping[int, int] = _NONE,
+    paces: Sequence[Mapping] = (),
+    **pace: object,
 ) -> Iterator[tuple[np.ndarray, Core]]:
     """Of each job in turn its records, a reset in the last of them, and the model as it was before that.
 
     ``cuts``: numbers of jobs, and after how many cycles of each the reset comes, 1 or more, if it has not ended before.
+    ``paces``: of each job, if they are not all at one, ``pace``.
     The first word of a record is ``verif.simulation.harness.RESET``.
     """
     core = Core(config)
     for number, job in enumerate(jobs):
         core.offer(job)
-        ran = core.run(cuts[number], until_done=True, **pace) if number in cuts else _run(core, pace)
+        own = paces[number] if paces else pace
+        ran = core.run(cuts[number], until_done=True, **own) if number in cuts else _run(core, own)
         reset = np.zeros((len(ran), 1), np.uint32)
         reset[-1] = 1
         yield np.concatenate([reset, ran], axis=1), core

@@ -16,6 +16,7 @@ from kernels.models.decoder import decoder
 from kernels.models.encoder import encoder
 from kernels.models.numbers import RECIPES
 from scripts.commands import cli
+from scripts.models.accuracy import large_core
 from scripts.models.image import Image, image_of, make_image
 from scripts.models.opening import open_model
 from scripts.models.reference import embed, logits
@@ -98,6 +99,18 @@ def test_a_generation_is_a_longer_prompt(architecture):
     np.testing.assert_array_equal(chosen.ravel(), kept[4:].argmax(axis=1))
     longer = np.concatenate([ids, chosen.ravel()[:3]])
     np.testing.assert_array_equal(run(decoder, [longer, *rest], tokens=0, **options).outputs[0], kept)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("architecture", ["qwen2", "bert"])
+def test_results_do_not_depend_on_how_many_lanes_there_are(architecture, recipe):
+    """Accuracy is measured on a core of many."""
+    (ids, *rest), constants = given(architecture, recipe, 37)
+    kernel, more = (encoder, {}) if architecture == "bert" else (decoder, {"tokens": 0, "logits": True})
+    few, many = (
+        run(kernel, [ids, *rest], config=core, **constants, **more).outputs[0] for core in (recipe, large_core(recipe))
+    )
+    np.testing.assert_array_equal(few.view(np.uint32), many.view(np.uint32))
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "bert"])
