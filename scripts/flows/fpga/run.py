@@ -106,9 +106,8 @@ def run_fpga(
     chosen: ChosenConfig, *, device: str, part: str, seeds: int, jobs: int, dsp: bool, frequency: int, command: str
 ) -> None:
     """Build it, print the report and write report.json and report.md. DoesNotFit where it does not."""
-    found = find_device(device)
+    found, core = find_device(device), _core(chosen) if part == "core" else None
     versions(found.family)
-    core = _core(chosen) if part == "core" else None
     job = Job(config=chosen.config, part=part, device=found, dsp=dsp, frequency=frequency, core=core)
     name = chosen.name + ("" if part == "engine" else f"_{part}") + ("" if dsp else "_no_dsp")
     folder = FOLDER / f"{name}_{device}"

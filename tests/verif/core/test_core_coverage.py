@@ -1,6 +1,7 @@
 """Coverage of the core: random programs reach every bin of the plan, and bins are counted as they are meant."""
 
 import numpy as np
+import pytest
 
 from arch.core.instructions import Instruction
 from arch.core.presets import CORES
@@ -33,6 +34,7 @@ def counts(hits: Hits, name: str) -> dict[tuple[str, ...], int]:
     }
 
 
+@pytest.mark.slow
 def test_random_programs_hit_every_bin():
     total = Hits(plan(TINY))
     for _, jobs, pace in stimuli(TINY, 1):

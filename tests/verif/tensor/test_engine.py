@@ -46,7 +46,7 @@ CONFIGS = {
     "column": (EngineConfig(rows=4, cols=1, formats=("e4m3",), accumulation="exact", k_max=13, psum_depth=16), SHORT),
 }
 #: Of these the longer runs are slow tests.
-LONG = ("wide", "tall", "pipelined_integer", "slow_readout", "deep", "column")
+LONG = ("wide", "tall", "pipelined", "pipelined_integer", "slow_readout", "deep", "column")
 PACES = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.4, 0.4)]
 
 

@@ -26,7 +26,7 @@ FUSED = EngineConfig(rows=2, cols=3, formats=("e4m3", "bf16"), accumulation="fp3
     [
         pytest.param(PRESETS["tiny"], "verilator", id="tiny-verilator"),
         pytest.param(FUSED, "verilator", id="fused-verilator"),
-        pytest.param(PRESETS["tiny"], "icarus", id="tiny-icarus", marks=needs_icarus),
+        pytest.param(PRESETS["tiny"], "icarus", id="tiny-icarus", marks=[needs_icarus, pytest.mark.slow]),
     ],
 )
 def test_rtl_passes(config, simulator, capsys):

@@ -14,7 +14,9 @@ from verif.tensor.blocks.units import BENCHES
 
 SEED = int(os.environ.get("SEED", 20))
 #: The longest: all codes of all formats; the fused adder at more depths than one; what the other formats do on an ECP5.
-LONG = r"narrower|fused_adder-\w+_[234]_stages|(multiplier|pe)-(bf16|e4m3_\w+)-ecp5"
+LONG = (
+    r"narrower|fused_adder-\w+_[234]_stages|fused_adder-fp8_fp32$|multiplier-bf16$|(multiplier|pe)-(bf16|e4m3_\w+)-ecp5"
+)
 ALL = Bundle(tuple(BENCHES.values()))
 
 
