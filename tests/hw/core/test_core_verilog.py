@@ -82,6 +82,7 @@ def test_icarus_accepts(wrapped):
     accepts(core.parent, "iverilog", "-g2012", "-Wall", "-t", "null", "-s", WRAPPER, wrapper.name, core.name)
 
 
+@pytest.mark.slow
 def test_cores_of_two_configurations_live_in_one_project(tmp_path):
     files = []
     # Of one engine they would have its modules twice.

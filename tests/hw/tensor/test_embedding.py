@@ -224,6 +224,7 @@ def test_amaranths_verilog_does_the_same_under_icarus(run, tmp_path):
 # ---- blocks alone ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_blocks_alone_in_one_design():
     """A PE, a row, an array and two banks of different depth, each against its model."""
     print(f"seed {SEED}")

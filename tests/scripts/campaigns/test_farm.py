@@ -168,6 +168,7 @@ class TestDask:
         ):
             list(run_on_dask(square, ITEMS, address=empty.scheduler_address))
 
+    @pytest.mark.slow
     def test_a_lost_scheduler(self, monkeypatch):
         with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as own:
             pairs = run_on_dask(square, ITEMS, address=own.scheduler_address)

@@ -1,6 +1,7 @@
 """The GEMMs that ``make sim`` runs on."""
 
 import numpy as np
+import pytest
 
 from arch.tensor.presets import PRESETS
 from scripts.campaigns import sim
@@ -14,6 +15,7 @@ def test_a_run_has_ragged_and_random_gemms():
     assert len(campaign_jobs("mxu", 0, 7)) == sim.LARGE_SAMPLE
 
 
+@pytest.mark.slow
 def test_a_preset_has_the_same_jobs_alone_and_among_others(monkeypatch, capsys):
     seen = []
 

@@ -124,6 +124,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", PLANTED)
 def test_planted_faults_are_found(fault):
     shows, rewrite = PLANTED[fault]
