@@ -59,13 +59,13 @@ regress: $(READY) ## random runs on random configurations (RUNS= SEED= JOBS= ONL
 	@$(BIN)/systolith regress $(seed) $(regress)
 
 test: $(READY) ## run the tests
-	$(BIN)/pytest -n auto --dist loadgroup -rs
+	$(BIN)/pytest -n auto -rs
 
 test-slow: $(READY) ## run the tests that take minutes (SHARE=I/N: every N-th of them, from the I-th on)
-	$(BIN)/pytest -n auto --dist loadgroup -rs -m slow
+	$(BIN)/pytest -n auto -rs -m slow
 
 configs: $(READY) ## random passes and programs on configurations that have every pair of parameter values, engines and cores
-	$(BIN)/pytest -n auto --dist loadgroup -rs -m '' tests/verif/tensor/test_covering.py tests/verif/core/test_core_covering.py
+	$(BIN)/pytest -n auto -rs -m '' tests/verif/tensor/test_covering.py tests/verif/core/test_core_covering.py
 
 cycles: $(READY) ## random programs on every core but mxu, ten million cycles compared in all (CYCLES= SEED=)
 	CYCLES=$(or $(CYCLES),10000000) $(if $(SEED),SEED=$(SEED)) $(BIN)/pytest -s -m slow tests/verif/core/test_core.py -k long_run

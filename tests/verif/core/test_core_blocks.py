@@ -13,9 +13,6 @@ from verif.simulation.replay import replay
 from verif.simulation.simulator import build
 from verif.simulation.unit_bench import Bundle
 
-#: One build serves all: by one worker, so that no other waits for it.
-pytestmark = pytest.mark.xdist_group("blocks")
-
 SEED = int(os.environ.get("SEED", 41))
 #: A bench, then a pattern within a module of it that must occur once, and what replaces it.
 BUGS = {

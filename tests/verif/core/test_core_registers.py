@@ -14,9 +14,6 @@ from verif.simulation.replay import replay
 from verif.simulation.simulator import build
 from verif.simulation.unit_bench import Bundle
 
-#: One build serves all: by one worker, so that no other waits for it.
-pytestmark = pytest.mark.xdist_group("registers")
-
 SEED = int(os.environ.get("SEED", 61))
 BENCH = registers_bench(CORES["tiny"])
 #: A pattern that must occur once in the module, and what replaces it.

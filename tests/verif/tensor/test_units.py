@@ -12,9 +12,6 @@ from verif.simulation.simulator import build
 from verif.simulation.unit_bench import Bundle
 from verif.tensor.blocks.units import BENCHES
 
-#: One build serves all: by one worker, so that no other waits for it.
-pytestmark = pytest.mark.xdist_group("units")
-
 SEED = int(os.environ.get("SEED", 20))
 #: The longest: all codes of all formats; the fused adder at more depths than one; what the other formats do on an ECP5.
 LONG = (
